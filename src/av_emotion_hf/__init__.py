@@ -1,0 +1,3 @@
+"""Emotion recognition from voice and face."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,227 @@
+"""Configurations of the audio, image and fusion models."""
+# No `from __future__ import annotations` here: it would switch off the validation that `@strict` gives.
+
+from huggingface_hub.dataclasses import strict
+from transformers import CONFIG_MAPPING, PreTrainedConfig, ResNetConfig
+
+RNN_TYPES = ("gru", "lstm")
+FUSION_TYPES = ("concat",)
+
+
+def _default_backbone() -> ResNetConfig:
+    """A ResNet of 1.3 million parameters, sized for faces of 96 x 96 pixels on a CPU."""
+    return ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 128], depths=[2, 2, 2, 2], layer_type="basic")
+
+
+@strict
+class AVEmotionEncoderConfig(PreTrainedConfig):
+    r"""What the audio and the image encoder have in common: the RNN, the masking and the head.
+
+    Args:
+        rnn_type (`str`, *optional*, defaults to `"gru"`): one of `RNN_TYPES`.
+        hidden_size (`int`, *optional*, defaults to 128):
+            Size D of the frame-level states and of the sentence-level vector, both directions together.
+        num_hidden_layers (`int`, *optional*, defaults to 2): layers of the RNN.
+        bidirectional (`bool`, *optional*, defaults to `True`): whether each layer also reads from the end.
+        hidden_dropout (`float`, *optional*, defaults to 0.1): dropout between RNN layers.
+        classifier_dropout (`float`, *optional*, defaults to 0.0): dropout before the fully connected layer.
+        mask_time_prob (`float`, *optional*, defaults to 0.1):
+            Share of the real frames that pre-training hides (CN112633263A: 10 %).
+        mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
+    """
+
+    rnn_type: str = "gru"
+    hidden_size: int = 128
+    num_hidden_layers: int = 2
+    bidirectional: bool = True
+    hidden_dropout: float | int = 0.1
+    classifier_dropout: float | int = 0.0
+    mask_time_prob: float | int = 0.1
+    mask_time_length: int = 1
+
+    def validate_rnn(self):
+        """Check the RNN's settings against each other."""
+        if self.rnn_type not in RNN_TYPES:
+            raise ValueError(f"rnn_type={self.rnn_type!r} is not one of {RNN_TYPES}")
+        if self.hidden_size < 1 or self.num_hidden_layers < 1:
+            raise ValueError(
+                f"hidden_size={self.hidden_size} and num_hidden_layers={self.num_hidden_layers} must be at least 1"
+            )
+        if self.bidirectional and self.hidden_size % 2:
+            raise ValueError(
+                f"hidden_size={self.hidden_size} is odd; a bidirectional RNN gives half of it to each direction, "
+                "choose an even number"
+            )
+
+    def validate_masking(self):
+        """Check that masking hides something and not everything."""
+        if not 0 < self.mask_time_prob < 1:
+            raise ValueError(f"mask_time_prob={self.mask_time_prob} must lie between 0 and 1, both excluded")
+        if self.mask_time_length < 1:
+            raise ValueError(f"mask_time_length={self.mask_time_length} must be at least 1 frame")
+
+
+@strict
+class AVEmotionAudioConfig(AVEmotionEncoderConfig):
+    r"""Configuration of the audio models: acoustic front-end and RNN (CN112633263A, modules 1 to 3).
+
+    Args:
+        sampling_rate (`int`, *optional*, defaults to 16000): samples per second of `input_values`.
+        frame_shift_ms (`float`, *optional*, defaults to 20): distance between the centres of two frames.
+        frame_length_ms (`float`, *optional*, defaults to 25): window of the spectral descriptors.
+        pitch_frame_length_ms (`float`, *optional*, defaults to 60):
+            Window of F0, jitter, shimmer and HNR, which need several periods of the voice.
+        num_mel_bins (`int`, *optional*, defaults to 40): bands of the learnable filterbank.
+        f0_min (`float`, *optional*, defaults to 55): lowest F0 looked for, in Hz.
+        f0_max (`float`, *optional*, defaults to 600): highest F0 looked for, in Hz.
+        voicing_threshold (`float`, *optional*, defaults to 0.45):
+            Normalised autocorrelation above which a frame counts as voiced.
+
+    Example:
+
+    ```python
+    >>> from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioModel
+
+    >>> model = AVEmotionAudioModel(AVEmotionAudioConfig(rnn_type="lstm"))
+    ```
+    """
+
+    model_type = "av_emotion_audio"
+    base_config_key = "audio_config"
+
+    sampling_rate: int = 16000
+    frame_shift_ms: float | int = 20
+    frame_length_ms: float | int = 25
+    pitch_frame_length_ms: float | int = 60
+    num_mel_bins: int = 40
+    f0_min: float | int = 55
+    f0_max: float | int = 600
+    voicing_threshold: float | int = 0.45
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames per second of audio."""
+        return 1000 / self.frame_shift_ms
+
+    def validate_frames(self):
+        """Check the analysis settings against the sampling rate."""
+        for name in ("sampling_rate", "frame_shift_ms", "frame_length_ms", "pitch_frame_length_ms", "num_mel_bins"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
+        if not 0 < self.f0_min < self.f0_max < self.sampling_rate / 2:
+            raise ValueError(
+                f"f0_min={self.f0_min} and f0_max={self.f0_max} must rise and stay below half of "
+                f"sampling_rate={self.sampling_rate}"
+            )
+        if self.pitch_frame_length_ms * self.f0_min < 2000:
+            raise ValueError(
+                f"pitch_frame_length_ms={self.pitch_frame_length_ms} holds less than two periods of "
+                f"f0_min={self.f0_min} Hz; use at least {2000 / self.f0_min:.0f} ms"
+            )
+
+
+@strict
+class AVEmotionImageConfig(AVEmotionEncoderConfig):
+    r"""Configuration of the image models: expression backbone and RNN (CN112633263A, modules 4 to 6).
+
+    Args:
+        backbone_config (`PreTrainedConfig` or `dict`, *optional*):
+            Any image model of transformers whose output has a `pooler_output`; a small [`ResNetConfig`] by default.
+            `TimmWrapperConfig(architecture="densenet121")` gives a DenseNet (extra `densenet`).
+        backbone_batch_size (`int`, *optional*, defaults to 256):
+            Face crops that pass the backbone at once, which bounds the memory of long clips.
+
+    Example:
+
+    ```python
+    >>> from av_emotion_hf import AVEmotionImageConfig, AVEmotionImageModel
+
+    >>> model = AVEmotionImageModel(AVEmotionImageConfig())
+    ```
+    """
+
+    model_type = "av_emotion_image"
+    base_config_key = "image_config"
+
+    backbone_config: dict | PreTrainedConfig | None = None
+    backbone_batch_size: int = 256
+
+    def __post_init__(self, **kwargs):
+        if self.backbone_config is None:
+            self.backbone_config = _default_backbone()
+        elif isinstance(self.backbone_config, dict):
+            settings = dict(self.backbone_config)
+            model_type = settings.pop("model_type", "resnet")
+            self.backbone_config = CONFIG_MAPPING[model_type].from_dict(settings)
+        super().__post_init__(**kwargs)
+
+    @property
+    def image_feature_size(self) -> int:
+        """Size E of the backbone's pooled features."""
+        if hasattr(self.backbone_config, "hidden_sizes"):
+            return self.backbone_config.hidden_sizes[-1]
+        return timm_feature_size(self.backbone_config)
+
+
+def timm_feature_size(backbone_config) -> int:
+    """Size E of the pooled features of a timm network, read from the network itself."""
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError(
+            f"backbone {backbone_config.architecture!r} needs timm, which is not installed: "
+            "pip install 'av-emotion-hf[densenet]'"
+        ) from error
+    import torch
+
+    with torch.device("meta"):
+        return timm.create_model(
+            backbone_config.architecture, num_classes=0, **(backbone_config.model_args or {})
+        ).num_features
+
+
+@strict
+class AVEmotionConfig(PreTrainedConfig):
+    r"""Configuration of the fusion models (CN112633263A, modules 7 and 8).
+
+    Args:
+        audio_config (`AVEmotionAudioConfig` or `dict`, *optional*): the audio encoder.
+        image_config (`AVEmotionImageConfig` or `dict`, *optional*): the image encoder.
+        fusion (`str`, *optional*, defaults to `"concat"`): one of `FUSION_TYPES`.
+        modality_dropout (`float`, *optional*, defaults to 0.0):
+            Probability with which training replaces one modality of a clip by its absence, so that one checkpoint
+            also serves audio only and video only. Never both modalities of a clip. The patent has none.
+        classifier_dropout (`float`, *optional*, defaults to 0.0): dropout before the fully connected layer.
+
+    Example:
+
+    ```python
+    >>> from av_emotion_hf import AVEmotionConfig, AVEmotionForSequenceClassification
+
+    >>> model = AVEmotionForSequenceClassification(AVEmotionConfig(num_labels=6))
+    ```
+    """
+
+    model_type = "av_emotion"
+    sub_configs_defaults = {"audio_config": AVEmotionAudioConfig, "image_config": AVEmotionImageConfig}  # noqa: RUF012
+
+    audio_config: dict | PreTrainedConfig | None = None
+    image_config: dict | PreTrainedConfig | None = None
+    fusion: str = "concat"
+    modality_dropout: float | int = 0.0
+    classifier_dropout: float | int = 0.0
+
+    @property
+    def hidden_size(self) -> int:
+        """Size of the fused vector."""
+        return self.audio_config.hidden_size + self.image_config.hidden_size
+
+    def validate_fusion(self):
+        """Check the fusion settings."""
+        if self.fusion not in FUSION_TYPES:
+            raise ValueError(f"fusion={self.fusion!r} is not one of {FUSION_TYPES}")
+        if not 0 <= self.modality_dropout <= 1:
+            raise ValueError(f"modality_dropout={self.modality_dropout} must lie between 0 and 1")
+
+
+__all__ = ["AVEmotionAudioConfig", "AVEmotionConfig", "AVEmotionImageConfig"]

@@ -1,0 +1,121 @@
+"""Opening a corpus: any Hugging Face dataset, with its media left undecoded."""
+
+from pathlib import Path
+
+from datasets import (
+    Audio,
+    ClassLabel,
+    Dataset,
+    DatasetDict,
+    Image,
+    IterableDataset,
+    IterableDatasetDict,
+    Video,
+    load_dataset,
+)
+from datasets.exceptions import DatasetsError
+
+from ..errors import InputError
+
+Corpus = Dataset | IterableDataset
+FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
+
+
+def open_corpus(name: str, split: str | None = None, streaming: bool = False) -> Corpus:
+    """Open a folder (media files or Parquet), a table file, or a dataset of the Hub.
+
+    Args:
+        name: a path or a Hub name.
+        split: which split; may be left out where there is only one.
+        streaming: read rows when they are asked for, without a copy on disk.
+
+    Returns:
+        The rows. `Audio`, `Video` and `Image` columns give `{"bytes", "path"}`: decoding is this package's own work.
+
+    Raises:
+        InputError: nothing is found under that name, or the split is missing or not unique.
+    """
+    path = Path(name).expanduser()
+    try:
+        if path.is_file():
+            if path.suffix.lower() not in FILE_FORMATS:
+                raise InputError(
+                    f"{name}: a corpus file must be one of {', '.join(FILE_FORMATS)}; pass the folder for media files"
+                )
+            found = load_dataset(FILE_FORMATS[path.suffix.lower()], data_files=str(path), streaming=streaming)
+        else:
+            found = load_dataset(str(path) if path.is_dir() else name, streaming=streaming)
+    except InputError:
+        raise
+    except (OSError, DatasetsError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{name}: no corpus could be opened there ({reason}); give a folder of clips or Parquet files, a table "
+            "file, or the name of a dataset on the Hub"
+        ) from error
+    if isinstance(found, DatasetDict | IterableDatasetDict):
+        if split is None and len(found) > 1:
+            raise InputError(f"{name}: has the splits {', '.join(found)}; choose one with --split")
+        if split is not None and split not in found:
+            raise InputError(f"{name}: has no split {split!r}; it has {', '.join(found)}")
+        found = found[split or next(iter(found))]
+    if found.features is None:
+        found = found._resolve_features()
+    for column, feature in found.features.items():
+        if isinstance(feature, Audio | Image | Video) and feature.decode:
+            found = found.cast_column(column, type(feature)(decode=False))
+    return found
+
+
+def require_columns(corpus: Corpus, *columns: str | None) -> None:
+    """Raise [`InputError`] for the first of `columns` (`None` is passed over) that the corpus lacks."""
+    for column in columns:
+        if column is not None and column not in corpus.features:
+            raise InputError(
+                f"column {column!r} is not in the corpus, which has {', '.join(corpus.features)}; "
+                "name one of these instead"
+            )
+
+
+def column_values(corpus: Corpus, column: str) -> list:
+    """All values of one column; a streamed corpus is read once for it, that column alone."""
+    if isinstance(corpus, Dataset):
+        return list(corpus[column])
+    return [row[column] for row in corpus.select_columns([column])]
+
+
+def label_names(corpus: Corpus, column: str) -> list[str]:
+    """The names of the classes: a `ClassLabel`'s own order, else the sorted values."""
+    require_columns(corpus, column)
+    feature = corpus.features[column]
+    if isinstance(feature, ClassLabel):
+        return list(feature.names)
+    return sorted({str(value) for value in column_values(corpus, column) if value is not None})
+
+
+def encode_labels(corpus: Corpus, column: str, labels: list[str]) -> Corpus:
+    """Put the index of each row's class within `labels` into the column `labels`; rows without a label are dropped.
+
+    Raises:
+        InputError: a class occurs that is not among `labels`.
+    """
+    feature = corpus.features[column]
+    names = feature.names if isinstance(feature, ClassLabel) else None
+    index = {name: position for position, name in enumerate(labels)}
+
+    def class_name(value) -> str | None:
+        if names is None:
+            return None if value is None else str(value)
+        return names[value] if value is not None and value >= 0 else None
+
+    foreign = sorted({class_name(value) for value in set(column_values(corpus, column))} - {None} - set(index))
+    if foreign:
+        raise InputError(
+            f"label {foreign[0]!r} of column {column!r} is not among the model's classes {', '.join(labels)}; "
+            "rename it or leave its rows out"
+        )
+    corpus = corpus.filter(lambda value: class_name(value) is not None, input_columns=column)
+    return corpus.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
+
+
+__all__ = ["Corpus", "column_values", "encode_labels", "label_names", "open_corpus", "require_columns"]

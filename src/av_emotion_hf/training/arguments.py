@@ -1,0 +1,104 @@
+"""Training arguments that every recipe of this package shares."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from ..errors import InputError
+
+
+@dataclass
+class RunOptions:
+    """What a user may set on every training verb.
+
+    Attributes:
+        out: folder of the result; holds the model and, below `checkpoints`, what a killed run goes on from.
+        epochs: passes over the data; not for streams.
+        max_steps: optimiser steps; wins over `epochs` when positive.
+        batch_size: clips (or pictures) per step and device.
+        learning_rate: peak of the cosine schedule.
+        weight_decay: of AdamW.
+        warmup: share of the steps over which the learning rate rises.
+        label_smoothing: share of the target spread over all classes.
+        seed: of weights, order, masks and dropout.
+        bf16: compute in bfloat16 where that is safe.
+        workers: processes that read data.
+        resume: go on from the last checkpoint below `out`.
+        report_to: a tracker that Trainer knows, such as `tensorboard`.
+    """
+
+    out: str
+    epochs: float = 10
+    max_steps: int = -1
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+    seed: int = 0
+    bf16: bool = False
+    workers: int = 0
+    resume: bool = False
+    report_to: str = "none"
+
+    def training_arguments(self, *, has_evaluation: bool, best_metric: str | None = None, **overrides):
+        """The [`TrainingArguments`] of this run; `best_metric` names what the kept checkpoint is best in."""
+        settings = {
+            "output_dir": str(Path(self.out) / "checkpoints"),
+            "num_train_epochs": self.epochs,
+            "max_steps": self.max_steps,
+            "per_device_train_batch_size": self.batch_size,
+            "per_device_eval_batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "warmup_steps": self.warmup,
+            "lr_scheduler_type": "cosine",
+            "label_smoothing_factor": self.label_smoothing,
+            "max_grad_norm": 1.0,
+            "seed": self.seed,
+            "bf16": self.bf16,
+            "use_cpu": not torch.accelerator.is_available(),  # else bf16 is refused on a CPU
+            "dataloader_num_workers": self.workers,
+            "dataloader_pin_memory": torch.cuda.is_available(),
+            "report_to": self.report_to,
+            "logging_strategy": "epoch",
+            "eval_strategy": "epoch" if has_evaluation else "no",
+            "save_strategy": "epoch",
+            "save_total_limit": 1,
+            "load_best_model_at_end": has_evaluation and best_metric is not None,
+            "metric_for_best_model": best_metric if has_evaluation else None,
+            "remove_unused_columns": False,
+            # every rank reads its own shards; by default rank 0 would decode for all
+            "accelerator_config": {"dispatch_batches": False},
+        }
+        if self.max_steps > 0:
+            every = max(1, self.max_steps // 10)
+            settings |= dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), every)
+            settings |= {"logging_strategy": "steps", "save_strategy": "steps"}
+            settings["eval_strategy"] = "steps" if has_evaluation else "no"
+        return TrainingArguments(**(settings | overrides))
+
+    def last_checkpoint(self) -> str | None:
+        """The checkpoint to resume from, or `None` when the run starts anew.
+
+        Raises:
+            InputError: `resume` was asked for and there is nothing to resume, or the folder is taken.
+        """
+        folder = Path(self.out)
+        found = get_last_checkpoint(str(folder / "checkpoints")) if (folder / "checkpoints").is_dir() else None
+        if self.resume and found is None:
+            raise InputError(f"{self.out}: holds no checkpoint to resume from; start without --resume")
+        if not self.resume and folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{self.out}: is not empty; choose another --out, or go on with --resume")
+        return found if self.resume else None
+
+    def as_dict(self) -> dict:
+        """The options as they go into `run.json`."""
+        return dataclasses.asdict(self)
+
+
+__all__ = ["RunOptions"]

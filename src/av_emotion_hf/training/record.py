@@ -1,0 +1,66 @@
+"""The record of a run: what was done, with what, for how long, and what came out."""
+
+import datetime
+import json
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from transformers import Trainer
+
+from .arguments import RunOptions
+
+LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "av-emotion-hf")
+
+
+class RunRecord:
+    """Collects the facts of a run and writes them beside the model as `run.json`.
+
+    Args:
+        verb: which recipe ran.
+        options: what the user set on every verb.
+        **settings: what the recipe adds, such as the labels or the groups of each part.
+    """
+
+    def __init__(self, verb: str, options: RunOptions, **settings):
+        self.started = time.perf_counter()
+        self.folder = Path(options.out)
+        self.facts = {"verb": verb, "options": options.as_dict(), "settings": settings}
+
+    def finish(self, trainer: Trainer, scores: dict[str, float], processor=None) -> dict:
+        """Save the trainer's model and `processor`, then the record; what a resume would need is removed."""
+        trainer.save_model(str(self.folder))
+        if processor is not None and trainer.is_world_process_zero():
+            processor.save_pretrained(str(self.folder))
+        self.facts |= {
+            "scores": {name: value for name, value in scores.items() if isinstance(value, int | float)},
+            "history": trainer.state.log_history,
+            "steps": trainer.state.global_step,
+            "seconds": round(time.perf_counter() - self.started, 1),
+            "device": str(trainer.args.device),
+            "processes": trainer.args.world_size,
+            "threads": torch.get_num_threads(),
+            "parameters": sum(p.numel() for p in trainer.model.parameters()),
+            "date": datetime.date.today().isoformat(),
+            "python": sys.version.split()[0],
+            "versions": {name: version(name) for name in LIBRARIES},
+        }
+        if trainer.is_world_process_zero():
+            write_json(self.folder / "run.json", self.facts)
+            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+            (self.folder / "training_args.bin").unlink(missing_ok=True)
+        return self.facts
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write `content` under a temporary name, then rename: there is never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.rename(path)
+
+
+__all__ = ["RunRecord", "write_json"]
