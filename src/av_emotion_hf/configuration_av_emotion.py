@@ -78,7 +78,6 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             Normalised autocorrelation above which a frame counts as voiced.
 
     Example:
-
     ```python
     >>> from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioModel
 
@@ -132,7 +131,6 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
             Face crops that pass the backbone at once, which bounds the memory of long clips.
 
     Example:
-
     ```python
     >>> from av_emotion_hf import AVEmotionImageConfig, AVEmotionImageModel
 
@@ -194,7 +192,6 @@ class AVEmotionConfig(PreTrainedConfig):
         classifier_dropout (`float`, *optional*, defaults to 0.0): dropout before the fully connected layer.
 
     Example:
-
     ```python
     >>> from av_emotion_hf import AVEmotionConfig, AVEmotionForSequenceClassification
 

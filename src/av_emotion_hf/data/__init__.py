@@ -1,0 +1,24 @@
+"""Corpora, their splits, the inputs and features made from them, and batches."""
+
+from .collators import ClipCollator, MaskingCollator
+from .corpus import encode_labels, label_names, open_corpus
+from .inputs import ClipReader, FeatureReader, with_inputs
+from .splits import GroupSplit, drop_groups, group_names, keep_groups, split_groups
+from .statistics import RunningStatistics
+
+__all__ = [
+    "ClipCollator",
+    "ClipReader",
+    "FeatureReader",
+    "GroupSplit",
+    "MaskingCollator",
+    "RunningStatistics",
+    "drop_groups",
+    "encode_labels",
+    "group_names",
+    "keep_groups",
+    "label_names",
+    "open_corpus",
+    "split_groups",
+    "with_inputs",
+]

@@ -1,0 +1,1 @@
+"""Recipes: expression recogniser, pre-training, fine-tuning, evaluation."""

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForImageClassification, ResNetConfig, TimmWrapperConfig, Trainer, set_seed
+from transformers import AutoModelForImageClassification, ResNetConfig, TimmWrapperConfig, set_seed
 
 from ..configuration_av_emotion import AVEmotionImageConfig
 from ..data.corpus import Corpus, encode_labels, label_names, require_columns
@@ -14,6 +14,7 @@ from ..image_processing_av_emotion import AVEmotionImageProcessor
 from .arguments import RunOptions
 from .metrics import compute_metrics
 from .record import RunRecord
+from .trainer import EmotionTrainer
 
 ARCHITECTURES = ("resnet", "densenet121", "densenet169")
 
@@ -81,6 +82,7 @@ def train_expression(
     label_column: str = "emotion",
     architecture: str = "resnet",
     image_size: int = 96,
+    about: dict | None = None,
 ) -> dict:
     """Train the recogniser and save it, with its image processor, to `options.out`.
 
@@ -101,11 +103,14 @@ def train_expression(
     config = expression_config(architecture, labels)
     model = AutoModelForImageClassification.from_config(config).to(memory_format=torch.channels_last)
     processor = AVEmotionImageProcessor(size={"height": image_size, "width": image_size})
-    record = RunRecord("train-expression", options, labels=labels, architecture=architecture, image_size=image_size)
-    trainer = FaceTrainer(
+    record = RunRecord(
+        "train-expression", options, labels=labels, architecture=architecture, image_size=image_size, **(about or {})
+    )
+    trainer = EmotionTrainer(
         model=model,
         args=options.training_arguments(has_evaluation=validation is not None, best_metric="war"),
         data_collator=FaceCollator(processor, image_column),
+        train_collator=FaceCollator(processor, image_column, augment=True),
         train_dataset=parts[0],
         eval_dataset=parts[1],
         compute_metrics=compute_metrics,
@@ -114,19 +119,6 @@ def train_expression(
     trainer.train(resume_from_checkpoint=checkpoint)
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
     return record.finish(trainer, scores)
-
-
-class FaceTrainer(Trainer):
-    """A Trainer that augments the pictures it learns from, and those only."""
-
-    def get_train_dataloader(self):
-        """As in Trainer, with augmentation switched on."""
-        plain = self.data_collator
-        self.data_collator = FaceCollator(plain.image_processor, plain.image_column, augment=True)
-        try:
-            return super().get_train_dataloader()
-        finally:
-            self.data_collator = plain
 
 
 __all__ = ["ARCHITECTURES", "FaceCollator", "augment_faces", "expression_config", "train_expression"]

@@ -43,7 +43,9 @@ class EmotionScores(evaluate.Metric):
             description="Unweighted and weighted average recall and macro-F1.",
             citation="Schuller et al., The INTERSPEECH 2009 Emotion Challenge, Interspeech 2009",
             inputs_description="class indices",
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
+            features=datasets.Features(
+                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+            ),
         )
 
     def _compute(self, predictions, references):

@@ -1,0 +1,519 @@
+"""The command line: `av-emotion VERB`."""
+
+import glob
+import json
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import InputError
+
+# A verb imports what it needs when it runs: data and media libraries take seconds.
+
+MEDIA_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .3gp .ts .wav .flac .mp3 .ogg .m4a .aac .opus .aiff".split()
+)
+
+app = typer.Typer(
+    help="Recognise emotion from voice and face; learn it from clips, most of them unlabelled.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Modality(StrEnum):
+    """What a model of one modality reads."""
+
+    audio = "audio"
+    image = "image"
+
+
+class FusionModality(StrEnum):
+    """What a classifier reads."""
+
+    audio = "audio"
+    image = "image"
+    fusion = "fusion"
+
+
+class ExtractModality(StrEnum):
+    """What is taken out of a clip."""
+
+    audio = "audio"
+    image = "image"
+    both = "both"
+
+
+class Form(StrEnum):
+    """What `extract` writes."""
+
+    inputs = "inputs"
+    features = "features"
+
+
+class Architecture(StrEnum):
+    """Networks of the expression recogniser."""
+
+    resnet = "resnet"
+    densenet121 = "densenet121"
+    densenet169 = "densenet169"
+
+
+DATA, RUN, MODEL = "Data", "Training", "Model"
+Dataset = Annotated[str, typer.Argument(help="Folder of clips or Parquet files, a table file, or a Hub dataset.")]
+Out = Annotated[str, typer.Option(help="Folder to write; must not exist or be empty.")]
+Split = Annotated[str | None, typer.Option(help="Split of the dataset.", rich_help_panel=DATA)]
+Streaming = Annotated[bool, typer.Option("--streaming", help="Read rows as they come, no copy.", rich_help_panel=DATA)]
+Limit = Annotated[int | None, typer.Option(help="Take the first rows only.", min=1, rich_help_panel=DATA)]
+LabelColumn = Annotated[str, typer.Option(help="Column of the label.", rich_help_panel=DATA)]
+GroupColumn = Annotated[
+    str | None, typer.Option(help="Column of the group (speaker) that must not be in two parts.", rich_help_panel=DATA)
+]
+ExcludeGroups = Annotated[str | None, typer.Option(help="Groups to leave out altogether: 09,10", rich_help_panel=DATA)]
+Fps = Annotated[float, typer.Option(help="Frames per second.", min=0.1, rich_help_panel=DATA)]
+Detector = Annotated[str, typer.Option(help="Face detector: auto, blazeface, cascade.", rich_help_panel=DATA)]
+Workers = Annotated[int, typer.Option(help="Processes that read data.", min=0, rich_help_panel=DATA)]
+Init = Annotated[
+    list[str] | None, typer.Option(help="Checkpoint to start from; may be given again.", rich_help_panel=MODEL)
+]
+Config = Annotated[
+    str | None,
+    typer.Option(help="Configuration fields to change, as JSON or a JSON file.", rich_help_panel=MODEL),
+]
+Epochs = Annotated[float, typer.Option(help="Passes over the data.", rich_help_panel=RUN)]
+MaxSteps = Annotated[int, typer.Option(help="Optimiser steps; wins over --epochs.", rich_help_panel=RUN)]
+BatchSize = Annotated[int, typer.Option(help="Clips (pictures) per step and device.", min=1, rich_help_panel=RUN)]
+LearningRate = Annotated[float, typer.Option(help="Peak learning rate.", rich_help_panel=RUN)]
+WeightDecay = Annotated[float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=RUN)]
+LabelSmoothing = Annotated[
+    float, typer.Option(help="Share of the target spread over all classes.", rich_help_panel=RUN)
+]
+Seed = Annotated[int, typer.Option(help="Of weights, order, masks and drawn groups.", rich_help_panel=RUN)]
+Bf16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.", rich_help_panel=RUN)]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.", rich_help_panel=RUN)
+]
+ReportTo = Annotated[str, typer.Option(help="Tracker, such as tensorboard.", rich_help_panel=RUN)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[str], typer.Argument(help="Clips, folders of clips, or globs.")],
+    checkpoint: Annotated[str | None, typer.Option(help="Classifier; the one in this package by default.")] = None,
+    detector: Detector = "auto",
+    fps: Fps = 10.0,
+    window: Annotated[float, typer.Option(help="Seconds; longer clips are cut and averaged.", min=0.5)] = 10.0,
+    as_json: AsJson = False,
+):
+    """Say which emotion is in each clip."""
+    clips = expand_paths(paths)
+    from .predictor import DEFAULT_CHECKPOINT, EmotionPredictor
+
+    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, window)
+    failed = 0
+    for clip in progress(clips, "Predicting", "clip"):
+        try:
+            result = predictor(clip).as_dict()
+        except InputError as error:
+            failed += 1
+            result = {"path": clip, "error": str(error)}
+        typer.echo(json.dumps(result, ensure_ascii=False) if as_json else prediction_line(result), err=False)
+    if failed == len(clips) == 1 and not as_json:
+        raise typer.Exit(2)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def extract(
+    dataset: Dataset,
+    out: Out,
+    modality: Annotated[ExtractModality, typer.Option(help="What to take out of a clip.")] = ExtractModality.both,
+    form: Annotated[
+        Form, typer.Option("--as", help="inputs: sound and face crops; features: what frozen layers make of them.")
+    ] = Form.inputs,
+    init: Init = None,
+    split: Split = None,
+    streaming: Streaming = False,
+    group_column: GroupColumn = None,
+    exclude_groups: ExcludeGroups = None,
+    limit: Limit = None,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    as_json: AsJson = False,
+):
+    """Read clips once; write inputs or features as Parquet, for the verbs below."""
+    from .data.extraction import extract as run
+    from .data.inputs import ClipReader, FeatureReader
+    from .training.checkpoint import start
+
+    corpus = open_part(dataset, split, streaming, group_column, exclude_groups, limit)
+    feature_reader = None
+    if form is Form.features:
+        if modality is not ExtractModality.audio and not init:
+            raise InputError("image features are made by a trained backbone: name its checkpoint with --init")
+        wanted = ["audio", "image"] if modality is ExtractModality.both else [modality.value]
+        starts = {name: start("pretraining", name, [c for c in init or [] if fits(c, name)]) for name in wanted}
+        encoders = {name: beginning.model.base_model.eval() for name, beginning in starts.items()}
+        processor = starts["image"].image_processor if "image" in starts else None
+        feature_reader = FeatureReader(encoders.get("audio"), encoders.get("image"), processor)
+    about = {
+        "dataset": Path(dataset).name,
+        "excluded_groups": names(exclude_groups),
+        "modality": modality.value,
+        "as": form.value,
+        "init": [Path(name).name for name in init or []],
+        "fps": fps,
+    }
+    manifest = run(corpus, out, ClipReader(modality.value, fps, detector), feature_reader, about=about)
+    for failure in manifest["failures"]:
+        typer.echo(f"left out row {failure['row']}: {failure['error']}", err=True)
+    report(manifest, as_json, f"{out}: {manifest['clips']} clips, {manifest['seconds'] / 60:.1f} minutes")
+
+
+@app.command("train-expression")
+def train_expression(
+    dataset: Dataset,
+    out: Out,
+    label_column: LabelColumn = "emotion",
+    image_column: Annotated[str, typer.Option(help="Column of the picture.", rich_help_panel=DATA)] = "image",
+    split: Split = "train",
+    validation_split: Annotated[
+        str | None, typer.Option(help="Split that chooses the kept epoch.", rich_help_panel=DATA)
+    ] = "validation",
+    limit: Limit = None,
+    workers: Workers = 0,
+    architecture: Annotated[Architecture, typer.Option(help="Network.", rich_help_panel=MODEL)] = Architecture.resnet,
+    image_size: Annotated[int, typer.Option(help="Side of the network's input.", min=32, rich_help_panel=MODEL)] = 96,
+    epochs: Epochs = 30,
+    max_steps: MaxSteps = -1,
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = 2e-3,
+    weight_decay: WeightDecay = 0.05,
+    label_smoothing: LabelSmoothing = 0.1,
+    seed: Seed = 0,
+    bf16: Bf16 = False,
+    resume: Resume = False,
+    report_to: ReportTo = "none",
+    as_json: AsJson = False,
+):
+    """Train the expression recogniser on labelled face pictures; its last layer becomes the image features."""
+    from .training.arguments import RunOptions
+    from .training.expression import train_expression as run
+
+    train = open_part(dataset, split, limit=limit)
+    validation = open_part(dataset, validation_split, limit=limit) if validation_split else None
+    options = RunOptions(
+        out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+    )  # fmt: skip
+    about = {"dataset": Path(dataset).name}
+    record = run(train, validation, options, image_column, label_column, architecture.value, image_size, about)
+    report(record, as_json, f"{out}: {scores_line(record)}")
+
+
+@app.command()
+def pretrain(
+    datasets: Annotated[list[str], typer.Argument(help="Clips, or what `extract` wrote; no labels are read.")],
+    out: Out,
+    modality: Annotated[Modality, typer.Option(help="Which encoder.")],
+    init: Init = None,
+    config: Config = None,
+    split: Split = None,
+    streaming: Streaming = False,
+    group_column: GroupColumn = None,
+    exclude_groups: ExcludeGroups = None,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share of the groups (of each dataset) for the reported loss.", rich_help_panel=DATA)
+    ] = 0.1,
+    limit: Limit = None,
+    statistics_limit: Annotated[
+        int | None, typer.Option(help="Clips for mean and deviation of the features.", rich_help_panel=DATA)
+    ] = None,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    workers: Workers = 0,
+    epochs: Epochs = 20,
+    max_steps: MaxSteps = -1,
+    batch_size: BatchSize = 32,
+    learning_rate: LearningRate = 1e-3,
+    weight_decay: WeightDecay = 0.01,
+    seed: Seed = 0,
+    bf16: Bf16 = False,
+    resume: Resume = False,
+    report_to: ReportTo = "none",
+    as_json: AsJson = False,
+):
+    """Learn from unlabelled clips: hide frames, predict the complete sequence."""
+    from .data.inputs import ClipReader
+    from .data.splits import group_names, keep_groups, split_groups
+    from .training.arguments import RunOptions
+    from .training.pretrain import pretrain as run
+
+    settings = read_settings(config)
+    train, validation, groups = [], [], {}
+    for dataset in datasets:
+        corpus = open_part(dataset, split, streaming, group_column, exclude_groups, limit)
+        if group_column is None:
+            train.append(corpus)
+            continue
+        parts = split_groups(group_names(corpus, group_column), validation_fraction=validation_fraction, seed=seed)
+        groups[Path(dataset).name] = parts.as_dict()
+        train.append(keep_groups(corpus, group_column, parts.train))
+        if parts.validation:
+            validation.append(keep_groups(corpus, group_column, parts.validation))
+    options = RunOptions(
+        out, epochs, max_steps, batch_size, learning_rate, weight_decay,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+    )  # fmt: skip
+    about = {
+        "datasets": [Path(dataset).name for dataset in datasets],
+        "groups": groups,
+        "excluded_groups": names(exclude_groups),
+    }
+    reader = ClipReader(modality.value, fps, detector)
+    record = run(train, validation, modality.value, options, reader, init, settings, statistics_limit, about)
+    report(record, as_json, f"{out}: {scores_line(record)}")
+
+
+@app.command()
+def finetune(
+    dataset: Dataset,
+    out: Out,
+    modality: Annotated[FusionModality, typer.Option(help="Which classifier.")],
+    label_column: LabelColumn = "emotion",
+    group_column: GroupColumn = None,
+    test_groups: Annotated[
+        str | None, typer.Option(help="Groups never seen in training: 09,10", rich_help_panel=DATA)
+    ] = None,
+    validation_groups: Annotated[
+        str | None, typer.Option(help="Groups that choose the kept epoch; drawn when left out.", rich_help_panel=DATA)
+    ] = None,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share of the training groups that is drawn.", rich_help_panel=DATA)
+    ] = 0.2,
+    folds: Annotated[int | None, typer.Option(help="Deal the groups out into folds.", rich_help_panel=DATA)] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold is the test, from 0.", rich_help_panel=DATA)] = None,
+    init: Init = None,
+    config: Config = None,
+    split: Split = None,
+    streaming: Streaming = False,
+    limit: Limit = None,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    workers: Workers = 0,
+    epochs: Epochs = 30,
+    max_steps: MaxSteps = -1,
+    batch_size: BatchSize = 16,
+    learning_rate: LearningRate = 1e-3,
+    slow_rate: Annotated[
+        float, typer.Option(help="Factor on the rate of front-end and backbone.", rich_help_panel=RUN)
+    ] = 0.1,
+    weight_decay: WeightDecay = 0.01,
+    label_smoothing: LabelSmoothing = 0.1,
+    seed: Seed = 0,
+    bf16: Bf16 = False,
+    resume: Resume = False,
+    report_to: ReportTo = "none",
+    as_json: AsJson = False,
+):
+    """Train a classifier of voice, face or both on labelled clips."""
+    from .data.inputs import ClipReader
+    from .data.splits import group_names, split_groups
+    from .training.arguments import RunOptions
+    from .training.finetune import finetune as run
+
+    settings = read_settings(config)
+    corpus = open_part(dataset, split, streaming, limit=limit)
+    parts = None
+    if group_column is not None:
+        parts = split_groups(
+            group_names(corpus, group_column), names(test_groups), names(validation_groups), validation_fraction,
+            folds, fold, seed,
+        )  # fmt: skip
+    elif test_groups or validation_groups or folds is not None:
+        raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
+    options = RunOptions(
+        out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+    )  # fmt: skip
+    reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps, detector)
+    about = {"dataset": Path(dataset).name}
+    record = run(
+        corpus, parts, modality.value, options, reader, label_column, group_column, init, settings, slow_rate, about
+    )
+    report(record, as_json, f"{out}: {scores_line(record)}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="A classifier.")],
+    dataset: Dataset,
+    out: Annotated[str | None, typer.Option(help="JSON file to write.")] = None,
+    label_column: LabelColumn = "emotion",
+    group_column: GroupColumn = None,
+    groups: Annotated[str | None, typer.Option(help="Groups to score: 09,10", rich_help_panel=DATA)] = None,
+    modalities: Annotated[str, typer.Option(help="What a fusion model gets.", rich_help_panel=DATA)] = "audio,image",
+    split: Split = None,
+    streaming: Streaming = False,
+    limit: Limit = None,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    batch_size: BatchSize = 16,
+    as_json: AsJson = False,
+):
+    """Score a classifier: UAR, WAR, macro-F1, confusion matrix and protocol."""
+    from .data.inputs import ClipReader
+    from .data.splits import group_names, keep_groups
+    from .training.evaluation import evaluate as run
+    from .training.evaluation import load_classifier
+
+    corpus = open_part(dataset, split, streaming, limit=limit)
+    if groups is not None:
+        if group_column is None:
+            raise InputError("--groups needs to know the groups: add --group-column")
+        unknown = [name for name in names(groups) if name not in group_names(corpus, group_column)]
+        if unknown:
+            raise InputError(f"{group_column}: there is no group {unknown[0]!r} in {dataset}")
+        corpus = keep_groups(corpus, group_column, names(groups))
+    wanted = tuple(names(modalities))
+    if not wanted or not set(wanted) <= {"audio", "image"}:
+        raise InputError(f"--modalities {modalities!r} must be audio, image, or audio,image")
+    modality = load_classifier(checkpoint)[0]
+    reader = (
+        None if modality == "expression" else ClipReader("both" if modality == "fusion" else modality, fps, detector)
+    )
+    protocol = {
+        "dataset": Path(dataset).name,
+        "split": split,
+        "group_column": group_column,
+        "groups": names(groups) or None,
+    }
+    result = run(checkpoint, corpus, reader, label_column, out, batch_size, wanted, protocol)
+    line = (
+        f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
+    )
+    report(result, as_json, line)
+
+
+def open_part(dataset, split=None, streaming=False, group_column=None, exclude_groups=None, limit=None):
+    """Open a corpus, without the groups to leave out, cut to its first rows."""
+    from .data.corpus import open_corpus, require_columns
+    from .data.splits import drop_groups
+
+    corpus = open_corpus(dataset, split, streaming)
+    require_columns(corpus, group_column)
+    if exclude_groups:
+        if group_column is None:
+            raise InputError("--exclude-groups needs to know the groups: add --group-column")
+        corpus = drop_groups(corpus, group_column, names(exclude_groups))
+    return corpus.take(limit) if limit else corpus
+
+
+def fits(checkpoint: str, modality: str) -> bool:
+    """Whether a checkpoint has a part for this modality."""
+    from .training.checkpoint import FITTING, read_config
+
+    return read_config(checkpoint).model_type in FITTING[modality]
+
+
+def names(text: str | None) -> list[str]:
+    """`"09, 10"` to `["09", "10"]`."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def read_settings(config: str | None) -> dict:
+    """Configuration fields from JSON text or a JSON file."""
+    if config is None:
+        return {}
+    is_text = config.lstrip().startswith("{")
+    if not is_text and not Path(config).is_file():
+        raise InputError(f"--config {config}: no such file; give a JSON file or JSON text in braces")
+    try:
+        settings = json.loads(config if is_text else Path(config).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"--config {config}: is not JSON ({error}); see the configuration classes for the fields"
+        ) from error
+    if not isinstance(settings, dict):
+        raise InputError(f"--config {config}: must be a JSON object of configuration fields")
+    return settings
+
+
+def expand_paths(paths: list[str]) -> list[str]:
+    """Files, the media files below folders, and what globs match, in order."""
+    clips = []
+    for path in paths:
+        if Path(path).is_dir():
+            found = sorted(str(p) for p in Path(path).rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES)
+            if not found:
+                raise InputError(f"{path}: holds no clip; expected files such as .mp4, .mov, .mpg or .wav")
+        else:
+            found = (
+                sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) and not Path(path).exists() else [path]
+            )
+            if not found:
+                raise InputError(f"{path}: matches no file; check the pattern")
+        clips += found
+    return clips
+
+
+def progress(items: list, description: str, unit: str):
+    """The items, behind a progress bar on a terminal when there are several."""
+    from tqdm.auto import tqdm
+
+    return tqdm(items, desc=description, unit=unit, disable=len(items) < 2 or not sys.stderr.isatty())
+
+
+def prediction_line(result: dict) -> str:
+    """One prediction for a person to read."""
+    if "error" in result:
+        return f"{result['path']}\terror: {result['error']}"
+    if result["emotion"] is None:
+        return f"{result['path']}\tno emotion: neither sound nor a face was found"
+    best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])
+    return (
+        f"{result['path']}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
+        f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames)"
+    )
+
+
+def scores_line(record: dict) -> str:
+    """Validation scores of a run for a person to read."""
+    shown = {
+        name.removeprefix("validation_"): value
+        for name, value in record["scores"].items()
+        if name.removeprefix("validation_") in ("loss", "uar", "war", "macro_f1")
+    }
+    return "validation " + "  ".join(f"{name} {value:.3f}" for name, value in shown.items()) if shown else "done"
+
+
+def report(result: dict, as_json: bool, line: str) -> None:
+    """Print the outcome of a verb."""
+    typer.echo(json.dumps(result, ensure_ascii=False) if as_json else line)
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one line on standard error and exit status 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        app()
+    except InputError as error:
+        message = str(error)
+    except StrictDataclassError as error:
+        message = str(error).strip().splitlines()[-1].strip().removeprefix("ValueError: ")
+    else:
+        return
+    typer.echo(f"av-emotion: {message}", err=True)
+    sys.exit(2)
+
+
+__all__ = ["app", "main"]

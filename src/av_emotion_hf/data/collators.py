@@ -1,0 +1,94 @@
+"""The collator: rows of inputs or features to the tensors of a batch."""
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..modeling_av_emotion import sample_mask
+from .inputs import decode_faces, decode_waveform
+
+
+class ClipCollator:
+    """Pads the clips of a batch, whatever form they are in.
+
+    Args:
+        modality: `audio`, `image` or `fusion`; what goes into the batch.
+        feature_extractor: pads waveforms.
+        image_processor: prepares and pads face crops.
+        feature_sizes: values per frame that the model expects of `audio` and `image` features.
+    """
+
+    def __init__(self, modality: str, feature_extractor, image_processor, feature_sizes: dict[str, int]):
+        self.modality, self.feature_sizes = modality, feature_sizes
+        self.feature_extractor, self.image_processor = feature_extractor, image_processor
+
+    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        """Make one batch; `labels` are added where the rows have them."""
+        batch = {}
+        if self.modality != "image":
+            if "input_features" in rows[0]:
+                features = [row["input_features"] for row in rows]
+                batch["input_features"], batch["attention_mask"] = pad_frames(features, self.feature_sizes["audio"])
+            else:
+                waveforms = [decode_waveform(row["audio"]) for row in rows]
+                batch |= self.feature_extractor(waveforms, return_tensors="pt")
+        if self.modality != "audio":
+            if "image_features" in rows[0]:
+                features = [row["image_features"] for row in rows]
+                batch["image_features"], batch["pixel_mask"] = pad_frames(features, self.feature_sizes["image"])
+            else:
+                batch |= self.image_processor([decode_faces(row["faces"]) for row in rows], return_tensors="pt")
+        if "labels" in rows[0]:
+            batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        return batch
+
+
+class MaskingCollator:
+    """Adds to another collator's batch which frames pre-training hides.
+
+    Args:
+        collate: makes the batch.
+        config: of the model, for the masking settings.
+        num_frames: samples to frames, for batches of waveforms.
+        seed: when given, the draw depends on it and the batch alone, so that validation losses can be compared.
+    """
+
+    def __init__(self, collate: ClipCollator, config, num_frames=None, seed: int | None = None):
+        self.collate, self.config, self.num_frames, self.seed = collate, config, num_frames, seed
+
+    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        """Make one batch with `mask_time_indices (B, T)`, True = hidden."""
+        batch = self.collate(rows)
+        mask = batch["pixel_mask"] if "pixel_mask" in batch else batch["attention_mask"]
+        if "input_values" in batch:
+            lengths = self.num_frames(mask.sum(dim=1))
+            mask = torch.arange(int(self.num_frames(mask.shape[1]))) < lengths[:, None]
+        generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
+        batch["mask_time_indices"] = sample_mask(
+            mask.bool(), self.config.mask_time_prob, self.config.mask_time_length, generator
+        )
+        return batch
+
+
+def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features of clips of different length to `(B, T, size)` and the mask `(B, T)`, 1 = real frame.
+
+    Raises:
+        InputError: a clip's frames do not have `size` values.
+    """
+    clips = [np.asarray(clip, dtype=np.float32).reshape(len(clip), -1) for clip in clips]
+    length = max(1, *(len(clip) for clip in clips))
+    frames, mask = torch.zeros(len(clips), length, size), torch.zeros(len(clips), length, dtype=torch.long)
+    for row, clip in enumerate(clips):
+        if len(clip):
+            if clip.shape[1] != size:
+                raise InputError(
+                    f"features with {clip.shape[1]} values per frame do not fit the model, which expects {size}; "
+                    "extract them again with this model's checkpoint"
+                )
+            frames[row, : len(clip)] = torch.from_numpy(clip)
+            mask[row, : len(clip)] = 1
+    return frames, mask
+
+
+__all__ = ["ClipCollator", "MaskingCollator", "pad_frames"]

@@ -1,0 +1,101 @@
+"""Speaker-disjoint parts of a corpus: no group (speaker) stands in two of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .corpus import Corpus, column_values, require_columns
+
+
+@dataclass(frozen=True)
+class GroupSplit:
+    """Which groups belong to training, validation and test; no group belongs to two."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """The split as it goes into `run.json`."""
+        return {"train": list(self.train), "validation": list(self.validation), "test": list(self.test)}
+
+
+def group_names(corpus: Corpus, column: str) -> list[str]:
+    """The groups of a corpus, sorted."""
+    require_columns(corpus, column)
+    return sorted({str(value) for value in column_values(corpus, column)})
+
+
+def keep_groups(corpus: Corpus, column: str, groups: tuple[str, ...] | list[str]) -> Corpus:
+    """The rows whose group is among `groups`."""
+    wanted = frozenset(groups)
+    return corpus.filter(lambda value: str(value) in wanted, input_columns=column)
+
+
+def drop_groups(corpus: Corpus, column: str, groups: tuple[str, ...] | list[str]) -> Corpus:
+    """The rows whose group is not among `groups`.
+
+    Raises:
+        InputError: one of `groups` does not occur.
+    """
+    _require_known(groups, group_names(corpus, column), column)
+    unwanted = frozenset(groups)
+    return corpus.filter(lambda value: str(value) not in unwanted, input_columns=column)
+
+
+def split_groups(
+    groups: list[str],
+    test: tuple[str, ...] | list[str] = (),
+    validation: tuple[str, ...] | list[str] = (),
+    validation_fraction: float = 0.2,
+    folds: int | None = None,
+    fold: int | None = None,
+    seed: int = 0,
+) -> GroupSplit:
+    """Divide groups; what is not named is drawn with `seed`.
+
+    Args:
+        groups: all groups.
+        test: groups set aside for the test. With `folds`, fold number `fold` is the test instead.
+        validation: groups for validation; drawn from the remaining groups when empty.
+        validation_fraction: share of the remaining groups that is drawn, at least one group unless it is 0.
+        folds: number of folds in which the groups are dealt out in turn after shuffling with seed 0.
+        fold: which fold, from 0.
+        seed: of the draw of the validation groups.
+
+    Raises:
+        InputError: an unknown group, a group in two parts, a fold that does not exist, or no group left to train on.
+    """
+    _require_known([*test, *validation], groups, "group")
+    if both := sorted(set(test) & set(validation)):
+        raise InputError(f"group {both[0]!r} is named for test and for validation; a group belongs to one part")
+    if (folds is None) != (fold is None):
+        raise InputError("--folds and --fold go together: how many folds there are, and which one is the test")
+    if folds is not None:
+        if test:
+            raise InputError("give either test groups or a fold, not both")
+        if not 2 <= folds <= len(groups) or not 0 <= fold < folds:
+            raise InputError(
+                f"fold {fold} of {folds} does not exist: with {len(groups)} groups there can be 2 to {len(groups)} "
+                "folds, counted from 0"
+            )
+        # the folds are the same whatever the seed of a run
+        test = sorted(np.random.default_rng(0).permutation(groups)[fold::folds].tolist())
+    rest = [group for group in groups if group not in set(test) | set(validation)]
+    if not validation and validation_fraction > 0 and len(rest) > 1:
+        count = min(len(rest) - 1, max(1, round(validation_fraction * len(rest))))
+        validation = np.random.default_rng(seed).permutation(rest)[:count].tolist()
+        rest = [group for group in rest if group not in set(validation)]
+    if not rest:
+        raise InputError(f"no group is left to train on: {len(groups)} groups, all named for test or validation")
+    return GroupSplit(tuple(rest), tuple(sorted(validation)), tuple(sorted(test)))
+
+
+def _require_known(names, known: list[str], column: str) -> None:
+    for name in names:
+        if name not in known:
+            raise InputError(f"{column}: there is no group {name!r}; the groups are {', '.join(known)}")
+
+
+__all__ = ["GroupSplit", "drop_groups", "group_names", "keep_groups", "split_groups"]

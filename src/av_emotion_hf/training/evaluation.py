@@ -1,0 +1,139 @@
+"""Evaluation of a classifier on labelled clips: scores, confusion matrix and the protocol they hold for."""
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModelForImageClassification
+
+from ..data.collators import ClipCollator
+from ..data.corpus import Corpus, encode_labels, require_columns
+from ..data.inputs import ClipReader, with_inputs
+from ..errors import InputError
+from .checkpoint import KINDS, MODELS, StartingPoint, read_config
+from .expression import FaceCollator
+from .metrics import SCORES, confusion_matrix
+from .record import write_json
+
+MODALITY_OF = {"av_emotion_audio": "audio", "av_emotion_image": "image", "av_emotion": "fusion"}
+
+
+def load_classifier(checkpoint: str) -> tuple[str, StartingPoint]:
+    """The modality (`expression` for a recogniser of pictures), the classifier and its processors.
+
+    Raises:
+        InputError: the checkpoint has no trained classifier.
+    """
+    config = read_config(checkpoint)
+    modality = MODALITY_OF.get(config.model_type, "expression")
+    if modality == "expression":
+        model_class = AutoModelForImageClassification
+    else:
+        model_class = MODELS["classification", modality]
+    model, info = model_class.from_pretrained(checkpoint, output_loading_info=True)
+    if info["missing_keys"]:
+        raise InputError(
+            f"{checkpoint}: is {KINDS[config.model_type]} without a trained classifier "
+            f"(it lacks {min(info['missing_keys'])}); fine-tune it first"
+        )
+    feature_extractor = AutoFeatureExtractor.from_pretrained(checkpoint) if modality in ("audio", "fusion") else None
+    image_processor = AutoImageProcessor.from_pretrained(checkpoint) if modality != "audio" else None
+    return modality, StartingPoint(model.eval(), feature_extractor, image_processor)
+
+
+def evaluate(
+    checkpoint: str,
+    corpus: Corpus,
+    reader: ClipReader | None,
+    label_column: str,
+    out: str | None = None,
+    batch_size: int = 16,
+    modalities: tuple[str, ...] = ("audio", "image"),
+    protocol: dict | None = None,
+) -> dict:
+    """Score a classifier.
+
+    Args:
+        checkpoint: an audio, image or fusion classifier, or an expression recogniser (for pictures).
+        corpus: labelled clips, inputs or features.
+        reader: reads clips that stand undecoded in the corpus; made to fit the checkpoint when `None`.
+        label_column: where the label stands.
+        out: JSON file to write.
+        batch_size: clips per step.
+        modalities: what a fusion classifier gets to hear and see.
+        protocol: where the data come from and which part they are, for the record.
+
+    Returns:
+        `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`.
+
+    Raises:
+        InputError: a column is missing, a label is unknown to the classifier, or nothing is left to score.
+    """
+    require_columns(corpus, label_column)
+    modality, classifier = load_classifier(checkpoint)
+    model = classifier.model
+    labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    if modality == "expression":
+        collate = FaceCollator(classifier.image_processor, next_image_column(corpus))
+    else:
+        reader = reader or ClipReader("both" if modality == "fusion" else modality)
+        corpus = with_inputs(corpus, reader)
+        collate = ClipCollator(
+            modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
+        )
+    corpus = encode_labels(corpus, label_column, labels)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    references, predictions = [], []
+    for batch in tqdm(DataLoader(corpus, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch"):
+        references += batch.pop("labels").tolist()
+        if modality == "fusion":
+            batch = {name: value for name, value in batch.items() if _modality_of(name) in modalities}
+        with torch.no_grad():
+            logits = model(**{name: value.to(device) for name, value in batch.items()}).logits
+        predictions += logits.argmax(-1).tolist()
+    if not references:
+        raise InputError("no labelled clip is left to score; check the groups and the label column")
+    confusion = confusion_matrix(references, predictions, len(labels))
+    totals = confusion.sum(axis=1)
+    result = {name: score(confusion) for name, score in SCORES.items()}
+    result |= {
+        "recalls": {name: float(confusion[i, i] / totals[i]) if totals[i] else None for i, name in enumerate(labels)},
+        "confusion_matrix": np.asarray(confusion).tolist(),
+        "labels": labels,
+        "clips": len(references),
+        "protocol": {
+            "checkpoint": Path(checkpoint).name,
+            "label_column": label_column,
+            "modalities": list(modalities) if modality == "fusion" else [modality],
+            "date": datetime.date.today().isoformat(),
+            **(protocol or {}),
+        },
+    }
+    if out is not None:
+        write_json(Path(out), result)
+    return result
+
+
+def next_image_column(corpus: Corpus) -> str:
+    """The first column of pictures.
+
+    Raises:
+        InputError: there is none.
+    """
+    from datasets import Image
+
+    for name, feature in corpus.features.items():
+        if isinstance(feature, Image):
+            return name
+    raise InputError(f"the corpus has no column of pictures; it has {', '.join(corpus.features)}")
+
+
+def _modality_of(argument: str) -> str:
+    return "audio" if argument in ("input_values", "input_features", "attention_mask") else "image"
+
+
+__all__ = ["evaluate", "load_classifier"]

@@ -1,0 +1,104 @@
+"""Fine-tuning with labels: voice, face, or both (CN112633263A, modules 3, 6 and 8)."""
+
+from transformers import set_seed
+
+from ..data.collators import ClipCollator
+from ..data.corpus import Corpus, encode_labels, label_names, require_columns
+from ..data.inputs import ClipReader, with_inputs
+from ..data.splits import GroupSplit, keep_groups
+from ..errors import InputError
+from .arguments import RunOptions
+from .checkpoint import start
+from .metrics import compute_metrics
+from .record import RunRecord
+from .trainer import EmotionTrainer, SaveProcessorCallback
+
+SLOW_PARTS = ("frontend.", "backbone.")
+
+
+def finetune(
+    corpus: Corpus,
+    split: GroupSplit | None,
+    modality: str,
+    options: RunOptions,
+    reader: ClipReader,
+    label_column: str,
+    group_column: str | None = None,
+    init: list[str] | None = None,
+    settings: dict | None = None,
+    slow_rate: float = 0.1,
+    about: dict | None = None,
+) -> dict:
+    """Fine-tune a classifier and save it, with its processor, to `options.out`.
+
+    The kept weights are those of the epoch with the best UAR on the validation groups.
+
+    Args:
+        corpus: labelled clips, inputs or features.
+        split: groups to learn from and to validate on; `None` takes every row and validates on none.
+        modality: `audio`, `image` or `fusion`.
+        options: of the run.
+        reader: reads clips that stand undecoded in the corpus.
+        label_column: where the label stands.
+        group_column: where the group (speaker) stands; needed with `split`.
+        init: checkpoints to start from, see [`start`].
+        settings: configuration fields to change, such as `modality_dropout`.
+        slow_rate: factor on the learning rate of front-end and backbone, which are trained already.
+        about: where the data come from, for the record.
+
+    Returns:
+        The record of the run, as written to `run.json`.
+
+    Raises:
+        InputError: a column is missing, or there are fewer than two classes.
+    """
+    require_columns(corpus, label_column, group_column)
+    checkpoint = options.last_checkpoint()
+    labels = label_names(corpus, label_column)
+    if len(labels) < 2:
+        raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a classifier needs at least two")
+    parts = {"train": corpus, "validation": None}
+    if split is not None:
+        parts = {
+            name: keep_groups(corpus, group_column, getattr(split, name)) if getattr(split, name) else None
+            for name in parts
+        }
+    parts = {
+        name: encode_labels(with_inputs(part, reader), label_column, labels) if part is not None else None
+        for name, part in parts.items()
+    }
+
+    set_seed(options.seed)
+    beginning = start("classification", modality, init or [], labels, settings)
+    record = RunRecord(
+        "finetune",
+        options,
+        modality=modality,
+        init=init or [],
+        config=settings or {},
+        slow_rate=slow_rate,
+        labels=labels,
+        label_column=label_column,
+        group_column=group_column,
+        groups=split.as_dict() if split is not None else None,
+        **(about or {}),
+    )
+    trainer = EmotionTrainer(
+        model=beginning.model,
+        args=options.training_arguments(has_evaluation=parts["validation"] is not None, best_metric="uar"),
+        data_collator=ClipCollator(
+            modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes
+        ),
+        train_dataset=parts["train"],
+        eval_dataset=parts["validation"],
+        compute_metrics=compute_metrics,
+        callbacks=[SaveProcessorCallback(beginning.processor(modality))],
+        slow_parts=SLOW_PARTS,
+        slow_rate=slow_rate,
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    scores = trainer.evaluate(metric_key_prefix="validation") if parts["validation"] is not None else {}
+    return record.finish(trainer, scores, beginning.processor(modality))
+
+
+__all__ = ["finetune"]

@@ -1,0 +1,127 @@
+"""Masked-frame pre-training on unlabelled clips (CN112633263A, modules 2 and 5)."""
+
+import logging
+
+import numpy as np
+import torch
+from datasets import IterableDataset, concatenate_datasets
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import set_seed
+
+from ..data.collators import ClipCollator, MaskingCollator
+from ..data.corpus import Corpus
+from ..data.inputs import FEATURE_COLUMNS, INPUT_COLUMNS, ClipReader, with_inputs
+from ..data.statistics import RunningStatistics
+from ..errors import InputError
+from .arguments import RunOptions
+from .checkpoint import StartingPoint, read_config, start
+from .record import RunRecord
+from .trainer import EmotionTrainer, SaveProcessorCallback
+
+logger = logging.getLogger(__name__)
+VALIDATION_MASK_SEED = 20201204  # the date of the patent's filing; any fixed number makes losses comparable
+
+
+def pretrain(
+    train: list[Corpus],
+    validation: list[Corpus],
+    modality: str,
+    options: RunOptions,
+    reader: ClipReader,
+    init: list[str] | None = None,
+    settings: dict | None = None,
+    statistics_limit: int | None = None,
+    about: dict | None = None,
+) -> dict:
+    """Pre-train an encoder and save it, with its processor, to `options.out`.
+
+    Args:
+        train: corpora to learn from: clips, inputs or features.
+        validation: corpora for the reported loss; may be empty.
+        modality: `audio` or `image`.
+        options: of the run.
+        reader: reads clips that stand undecoded in a corpus.
+        init: checkpoints to start from, see [`start`].
+        settings: configuration fields to change, such as `mask_time_prob`.
+        statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
+        about: where the data come from, for the record.
+
+    Returns:
+        The record of the run, as written to `run.json`.
+
+    Raises:
+        InputError: a corpus has nothing of the modality, or a stream is used without `max_steps`.
+    """
+    checkpoint = options.last_checkpoint()
+    train, validation = (_frames_only(parts, modality, reader) for parts in (train, validation))
+    if isinstance(train, IterableDataset):
+        if options.max_steps <= 0:
+            raise InputError("a stream has no known length: say how long to train with --max-steps")
+        train = train.shuffle(seed=options.seed, buffer_size=1000)
+    set_seed(options.seed)
+    beginning = start("pretraining", modality, init or [], settings=settings)
+    model = beginning.model
+    collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
+    num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
+    if not any(read_config(name).model_type == f"av_emotion_{modality}" for name in init or []):
+        estimate_statistics(beginning, modality, train, collate, options.batch_size, statistics_limit)
+
+    record = RunRecord("pretrain", options, modality=modality, init=init or [], config=settings or {}, **(about or {}))
+    trainer = EmotionTrainer(
+        model=model,
+        args=options.training_arguments(
+            has_evaluation=validation is not None,
+            best_metric="loss",
+            prediction_loss_only=True,
+            greater_is_better=False,
+        ),
+        data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
+        train_collator=MaskingCollator(collate, model.config, num_frames),
+        train_dataset=train,
+        eval_dataset=validation,
+        callbacks=[SaveProcessorCallback(beginning.processor(modality))],
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
+    return record.finish(trainer, scores, beginning.processor(modality))
+
+
+def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader) -> Corpus | None:
+    """One corpus of the clips that have frames, with the columns that pre-training reads and no others."""
+    parts = []
+    for corpus in corpora:
+        corpus = with_inputs(corpus, reader)
+        column = next(c for c in (FEATURE_COLUMNS[modality], INPUT_COLUMNS[modality]) if c in corpus.features)
+        corpus = corpus.select_columns([column])
+        parts.append(corpus.filter(lambda cell: cell is not None and len(cell) > 0, input_columns=column))
+    if len({tuple(part.features) for part in parts}) > 1:
+        raise InputError("some corpora hold features and some clips or inputs; extract all of them in the same way")
+    return concatenate_datasets(parts) if parts else None
+
+
+@torch.no_grad()
+def estimate_statistics(
+    beginning: StartingPoint, modality: str, corpus: Corpus, collate: ClipCollator, batch_size: int, limit: int | None
+) -> None:
+    """Put mean and deviation of the frame features into the model, from one pass over the first clips of a corpus."""
+    encoder = beginning.model.base_model.eval()
+    statistics = RunningStatistics(encoder.num_features)
+    clips = corpus.take(limit) if limit else corpus
+    column, mask_column = ("input_values", "attention_mask") if modality == "audio" else ("pixel_values", "pixel_mask")
+    for batch in tqdm(DataLoader(clips, batch_size=batch_size, collate_fn=collate), desc="Estimating statistics"):
+        if FEATURE_COLUMNS[modality] in batch:
+            features, mask = batch[FEATURE_COLUMNS[modality]], batch[mask_column].bool()
+        else:
+            features, mask = encoder.extract_features(batch[column], batch[mask_column])
+        frames = features[mask]
+        valid = encoder.frontend.defined_cells(frames).numpy() if modality == "audio" else None
+        statistics.update(frames.numpy(), valid)
+    if not statistics.count.any():
+        raise InputError("the corpus has no frame to learn from; check that its clips hold what --modality asks for")
+    owner = encoder.frontend if modality == "audio" else encoder
+    owner.feature_mean.copy_(torch.from_numpy(statistics.mean.astype(np.float32)))
+    owner.feature_std.copy_(torch.from_numpy(statistics.std.astype(np.float32)))
+
+
+__all__ = ["estimate_statistics", "pretrain"]

@@ -1,0 +1,72 @@
+"""The Trainer of this package: another collator for training than for evaluation, slower steps for some parts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import Trainer, TrainerCallback
+
+
+class EmotionTrainer(Trainer):
+    """A [`Trainer`] in which training and evaluation may see a row differently.
+
+    Args:
+        train_collator: makes the training batches (augmentation, fresh masks); `data_collator` makes all others.
+        slow_parts: substrings of the names of parameters that were trained well before, such as `backbone.`.
+        slow_rate: factor on their learning rate.
+        **kwargs: as for [`Trainer`].
+    """
+
+    def __init__(self, *, train_collator: Callable | None = None, slow_parts=(), slow_rate: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.train_collator = train_collator or self.data_collator
+        self.slow_parts, self.slow_rate = tuple(slow_parts), slow_rate
+
+    def get_train_dataloader(self):
+        """As in [`Trainer`], with the training collator."""
+        evaluation_collator, self.data_collator = self.data_collator, self.train_collator
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = evaluation_collator
+
+    def create_optimizer(self, model=None):
+        """AdamW with a group of its own for the slow parts."""
+        if self.optimizer is None:
+            model = self.model if model is None else model
+            decayed = set(self.get_decay_parameter_names(model))
+            groups = {}
+            for name, parameter in model.named_parameters():
+                if parameter.requires_grad:
+                    slow = any(part in name for part in self.slow_parts)
+                    groups.setdefault((slow, name in decayed), []).append(parameter)
+            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, model)
+            self.optimizer = optimizer_class(
+                [
+                    {
+                        "params": parameters,
+                        "lr": self.args.learning_rate * (self.slow_rate if slow else 1.0),
+                        "weight_decay": self.args.weight_decay if decay else 0.0,
+                    }
+                    for (slow, decay), parameters in groups.items()
+                ],
+                **settings,
+            )
+        return self.optimizer
+
+
+class SaveProcessorCallback(TrainerCallback):
+    """Writes the processor beside every checkpoint.
+
+    A processor without tokenizer cannot be the Trainer's `processing_class`.
+    """
+
+    def __init__(self, processor):
+        self.processor = processor
+
+    def on_save(self, args, state, control, **kwargs):
+        """Save the processor into the checkpoint that was just written."""
+        if state.is_world_process_zero:
+            self.processor.save_pretrained(str(Path(args.output_dir) / f"checkpoint-{state.global_step}"))
+
+
+__all__ = ["EmotionTrainer", "SaveProcessorCallback"]
