@@ -15,7 +15,12 @@ from scipy.signal import lfilter
 from skimage.data import astronaut
 
 SECONDS, FPS, SIZE, RATE = 3, 25, 320, 44_100
-VOWELS = {"a": (730, 1090, 2440), "e": (530, 1840, 2480), "i": (270, 2290, 3010), "o": (570, 840, 2410)}  # formants, Hz
+VOWELS = {
+    "a": (730, 1090, 2440),
+    "e": (530, 1840, 2480),
+    "i": (270, 2290, 3010),
+    "o": (570, 840, 2410),
+}  # formants, Hz
 
 
 def picture() -> np.ndarray:

@@ -4,7 +4,7 @@
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, PreTrainedConfig, ResNetConfig
 
-RNN_TYPES = ("gru", "lstm")
+RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
 
 
@@ -18,7 +18,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     r"""What the audio and the image encoder have in common: the RNN, the masking and the head.
 
     Args:
-        rnn_type (`str`, *optional*, defaults to `"gru"`): one of `RNN_TYPES`.
+        rnn_type (`str`, *optional*, defaults to `"lstm"`): one of `RNN_TYPES`.
         hidden_size (`int`, *optional*, defaults to 128):
             Size D of the frame-level states and of the sentence-level vector, both directions together.
         num_hidden_layers (`int`, *optional*, defaults to 2): layers of the RNN.
@@ -30,7 +30,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
     """
 
-    rnn_type: str = "gru"
+    rnn_type: str = "lstm"
     hidden_size: int = 128
     num_hidden_layers: int = 2
     bidirectional: bool = True
@@ -81,7 +81,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     ```python
     >>> from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioModel
 
-    >>> model = AVEmotionAudioModel(AVEmotionAudioConfig(rnn_type="lstm"))
+    >>> model = AVEmotionAudioModel(AVEmotionAudioConfig(rnn_type="gru"))
     ```
     """
 

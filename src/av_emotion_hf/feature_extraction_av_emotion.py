@@ -36,7 +36,11 @@ class AVEmotionFeatureExtractor(SequenceFeatureExtractor):
             raw_speech (`np.ndarray`, `list[float]` or a list of either):
                 Mono waveforms `(samples,)`, values in [-1, 1]. A waveform of length 0 stands for a clip without sound.
             sampling_rate (`int`, *optional*): samples per second of `raw_speech`; checked when given.
-            padding, max_length, truncation, pad_to_multiple_of, return_tensors: as in [`~SequenceFeatureExtractor.pad`].
+            padding (`bool` or `str`): as in [`~SequenceFeatureExtractor.pad`], like the next four.
+            max_length (`int`, *optional*): samples.
+            truncation (`bool`): cut waveforms that are longer than `max_length`.
+            pad_to_multiple_of (`int`, *optional*): samples.
+            return_tensors (`str`, *optional*): `"pt"` or `"np"`.
             **kwargs: ignored, so that pipelines may pass their own.
 
         Returns:
@@ -56,7 +60,7 @@ class AVEmotionFeatureExtractor(SequenceFeatureExtractor):
         for waveform in waveforms:
             if waveform.ndim != 1:
                 raise ValueError(
-                    f"a waveform of shape {waveform.shape} is not mono; expected (samples,), e.g. the mean over channels"
+                    f"a waveform of shape {waveform.shape} is not mono: expected (samples,); average the channels"
                 )
             if not np.isfinite(waveform).all():
                 raise ValueError("a waveform holds NaN or infinite values; replace them before feature extraction")

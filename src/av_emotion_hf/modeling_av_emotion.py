@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput, SequenceClassifierOutput
@@ -102,27 +101,45 @@ def sample_mask(
 
 
 class MaskedRNN(nn.Module):
-    """GRU or LSTM over padded sequences, packed by length so that padding changes nothing."""
+    """GRU or LSTM over padded sequences, in which padding changes nothing.
+
+    The backward direction reads each sequence turned round within its own length, so that padding comes last in both
+    directions. The result is that of packed sequences, whose backward pass costs the square of the length on a CPU
+    (`benchmarks/rnn.py`).
+    """
 
     def __init__(self, config: AVEmotionEncoderConfig, input_size: int):
         super().__init__()
-        self.rnn = RNN_CLASSES[config.rnn_type](
-            input_size,
-            config.hidden_size // (2 if config.bidirectional else 1),
-            num_layers=config.num_hidden_layers,
-            batch_first=True,
-            bidirectional=config.bidirectional,
-            dropout=config.hidden_dropout if config.num_hidden_layers > 1 else 0.0,
+        directions = 2 if config.bidirectional else 1
+        sizes = [input_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
+        rnn_class = RNN_CLASSES[config.rnn_type]
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                rnn_class(size, config.hidden_size // directions, batch_first=True) for _ in range(directions)
+            )
+            for size in sizes
         )
+        self.dropout = config.hidden_dropout
 
     def forward(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
         """Read `features (B, T, F)`; gives the states `(B, T, D)`, zero in padding."""
-        lengths = (
-            frame_mask.sum(dim=1).clamp(min=1).cpu()
-        )  # a clip without frames cannot be packed; it is zeroed below
-        packed = pack_padded_sequence(features, lengths, batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=features.shape[1])
+        steps = torch.arange(features.shape[1], device=features.device)
+        lengths = frame_mask.sum(dim=1, keepdim=True)
+        turned = torch.where(steps < lengths, lengths - 1 - steps, steps)  # (B, T), its own inverse
+        states = features.to(self.layers[0][0].weight_ih_l0.dtype)
+        for depth, directions in enumerate(self.layers):
+            if depth > 0:
+                states = F.dropout(states, self.dropout, self.training)
+            outputs = [directions[0](states)[0]]
+            if len(directions) == 2:
+                outputs.append(_reorder(directions[1](_reorder(states, turned))[0], turned))
+            states = torch.cat(outputs, dim=-1)
         return states * frame_mask.unsqueeze(-1)
+
+
+def _reorder(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Frames of `states (B, T, D)` in the order `(B, T)`."""
+    return states.gather(1, order.unsqueeze(-1).expand_as(states))
 
 
 def mean_pool(states: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
@@ -166,7 +183,7 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
 
 
 class AVEmotionAudioModel(AVEmotionPreTrainedModel):
-    """Acoustic front-end and RNN; pools to the sentence-level acoustic vector (modules 1 to 3 without the classifier)."""
+    """Acoustic front-end, RNN and pooling to the sentence-level acoustic vector (module 3 without its classifier)."""
 
     config: AVEmotionAudioConfig
     base_model_prefix = "audio_encoder"
@@ -191,9 +208,7 @@ class AVEmotionAudioModel(AVEmotionPreTrainedModel):
     def normalized_features(self, input_values=None, attention_mask=None, input_features=None):
         """The complete, normalised frame features and their mask, from waveforms or from descriptors."""
         if (input_values is None) == (input_features is None):
-            raise ValueError(
-                "give either input_values (waveforms) or input_features (descriptors), not both or neither"
-            )
+            raise ValueError("give either input_values (waveforms) or input_features (descriptors), and not both")
         if input_features is None:
             input_features, frame_mask = self.extract_features(input_values, attention_mask)
         else:
@@ -202,7 +217,7 @@ class AVEmotionAudioModel(AVEmotionPreTrainedModel):
 
     def encode(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
         """Normalised features `(B, T, F)` to the RNN's states `(B, T, D)`."""
-        return self.rnn(features.to(self.dtype), frame_mask)
+        return self.rnn(features, frame_mask)
 
     @can_return_tuple
     def forward(
@@ -225,7 +240,7 @@ class AVEmotionAudioModel(AVEmotionPreTrainedModel):
 
 
 class AVEmotionImageModel(AVEmotionPreTrainedModel):
-    """Expression backbone and RNN; pools to the sentence-level image vector (modules 4d to 6 without the classifier)."""
+    """Expression backbone, RNN and pooling to the sentence-level image vector (module 6 without its classifier)."""
 
     config: AVEmotionImageConfig
     base_model_prefix = "image_encoder"
@@ -246,7 +261,7 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
         return self.config.image_feature_size
 
     def train(self, mode: bool = True):
-        """As in torch, but the backbone's batch norms keep their statistics: frames of one clip are no random batch."""
+        """As in torch; the backbone's batch norms keep their statistics: a clip's frames are no random batch."""
         super().train(mode)
         for module in self.backbone.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -259,7 +274,7 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
         Only real frames pass the backbone.
         """
         frame_mask = _frame_mask(pixel_values, pixel_mask)
-        frames = pixel_values[frame_mask].to(self.dtype).contiguous(memory_format=torch.channels_last)
+        frames = pixel_values[frame_mask].to(self.backbone.dtype).contiguous(memory_format=torch.channels_last)
         pooled = [
             self.backbone(part).pooler_output.flatten(1) for part in frames.split(self.config.backbone_batch_size)
         ]
@@ -271,7 +286,7 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
     def normalized_features(self, pixel_values=None, pixel_mask=None, image_features=None):
         """The complete, normalised frame features and their mask, from face crops or from image features."""
         if (pixel_values is None) == (image_features is None):
-            raise ValueError("give either pixel_values (face crops) or image_features, not both or neither")
+            raise ValueError("give either pixel_values (face crops) or image_features, and not both")
         if image_features is None:
             image_features, frame_mask = self.extract_features(pixel_values, pixel_mask)
         else:
@@ -281,7 +296,7 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
 
     def encode(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
         """Normalised features `(B, T, E)` to the RNN's states `(B, T, D)`."""
-        return self.rnn(features.to(self.dtype), frame_mask)
+        return self.rnn(features, frame_mask)
 
     @can_return_tuple
     def forward(
@@ -329,7 +344,7 @@ class _MaskedFrameModel(AVEmotionPreTrainedModel):
 
     @property
     def frozen(self) -> nn.Module:
-        """What makes the features. It stays as it is, for the loss would fall to zero if it could change its target."""
+        """What makes the features. It stays as it is, or the target could become trivial."""
         return getattr(self.base_model, self.frozen_part)
 
     def train(self, mode: bool = True):
@@ -428,8 +443,8 @@ def _classify(model, pooled: torch.Tensor, labels: torch.Tensor | None) -> Seque
     if labels is not None:
         if labels.ndim == 1 and labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[-1]:
             raise ValueError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}, the model has {logits.shape[-1]} classes; "
-                "load it with num_labels=... and ignore_mismatched_sizes=True to change that"
+                f"labels run from {int(labels.min())} to {int(labels.max())}, the model has {logits.shape[-1]} "
+                "classes; load it with num_labels=... and ignore_mismatched_sizes=True to change that"
             )
         loss = F.cross_entropy(logits.float(), labels if labels.ndim == 1 else labels.float())
     return SequenceClassifierOutput(loss=loss, logits=logits)

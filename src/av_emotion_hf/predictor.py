@@ -73,8 +73,8 @@ class EmotionPredictor:
         self.modality, self.classifier = load_classifier(checkpoint)
         if self.modality == "expression":
             raise InputError(
-                f"{checkpoint}: is an expression recogniser, which sees single pictures; clips need an audio, image or "
-                "fusion model (fine-tune one with it as --init)"
+                f"{checkpoint}: is an expression recogniser of single pictures; clips need an audio, image or fusion "
+                "model: fine-tune one with it as --init"
             )
         self.model = self.classifier.model.to(device)
         self.reader = ClipReader("both" if self.modality == "fusion" else self.modality, fps, detector)

@@ -123,7 +123,7 @@ class ClipReader:
         columns = dict.fromkeys(self.features)
         try:
             inputs = self.read(clip_source(row))
-        except ValueError as error:
+        except InputError as error:
             return columns | {"error": str(error)}
         columns |= {name: getattr(inputs, name) for name in ("duration", "lead_black", "face_coverage", "detector")}
         if "audio" in columns and len(inputs.waveform):

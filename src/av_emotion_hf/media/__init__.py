@@ -1,0 +1,16 @@
+"""From a media file to a waveform, frames with timestamps and face crops."""
+
+from .clip import Clip, ClipError, open_clip
+from .detector import FaceDetector, load_detector
+from .faces import FaceTrack, crop_square, track_faces
+
+__all__ = [
+    "Clip",
+    "ClipError",
+    "FaceDetector",
+    "FaceTrack",
+    "crop_square",
+    "load_detector",
+    "open_clip",
+    "track_faces",
+]

@@ -1,0 +1,95 @@
+import os
+from pathlib import Path
+
+# read when the libraries are imported
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+from transformers import ResNetConfig
+
+from av_emotion_hf import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
+
+torch.set_num_threads(1)
+LABELS = ["angry", "happy", "sad"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def caches(tmp_path_factory):
+    """Keeps what datasets caches out of the user's own cache."""
+    import datasets
+
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture
+def names():
+    return {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+
+
+@pytest.fixture
+def audio_config(names):
+    return AVEmotionAudioConfig(hidden_size=8, num_hidden_layers=2, num_mel_bins=8, **names)
+
+
+@pytest.fixture
+def image_config(names):
+    backbone = ResNetConfig(embedding_size=4, hidden_sizes=[4, 6], depths=[1, 1], layer_type="basic")
+    return AVEmotionImageConfig(backbone_config=backbone, hidden_size=6, num_hidden_layers=1, **names)
+
+
+@pytest.fixture
+def config(audio_config, image_config, names):
+    return AVEmotionConfig(audio_config=audio_config, image_config=image_config, **names)
+
+
+@pytest.fixture
+def waveforms():
+    """Three waveforms (3, 8000): full, half as long, empty; and their mask."""
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(8000) / 16000
+    voice = torch.stack([(2 * torch.pi * f * time).sin().sign() for f in (120.0, 200.0, 310.0)])
+    mask = torch.zeros(3, 8000, dtype=torch.long)
+    mask[0], mask[1, :4000] = 1, 1
+    return (0.2 * voice + 0.02 * torch.randn(3, 8000, generator=generator)) * mask, mask
+
+
+@pytest.fixture
+def crops():
+    """Three clips of face crops (3, 5, 3, 32, 32): 5 frames, 2 frames, none; and their mask."""
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.zeros(3, 5, dtype=torch.long)
+    mask[0], mask[1, :2] = 1, 1
+    return torch.randn(3, 5, 3, 32, 32, generator=generator) * mask[..., None, None, None], mask
+
+
+@pytest.fixture
+def face():
+    """A frontal face (160, 160, 3) uint8: the astronaut's."""
+    return astronaut()[20:180, 140:300]
+
+
+@pytest.fixture
+def paste_faces(face):
+    """Function from (left, top, side) triples to a frame (240, 360, 3) with the face at each of these places."""
+
+    def paste(*places):
+        frame = np.full((240, 360, 3), 90, np.uint8)
+        for left, top, side in places:
+            frame[top : top + side, left : left + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+        return frame
+
+    return paste
+
+
+@pytest.fixture
+def shared():
+    """Folder of corpora, clips and weights beside the checkout."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not (folder / "clips").is_dir():
+        pytest.skip("needs the corpora and clips beside the checkout (../shared)")
+    return folder
