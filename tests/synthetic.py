@@ -46,3 +46,9 @@ def write_clip(path: Path, frames=None, fps=25, sound=None, rate=44_100, codecs=
                 file.mux(audio.encode(piece))
             file.mux(audio.encode())
     return path
+
+
+def voice(seconds, hertz, rate=16_000, amplitude=0.3):
+    """A buzz with the pitch `hertz` (1, samples) float32."""
+    time = np.arange(round(seconds * rate)) / rate
+    return amplitude * np.sign(np.sin(2 * np.pi * hertz * time))[None].astype(np.float32)

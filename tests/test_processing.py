@@ -1,8 +1,12 @@
 import numpy as np
 import torch
 
-from av_emotion_hf import AVEmotionFeatureExtractor, AVEmotionForSequenceClassification
-from av_emotion_hf import AVEmotionImageProcessor, AVEmotionProcessor
+from av_emotion_hf import (
+    AVEmotionFeatureExtractor,
+    AVEmotionForSequenceClassification,
+    AVEmotionImageProcessor,
+    AVEmotionProcessor,
+)
 
 
 def test_processor_gives_all_that_the_fusion_model_takes(config):

@@ -76,7 +76,7 @@ def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     Raises:
         InputError: a clip's frames do not have `size` values.
     """
-    clips = [np.asarray(clip, dtype=np.float32).reshape(len(clip), -1) for clip in clips]
+    clips = [np.asarray(clip, dtype=np.float32) for clip in clips]
     length = max(1, *(len(clip) for clip in clips))
     frames, mask = torch.zeros(len(clips), length, size), torch.zeros(len(clips), length, dtype=torch.long)
     for row, clip in enumerate(clips):

@@ -98,7 +98,7 @@ class RunOptions:
 
     def as_dict(self) -> dict:
         """The options as they go into `run.json`."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"out": Path(self.out).name}
 
 
 __all__ = ["RunOptions"]

@@ -74,11 +74,13 @@ class StartingPoint:
         model: the model, partly trained where checkpoints were given.
         feature_extractor: for waveforms.
         image_processor: for face crops.
+        normalized: modalities whose feature statistics came with a checkpoint.
     """
 
     model: PreTrainedModel
     feature_extractor: AVEmotionFeatureExtractor
     image_processor: AVEmotionImageProcessor
+    normalized: frozenset[str] = frozenset()
 
     def processor(self, modality: str):
         """What is saved beside a model of this modality."""
@@ -128,7 +130,10 @@ def start(
         if found[checkpoint].model_type != "av_emotion_audio":
             image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint)
     sampling_rate = getattr(config, "audio_config", config).to_dict().get("sampling_rate", 16000)
-    return StartingPoint(model, AVEmotionFeatureExtractor(sampling_rate=sampling_rate), image_processor)
+    kinds = {config.model_type for config in found.values()}
+    normalized = {name for name in ("audio", "image") if kinds & {f"av_emotion_{name}", "av_emotion"}}
+    feature_extractor = AVEmotionFeatureExtractor(sampling_rate=sampling_rate)
+    return StartingPoint(model, feature_extractor, image_processor, frozenset(normalized))
 
 
 def _configuration(modality: str, found: list, labels: list[str] | None, settings: dict):

@@ -10,7 +10,8 @@ from ..errors import InputError
 from .arguments import RunOptions
 from .checkpoint import start
 from .metrics import compute_metrics
-from .record import RunRecord
+from .normalization import estimate_statistics
+from .record import RunRecord, names
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
 SLOW_PARTS = ("frontend.", "backbone.")
@@ -70,11 +71,15 @@ def finetune(
 
     set_seed(options.seed)
     beginning = start("classification", modality, init or [], labels, settings)
+    collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
+    for part in beginning.feature_sizes.keys() - beginning.normalized:
+        only = ClipCollator(part, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
+        estimate_statistics(beginning.model, part, parts["train"], only)
     record = RunRecord(
         "finetune",
         options,
         modality=modality,
-        init=init or [],
+        init=names(init),
         config=settings or {},
         slow_rate=slow_rate,
         labels=labels,
@@ -86,9 +91,7 @@ def finetune(
     trainer = EmotionTrainer(
         model=beginning.model,
         args=options.training_arguments(has_evaluation=parts["validation"] is not None, best_metric="uar"),
-        data_collator=ClipCollator(
-            modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes
-        ),
+        data_collator=collate,
         train_dataset=parts["train"],
         eval_dataset=parts["validation"],
         compute_metrics=compute_metrics,

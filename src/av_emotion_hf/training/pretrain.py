@@ -1,27 +1,20 @@
 """Masked-frame pre-training on unlabelled clips (CN112633263A, modules 2 and 5)."""
 
-import logging
-
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from datasets import IterableDataset, concatenate_datasets
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from transformers import set_seed
 
 from ..data.collators import ClipCollator, MaskingCollator
 from ..data.corpus import Corpus
 from ..data.inputs import FEATURE_COLUMNS, INPUT_COLUMNS, ClipReader, with_inputs
-from ..data.statistics import RunningStatistics
 from ..errors import InputError
 from .arguments import RunOptions
-from .checkpoint import StartingPoint, read_config, start
-from .record import RunRecord
+from .checkpoint import start
+from .normalization import estimate_statistics
+from .record import RunRecord, names
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
-logger = logging.getLogger(__name__)
 VALIDATION_MASK_SEED = 20201204  # the date of the patent's filing; any fixed number makes losses comparable
 
 
@@ -66,10 +59,12 @@ def pretrain(
     model = beginning.model
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
-    if not any(read_config(name).model_type == f"av_emotion_{modality}" for name in init or []):
-        estimate_statistics(beginning, modality, train, collate, options.batch_size, statistics_limit)
+    if modality not in beginning.normalized:
+        estimate_statistics(model, modality, train, collate, options.batch_size, statistics_limit)
 
-    record = RunRecord("pretrain", options, modality=modality, init=init or [], config=settings or {}, **(about or {}))
+    record = RunRecord(
+        "pretrain", options, modality=modality, init=names(init), config=settings or {}, **(about or {})
+    )
     trainer = EmotionTrainer(
         model=model,
         args=options.training_arguments(
@@ -106,33 +101,11 @@ def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader) -> Co
 def _has_frames(table: pa.Table) -> list[bool]:
     """For each row, whether its only column, sound or a list of frames, is there and not empty."""
     cells = table.column(0)
+    if pa.types.is_null(cells.type):
+        return [False] * len(cells)
     if pa.types.is_struct(cells.type):
         return pc.is_valid(pc.struct_field(cells, "bytes")).to_pylist()
     return pc.greater(pc.fill_null(pc.list_value_length(cells), 0), 0).to_pylist()
 
 
-@torch.no_grad()
-def estimate_statistics(
-    beginning: StartingPoint, modality: str, corpus: Corpus, collate: ClipCollator, batch_size: int, limit: int | None
-) -> None:
-    """Put mean and deviation of the frame features into the model, from one pass over the first clips of a corpus."""
-    encoder = beginning.model.base_model.eval()
-    statistics = RunningStatistics(encoder.num_features)
-    clips = corpus.take(limit) if limit else corpus
-    column, mask_column = ("input_values", "attention_mask") if modality == "audio" else ("pixel_values", "pixel_mask")
-    for batch in tqdm(DataLoader(clips, batch_size=batch_size, collate_fn=collate), desc="Estimating statistics"):
-        if FEATURE_COLUMNS[modality] in batch:
-            features, mask = batch[FEATURE_COLUMNS[modality]], batch[mask_column].bool()
-        else:
-            features, mask = encoder.extract_features(batch[column], batch[mask_column])
-        frames = features[mask]
-        valid = encoder.frontend.defined_cells(frames).numpy() if modality == "audio" else None
-        statistics.update(frames.numpy(), valid)
-    if not statistics.count.any():
-        raise InputError("the corpus has no frame to learn from; check that its clips hold what --modality asks for")
-    owner = encoder.frontend if modality == "audio" else encoder
-    owner.feature_mean.copy_(torch.from_numpy(statistics.mean.astype(np.float32)))
-    owner.feature_std.copy_(torch.from_numpy(statistics.std.astype(np.float32)))
-
-
-__all__ = ["estimate_statistics", "pretrain"]
+__all__ = ["pretrain"]

@@ -55,6 +55,11 @@ class RunRecord:
         return self.facts
 
 
+def names(paths: list[str] | None) -> list[str]:
+    """Last parts of paths: a record says which checkpoints were used, not where they lay."""
+    return [Path(path).name for path in paths or []]
+
+
 def write_json(path: Path, content: dict) -> None:
     """Write `content` under a temporary name, then rename: there is never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,4 +68,4 @@ def write_json(path: Path, content: dict) -> None:
     partial.rename(path)
 
 
-__all__ = ["RunRecord", "write_json"]
+__all__ = ["RunRecord", "names", "write_json"]

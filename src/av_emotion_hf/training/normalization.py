@@ -1,0 +1,59 @@
+"""Mean and deviation of a model's frame features, from one pass over a corpus."""
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
+
+from ..data.collators import ClipCollator
+from ..data.corpus import Corpus
+from ..data.inputs import FEATURE_COLUMNS
+from ..data.statistics import RunningStatistics
+from ..errors import InputError
+
+INPUT_ARGUMENTS = {"audio": ("input_values", "attention_mask"), "image": ("pixel_values", "pixel_mask")}
+
+
+@torch.no_grad()
+def estimate_statistics(
+    model: PreTrainedModel,
+    modality: str,
+    corpus: Corpus,
+    collate: ClipCollator,
+    batch_size: int = 16,
+    limit: int | None = None,
+) -> None:
+    """Put mean and deviation of the features of one modality into the model's buffers.
+
+    Args:
+        model: any model of this package with an encoder of that modality.
+        modality: `audio` or `image`.
+        corpus: rows of inputs or features.
+        collate: makes batches of them.
+        batch_size: clips at once.
+        limit: clips to look at; all of them when `None`.
+
+    Raises:
+        InputError: the corpus has not one frame of that modality.
+    """
+    encoder = getattr(model, f"{modality}_encoder").eval()
+    statistics = RunningStatistics(encoder.num_features)
+    clips = corpus.take(limit) if limit else corpus
+    values, mask_name = INPUT_ARGUMENTS[modality]
+    for batch in tqdm(DataLoader(clips, batch_size=batch_size, collate_fn=collate), desc="Estimating statistics"):
+        if FEATURE_COLUMNS[modality] in batch:
+            features, mask = batch[FEATURE_COLUMNS[modality]], batch[mask_name].bool()
+        else:
+            features, mask = encoder.extract_features(batch[values], batch[mask_name])
+        frames = features[mask]
+        valid = encoder.frontend.defined_cells(frames).numpy() if modality == "audio" else None
+        statistics.update(frames.numpy(), valid)
+    if not statistics.count.any():
+        raise InputError(f"the corpus has no {modality} frame to learn from; check that its clips have sound (a face)")
+    owner = encoder.frontend if modality == "audio" else encoder
+    owner.feature_mean.copy_(torch.from_numpy(statistics.mean.astype(np.float32)))
+    owner.feature_std.copy_(torch.from_numpy(statistics.std.astype(np.float32)))
+
+
+__all__ = ["estimate_statistics"]

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+
+import av_emotion_hf as av
+from av_emotion_hf.data import ClipCollator, MaskingCollator
+from av_emotion_hf.data.collators import pad_frames
+from av_emotion_hf.data.inputs import encode_crop, encode_waveform
+from av_emotion_hf.errors import InputError
+
+
+@pytest.fixture
+def rows(face):
+    sound = {"bytes": encode_waveform(np.full(3200, 0.1, np.float32)), "path": None}
+    crop = {"bytes": encode_crop(face), "path": None}
+    return [{"audio": sound, "faces": [crop] * 3, "labels": 1}, {"audio": None, "faces": [], "labels": 0}]
+
+
+def collator(modality):
+    return ClipCollator(
+        modality, av.AVEmotionFeatureExtractor(), av.AVEmotionImageProcessor(), {"audio": 2, "image": 3}
+    )
+
+
+def test_inputs_become_a_batch(rows):
+    batch = collator("fusion")(rows)
+    assert batch["attention_mask"].sum(1).tolist() == [3200, 0]
+    assert batch["pixel_mask"].tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert batch["pixel_values"].shape == (2, 3, 3, 96, 96) and batch["labels"].tolist() == [1, 0]
+    assert "pixel_values" not in collator("audio")(rows) and "input_values" not in collator("image")(rows)
+
+
+def test_features_become_a_batch():
+    rows = [
+        {"input_features": [[1.0, 2.0]] * 4, "image_features": []},
+        {"input_features": [[3.0, 4.0]], "image_features": []},
+    ]
+    batch = collator("fusion")(rows)
+    assert batch["input_features"][1].tolist() == [[3, 4], [0, 0], [0, 0], [0, 0]]
+    assert batch["attention_mask"].sum(1).tolist() == [4, 1]
+    assert batch["image_features"].shape == (2, 1, 3) and not batch["pixel_mask"].any()
+
+
+def test_features_of_another_model_are_named():
+    with pytest.raises(InputError, match="features with 2 values per frame do not fit the model, which expects 5"):
+        pad_frames([[[1.0, 2.0]]], 5)
+
+
+def test_masks_follow_the_real_frames_of_waveforms_and_features(rows, audio_config):
+    frontend = av.AcousticFrontEnd(audio_config)
+    collate = MaskingCollator(collator("audio"), audio_config, frontend.num_frames)
+    batch = collate(rows)
+    assert batch["mask_time_indices"].shape == (2, 10)  # 3200 samples, a frame every 320
+    assert batch["mask_time_indices"].sum(1).tolist() == [1, 0]
+    ready = MaskingCollator(collator("audio"), audio_config)([{"input_features": [[0.0, 0.0]] * 40}])
+    assert ready["mask_time_indices"].sum().item() == 4
+
+
+def test_validation_masks_repeat_and_training_masks_do_not(audio_config):
+    rows = [{"input_features": [[0.0, 0.0]] * 200}]
+    fixed = MaskingCollator(collator("audio"), audio_config, seed=5)
+    assert torch.equal(fixed(rows)["mask_time_indices"], fixed(rows)["mask_time_indices"])
+    fresh = MaskingCollator(collator("audio"), audio_config)
+    assert not torch.equal(fresh(rows)["mask_time_indices"], fresh(rows)["mask_time_indices"])

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+import av_emotion_hf as av
+from av_emotion_hf.data import ClipReader, FeatureReader, with_inputs
+from av_emotion_hf.data.inputs import decode_faces, decode_waveform, encode_crop, encode_waveform, modality_kind
+from av_emotion_hf.errors import InputError
+
+
+def test_sound_and_crops_survive_their_columns(face):
+    waveform = np.sin(np.arange(1600) / 7).astype(np.float32) * 0.5
+    cell = {"bytes": encode_waveform(waveform), "path": None}
+    np.testing.assert_allclose(decode_waveform(cell), waveform, atol=2**-15)
+    np.testing.assert_array_equal(decode_faces([{"bytes": encode_crop(face), "path": None}])[0], face)
+    assert len(decode_waveform(None)) == 0 and decode_faces(None) == []
+
+
+def test_clips_become_inputs(clips, caplog):
+    corpus = with_inputs(clips, ClipReader(detector="cascade"))
+    assert (
+        "neither sound nor picture" in caplog.text and corpus.num_rows == 3
+    )  # the broken one is left out, and said so
+    both, silent, faceless = corpus
+    assert len(decode_waveform(both["audio"])) == pytest.approx(8000, abs=400)
+    assert len(both["faces"]) == len(both["face_times"]) == 5 and both["face_coverage"] == 1
+    assert decode_faces(both["faces"])[0].shape == (112, 112, 3)
+    assert silent["audio"] is None or silent["audio"]["bytes"] is None
+    assert len(silent["faces"]) == 5 and silent["detector"] == "cascade"
+    assert faceless["faces"] == [] and faceless["face_coverage"] == 0 and faceless["audio"]["bytes"]
+    assert both["emotion"] == "sad" and both["speaker"] == "a"
+
+
+def test_a_stream_gives_the_same_rows(clips):
+    reader = ClipReader(detector="cascade")
+    for row, streamed in zip(
+        with_inputs(clips, reader), with_inputs(clips.to_iterable_dataset(), reader), strict=True
+    ):
+        assert row["faces"] == streamed["faces"] and row["audio"] == streamed["audio"]
+
+
+def test_only_what_is_asked_for_is_read(clips):
+    corpus = with_inputs(clips, ClipReader("audio"))
+    assert "faces" not in corpus.features and corpus[0]["detector"] is None
+
+
+def test_silence_is_no_sound(tmp_path):
+    import soundfile
+
+    soundfile.write(tmp_path / "silence.wav", np.zeros(4000), 16_000)
+    assert ClipReader("audio").read(str(tmp_path / "silence.wav")).modalities == []
+
+
+def test_the_form_of_a_corpus_is_recognised():
+    assert modality_kind(Dataset.from_dict({"input_features": [[[0.0]]]}), "audio") == "features"
+    assert modality_kind(Dataset.from_dict({"faces": [[]], "face_coverage": [0.0]}), "image") == "inputs"
+    assert modality_kind(Dataset.from_dict({"file": ["a.mp4"]}), "image") == "clips"
+    assert modality_kind(Dataset.from_dict({"text": ["a"]}), "image") is None
+    with pytest.raises(InputError, match=r"the corpus has no image: expected a column video.*it has text"):
+        with_inputs(Dataset.from_dict({"text": ["a"]}), ClipReader("image"))
+    with pytest.raises(InputError, match="modality 'face' is not one of"):
+        ClipReader("face")
+
+
+def test_features_are_what_the_model_would_have_computed(clips, config):
+    """Bit for bit: training on features and on raw input start from the same numbers."""
+    torch.manual_seed(0)
+    model = av.AVEmotionForSequenceClassification(config).eval()
+    processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
+    read = FeatureReader(model.audio_encoder, model.image_encoder, processor)
+    for row in with_inputs(clips, ClipReader(detector="cascade")):
+        features = read(row)
+        waveform, crops = decode_waveform(row["audio"]), decode_faces(row["faces"])
+        raw, ready = {}, {}
+        if len(waveform):
+            raw |= av.AVEmotionFeatureExtractor()(waveform, return_tensors="pt")
+            ready["input_features"] = torch.tensor(np.array(features["input_features"]))[None]
+        if crops:
+            raw |= processor([crops], return_tensors="pt")
+            ready["image_features"] = torch.tensor(np.array(features["image_features"]))[None]
+        assert len(features["input_features"]) == (len(waveform) + 319) // 320
+        assert len(features["image_features"]) == len(crops)
+        with torch.no_grad():
+            assert torch.equal(model(**raw).logits, model(**ready).logits)

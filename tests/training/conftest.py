@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset, Features, List, Value
+
+from av_emotion_hf.training.arguments import RunOptions
+
+SMALL = {
+    "audio": {"hidden_size": 8, "num_hidden_layers": 1},
+    "image": {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "backbone_config": {
+            "model_type": "resnet", "embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1],
+            "layer_type": "basic",
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def options(tmp_path):
+    """Function to `RunOptions` of a short run below the test's folder."""
+
+    def make(name, **changes):
+        return RunOptions(**({"out": str(tmp_path / name), "epochs": 2, "batch_size": 4} | changes))
+
+    return make
+
+
+@pytest.fixture
+def small():
+    """Configuration fields of small encoders."""
+    return SMALL
+
+
+@pytest.fixture
+def features():
+    """A corpus of ready features in which the label stands in both modalities: 4 speakers, 2 emotions, 32 clips."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for i in range(32):
+        label = i % 2
+        audio = generator.normal(0, 1, (12 + i % 5, 60)) + 2 * label
+        image = generator.normal(0, 1, (4 + i % 3, 6)) - 2 * label
+        rows.append(
+            {
+                "input_features": audio.tolist(),
+                "image_features": image.tolist(),
+                "emotion": ["sad", "happy"][label],
+                "speaker": f"{i // 8}",
+            }
+        )
+    columns = {"input_features": List(List(Value("float32"))), "image_features": List(List(Value("float32")))}
+    return Dataset.from_list(rows, features=Features(columns | dict.fromkeys(("emotion", "speaker"), Value("string"))))
+
+
+@pytest.fixture(autouse=True)
+def repeatable():
+    torch.manual_seed(0)

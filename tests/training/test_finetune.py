@@ -1,0 +1,129 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForVideoClassification, AutoProcessor
+
+from av_emotion_hf.data import ClipReader, split_groups
+from av_emotion_hf.errors import InputError
+from av_emotion_hf.training.evaluation import evaluate
+from av_emotion_hf.training.finetune import finetune
+from av_emotion_hf.training.pretrain import pretrain
+
+GROUPS = ["0", "1", "2", "3"]
+
+
+@pytest.fixture
+def tune(features, options, small):
+    """Function from modality and settings to the record of a short fine-tuning, test speaker 3."""
+
+    def run(modality, name="model", init=None, **changes):
+        settings = {f"{part}_config": small[part] for part in small} if modality == "fusion" else small.get(modality)
+        return finetune(
+            features,
+            split_groups(GROUPS, test=["3"]),
+            modality,
+            options(name, **({"epochs": 12, "learning_rate": 2e-2} | changes)),
+            ClipReader("both" if modality == "fusion" else modality),
+            "emotion",
+            "speaker",
+            init,
+            settings if init is None else None,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("modality", ["audio", "image", "fusion"])
+def test_learns_from_speakers_and_scores_on_another(tune, features, modality, tmp_path):
+    record = tune(modality)
+    groups = record["settings"]["groups"]
+    assert groups["test"] == ["3"] and not set(groups["train"]) & set(groups["validation"])
+    assert "3" not in groups["train"] + groups["validation"]
+    assert record["scores"]["validation_uar"] > 0.9
+
+    held_out = features.filter(lambda speaker: speaker == "3", input_columns="speaker")
+    out = tmp_path / "scores.json"
+    scores = evaluate(str(tmp_path / "model"), held_out, None, "emotion", str(out), protocol={"groups": ["3"]})
+    assert scores["uar"] > 0.9 and scores["clips"] == 8 and scores["labels"] == ["happy", "sad"]
+    assert sum(map(sum, scores["confusion_matrix"])) == 8
+    assert scores["recalls"].keys() == {"happy", "sad"} and scores["protocol"]["groups"] == ["3"]
+    assert json.loads(out.read_text()) == scores
+    assert set(scores["protocol"]["modalities"]) == ({"audio", "image"} if modality == "fusion" else {modality})
+
+
+def test_fusion_starts_from_both_encoders_and_serves_each_modality_alone(tune, features, tmp_path):
+    tune("audio", "audio")
+    tune("image", "image")
+    record = tune(
+        "fusion", "fusion", init=[str(tmp_path / "audio"), str(tmp_path / "image")], epochs=1, learning_rate=1e-9
+    )
+    assert record["settings"]["init"]
+    fusion = AutoModelForVideoClassification.from_pretrained(tmp_path / "fusion")
+    assert AutoProcessor.from_pretrained(tmp_path / "fusion").image_processor.size["height"] == 96
+    for name in ("audio", "image"):
+        from transformers import AutoModel
+
+        part = AutoModel.from_pretrained(tmp_path / name)
+        for key, tensor in part.state_dict().items():
+            fused = fusion.state_dict()[f"{name}_encoder.{key}"]
+            torch.testing.assert_close(fused, tensor, atol=1e-6, rtol=1e-6)
+    for modalities in (("audio",), ("image",)):
+        scores = evaluate(str(tmp_path / "fusion"), features, None, "emotion", modalities=modalities)
+        assert scores["protocol"]["modalities"] == list(modalities) and scores["clips"] == 32
+
+
+def test_a_pretrained_encoder_is_taken_over(tune, features, options, small, tmp_path):
+    before = options("pretrained", epochs=1)
+    pretrain([features], [], "audio", before, ClipReader("audio"), settings=small["audio"])
+    tune("audio", "tuned", init=[before.out], epochs=1, learning_rate=1e-9)
+    from transformers import AutoModel
+
+    for (name, old), new in zip(
+        AutoModel.from_pretrained(before.out).state_dict().items(),
+        AutoModel.from_pretrained(tmp_path / "tuned").state_dict().values(),
+        strict=True,
+    ):
+        torch.testing.assert_close(new, old, atol=1e-6, rtol=1e-6, msg=name)
+
+
+def test_unfit_checkpoints_are_named(tune, features, options, small, tmp_path):
+    tune("image", "image")
+    with pytest.raises(InputError, match="is an image model, which has no part for --modality audio; give a"):
+        tune("audio", "a", init=[str(tmp_path / "image")])
+    with pytest.raises(InputError, match="no checkpoint could be read there"):
+        tune("audio", "b", init=[str(tmp_path / "nothing")])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"is not a checkpoint, it has no config.json"):
+        tune("audio", "c", init=[str(tmp_path / "empty")])
+    pretrained = options("pretrained", epochs=1)
+    pretrain([features], [], "audio", pretrained, ClipReader("audio"), settings=small["audio"])
+    with pytest.raises(InputError, match=r"is an audio model without a trained classifier .*fine-tune it first"):
+        evaluate(pretrained.out, features, None, "emotion")
+
+
+def test_labels_that_the_classifier_does_not_know_are_named(tune, features, tmp_path):
+    tune("audio", epochs=1)
+    foreign = features.map(lambda row: {"emotion": "bored" if row["speaker"] == "3" else row["emotion"]})
+    with pytest.raises(
+        InputError, match="label 'bored' of column 'emotion' is not among the model's classes happy, sad"
+    ):
+        evaluate(str(tmp_path / "model"), foreign, None, "emotion")
+
+
+def test_a_missing_column_is_named_before_anything_is_written(features, options, small, tmp_path):
+    with pytest.raises(InputError, match="column 'mood' is not in the corpus"):
+        finetune(features, None, "audio", options("model"), ClipReader("audio"), "mood")
+    assert not (tmp_path / "model").exists()
+
+
+def test_without_a_checkpoint_the_statistics_come_from_the_training_speakers(tune, features, tmp_path):
+    record = tune("image", epochs=1)
+    frames = [
+        frame
+        for row in features
+        if row["speaker"] in record["settings"]["groups"]["train"]
+        for frame in row["image_features"]
+    ]
+    encoder = AutoModelForVideoClassification.from_pretrained(tmp_path / "model").image_encoder
+    torch.testing.assert_close(encoder.feature_mean, torch.tensor(frames).mean(0), atol=1e-4, rtol=1e-4)

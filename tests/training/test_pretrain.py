@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoFeatureExtractor, AutoModelForPreTraining
+
+from av_emotion_hf.data import ClipReader
+from av_emotion_hf.errors import InputError
+from av_emotion_hf.training.pretrain import pretrain
+
+
+@pytest.mark.parametrize(("modality", "size"), [("audio", 60), ("image", 6)])
+def test_learns_to_fill_in_and_keeps_the_statistics(features, options, small, modality, size):
+    run = options("model", epochs=6, learning_rate=1e-2)
+    record = pretrain([features], [features], modality, run, ClipReader(modality), settings=small[modality])
+    losses = [entry["eval_loss"] for entry in record["history"] if "eval_loss" in entry]
+    assert losses[-1] < 0.8 * losses[0]
+    assert record["scores"]["validation_loss"] == pytest.approx(min(losses), rel=1e-4)
+    assert json.loads((Path(run.out) / "run.json").read_text())["scores"] == record["scores"]
+    assert not (Path(run.out) / "checkpoints").exists()
+
+    model = AutoModelForPreTraining.from_pretrained(run.out)
+    owner = model.audio_encoder.frontend if modality == "audio" else model.image_encoder
+    column = "input_features" if modality == "audio" else "image_features"
+    frames = np.concatenate([np.array(row[column]) for row in features])
+    if modality == "image":
+        np.testing.assert_allclose(owner.feature_mean, frames.mean(0), atol=1e-4)
+        np.testing.assert_allclose(owner.feature_std, frames.std(0), atol=1e-4)
+    else:
+        voiced = frames[:, owner.descriptor_names.index("voiced")] > 0.5
+        for i, voiced_only in enumerate(owner.voiced_only):
+            cells = frames[voiced, i] if voiced_only else frames[:, i]
+            np.testing.assert_allclose(owner.feature_mean[i], cells.mean(), atol=1e-4)
+        assert AutoFeatureExtractor.from_pretrained(run.out).sampling_rate == 16000
+    assert len(owner.feature_mean) == size
+
+
+def test_a_stream_trains_for_the_steps_asked_for(features, options, small):
+    stream = features.to_iterable_dataset(num_shards=2)
+    with pytest.raises(InputError, match="a stream has no known length: say how long to train with --max-steps"):
+        pretrain([stream], [], "audio", options("a"), ClipReader("audio"), settings=small["audio"])
+    record = pretrain([stream], [], "audio", options("b", max_steps=11), ClipReader("audio"), settings=small["audio"])
+    assert record["steps"] == 11  # more than one pass of 8
+
+
+def test_the_same_seed_gives_the_same_weights(features, options, small):
+    weights = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run = options(name, epochs=1, seed=seed)
+        pretrain([features], [], "audio", run, ClipReader("audio"), settings=small["audio"])
+        weights.append(AutoModelForPreTraining.from_pretrained(run.out).reconstruction.weight)
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_goes_on_from_a_checkpoint_of_its_own(features, options, small):
+    first = options("first", epochs=1)
+    pretrain([features], [], "audio", first, ClipReader("audio"), settings=small["audio"])
+    # features of another scale: the statistics must come from the checkpoint, not from these
+    shifted = features.map(lambda row: {"input_features": (np.array(row["input_features"]) + 100).tolist()})
+    second = options("second", epochs=1)
+    pretrain([shifted], [], "audio", second, ClipReader("audio"), init=[first.out])
+    means = [
+        AutoModelForPreTraining.from_pretrained(run.out).audio_encoder.frontend.feature_mean for run in (first, second)
+    ]
+    assert torch.equal(*means)
+
+
+def test_a_folder_in_use_is_refused(features, options, small):
+    run = options("model", epochs=1)
+    pretrain([features], [], "audio", run, ClipReader("audio"), settings=small["audio"])
+    with pytest.raises(InputError, match="is not empty; choose another --out, or go on with --resume"):
+        pretrain([features], [], "audio", run, ClipReader("audio"), settings=small["audio"])
+    with pytest.raises(InputError, match="holds no checkpoint to resume from"):
+        pretrain([features], [], "audio", options("model", resume=True), ClipReader("audio"))
+
+
+def test_corpora_must_hold_the_same_form(features, options, small):
+    sounds = features.select_columns(["emotion"]).add_column("audio", [None] * len(features))
+    with pytest.raises(InputError, match="extract all of them in the same way"):
+        pretrain(
+            [features, sounds.add_column("face_coverage", [0.0] * 32)], [], "audio", options("a"), ClipReader("audio")
+        )

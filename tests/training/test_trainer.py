@@ -1,0 +1,50 @@
+import pytest
+import torch
+from datasets import Dataset
+from transformers import TrainingArguments
+
+from av_emotion_hf import AVEmotionAudioForSequenceClassification
+from av_emotion_hf.training.trainer import EmotionTrainer
+
+
+@pytest.fixture
+def trainer(audio_config, tmp_path):
+    def make(**changes):
+        rows = [{"labels": i % 3} for i in range(12)]
+
+        def collate(rows):
+            labels = torch.tensor([row["labels"] for row in rows])
+            return {"input_features": torch.zeros(len(rows), 6, 28) + labels[:, None, None], "labels": labels}
+
+        torch.manual_seed(0)
+        audio_config.hidden_dropout = 0.0  # its draws differ with the size of a batch
+        settings = {"output_dir": str(tmp_path), "use_cpu": True, "max_steps": 2, "logging_steps": 1} | changes
+        return EmotionTrainer(
+            model=AVEmotionAudioForSequenceClassification(audio_config),
+            args=TrainingArguments(**settings, remove_unused_columns=False, save_strategy="no"),
+            data_collator=collate,
+            train_dataset=Dataset.from_list(rows),
+            slow_parts=("frontend.",),
+            slow_rate=0.1,
+        )
+
+    return make
+
+
+def test_slow_parts_have_a_rate_of_their_own(trainer):
+    made = trainer(learning_rate=1e-2)
+    optimizer = made.create_optimizer()
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in made.model.named_parameters():
+        assert rate[id(parameter)] == pytest.approx(1e-3 if "frontend." in name else 1e-2), name
+
+
+def test_accumulation_does_not_change_the_loss(trainer):
+    whole = trainer(per_device_train_batch_size=4, max_steps=1, lr_scheduler_type="constant")
+    parts = trainer(
+        per_device_train_batch_size=1, gradient_accumulation_steps=4, max_steps=1, lr_scheduler_type="constant"
+    )
+    whole.train()
+    parts.train()
+    losses = [next(entry["loss"] for entry in t.state.log_history if "loss" in entry) for t in (whole, parts)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
