@@ -12,7 +12,7 @@ shift 2
 stages=${*:-expression inputs pretrain finetune scores}
 seeds=${SEEDS:-0 1 2}
 variants=${VARIANTS:-spans patent scratch}
-results=$(dirname "$0")/results/default_checkpoint
+examples=$(dirname "$0")
 javased="--group-column speaker"
 spans='{"mask_time_prob": 0.5, "mask_time_length": 9}'       # audio: 50 frames a second
 face_spans='{"mask_time_prob": 0.5, "mask_time_length": 5}'  # image: 10 frames a second
@@ -32,13 +32,15 @@ inputs() {
 
 # Modules 2 and 5, without labels: as in the patent (single frames, 10 %), and with spans.
 pretrain() {
+  av-emotion extract "$runs/javased_inputs" --out "$runs/javased_faces" --modality image --as features \
+    --init "$runs/expression" $javased --exclude-groups 09,10
   for variant in $variants; do
     [ "$variant" = scratch ] && continue
     [ "$variant" = spans ] && audio=$spans image=$face_spans || audio='{}' image='{}'
     av-emotion pretrain "$runs/javased_features" "$runs/ravdess_features" --modality audio --config "$audio" \
       --group-column speaker --out "$runs/audio_$variant" --epochs 20 --batch-size 64 --learning-rate 2e-3 --bf16
-    av-emotion pretrain "$runs/javased_inputs" --modality image --config "$image" --init "$runs/expression" \
-      $javased --exclude-groups 09,10 --out "$runs/image_$variant" --epochs 30 --batch-size 16 --bf16
+    av-emotion pretrain "$runs/javased_faces" --modality image --config "$image" --init "$runs/expression" $javased \
+      --out "$runs/image_$variant" --epochs 100 --batch-size 16
   done
 }
 
@@ -63,17 +65,18 @@ tune() {  # modality, name, seed, further options
 
 # The test: actors 09 and 10.
 scores() {
-  av-emotion evaluate "$runs/expression" "$data/fer2013" --split test --out "$results/expression.json"
+  av-emotion evaluate "$runs/expression" "$data/fer2013" --split test --out "$runs/scores/expression.json"
   for model in "$runs"/tuned/*; do
     name=$(basename "$model")
-    av-emotion evaluate "$model" "$runs/javased_inputs" $javased --groups 09,10 --out "$results/$name.json"
+    av-emotion evaluate "$model" "$runs/javased_inputs" $javased --groups 09,10 --out "$runs/scores/$name.json"
     case $name in fusion_*)
       for only in audio image; do
         av-emotion evaluate "$model" "$runs/javased_inputs" $javased --groups 09,10 --modalities $only \
-          --out "$results/${name}_${only}_only.json"
+          --out "$runs/scores/${name}_${only}_only.json"
       done
     esac
   done
+  python "$examples/collect_results.py" "$runs" "$examples/results/default_checkpoint.json"
 }
 
 for stage in $stages; do "$stage"; done

@@ -123,11 +123,15 @@ def predict(
         except InputError as error:
             failed += 1
             result = {"path": clip, "error": str(error)}
-        typer.echo(json.dumps(result, ensure_ascii=False) if as_json else prediction_line(result), err=False)
-    if failed == len(clips) == 1 and not as_json:
-        raise typer.Exit(2)
+        if as_json:
+            typer.echo(json.dumps(result, ensure_ascii=False))
+        elif "error" in result:
+            typer.echo(f"av-emotion: {result['error']}", err=True)
+        else:
+            typer.echo(prediction_line(result))
     if failed:
-        raise typer.Exit(1)
+        # a single clip that cannot be read is a mistake in the call; among others it is one that failed
+        raise typer.Exit(2 if len(clips) == 1 and not as_json else 1)
 
 
 @app.command()
@@ -473,8 +477,6 @@ def progress(items: list, description: str, unit: str):
 
 def prediction_line(result: dict) -> str:
     """One prediction for a person to read."""
-    if "error" in result:
-        return f"{result['path']}\terror: {result['error']}"
     if result["emotion"] is None:
         return f"{result['path']}\tno emotion: neither sound nor a face was found"
     best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])

@@ -44,3 +44,19 @@ def test_nothing_is_overwritten_and_nothing_left_half_written(clips, tmp_path):
     with pytest.raises(InputError, match="not one clip could be read, nothing was written; the first reason"):
         extract(clips.select([3]), str(out), ClipReader("audio"))
     assert list(tmp_path.glob("inputs*")) == []
+
+
+def test_features_of_inputs_equal_features_of_clips(clips, tmp_path, audio_config):
+    reader = FeatureReader(audio_model=av.AVEmotionAudioModel(audio_config))
+    extract(clips, str(tmp_path / "direct"), ClipReader("audio"), reader)
+    extract(clips, str(tmp_path / "inputs"), ClipReader("audio"))
+    inputs = open_corpus(str(tmp_path / "inputs"))
+    manifest = extract(inputs, str(tmp_path / "features"), ClipReader("audio"), reader)
+    assert manifest["clips"] == 3 and manifest["seconds"] == pytest.approx(1.5, abs=0.2)
+    for name in ("direct", "features"):
+        assert list(open_corpus(str(tmp_path / name)).features) == list(open_corpus(str(tmp_path / "direct")).features)
+    assert [row["input_features"] for row in open_corpus(str(tmp_path / "features"))] == [
+        row["input_features"] for row in open_corpus(str(tmp_path / "direct"))
+    ]
+    with pytest.raises(InputError, match="there is nothing to extract"):
+        extract(inputs, str(tmp_path / "again"), ClipReader("audio"))

@@ -11,7 +11,7 @@ from datasets import Features, Image, List, Value
 from PIL import Image as PILImage
 
 from ..errors import InputError
-from ..media import load_detector, open_clip, track_faces
+from ..media import DETECTORS, load_detector, open_clip, track_faces
 from .corpus import Corpus
 
 logger = logging.getLogger(__name__)
@@ -68,12 +68,14 @@ class ClipReader:
         crop_size: side of a face crop in pixels.
 
     Raises:
-        InputError: an unknown modality.
+        InputError: an unknown modality or detector.
     """
 
     def __init__(self, modality: str = "both", fps: float = 10.0, detector: str = "auto", crop_size: int = 112):
         if modality not in MODALITIES:
             raise InputError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
+        if detector not in DETECTORS:
+            raise InputError(f"there is no face detector {detector!r}; choose one of {', '.join(DETECTORS)}")
         self.modality, self.fps, self.detector, self.crop_size = modality, fps, detector, crop_size
         self._detector = None
 
@@ -226,6 +228,18 @@ def modality_kind(corpus: Corpus, modality: str) -> str | None:
     return None
 
 
+def require_modality(corpus: Corpus, modality: str) -> str:
+    """As [`modality_kind`], but an [`InputError`] where the corpus has nothing of the modality."""
+    kind = modality_kind(corpus, modality)
+    if kind is None:
+        raise InputError(
+            f"the corpus has no {modality}: expected a column video, audio, file or path (clips), "
+            f"{INPUT_COLUMNS[modality]} or {FEATURE_COLUMNS[modality]} (written by `extract`); "
+            f"it has {', '.join(corpus.features)}"
+        )
+    return kind
+
+
 def with_inputs(corpus: Corpus, reader: ClipReader, num_proc: int | None = None) -> Corpus:
     """The corpus with its clips read by `reader`, where it does not hold inputs or features already.
 
@@ -236,15 +250,7 @@ def with_inputs(corpus: Corpus, reader: ClipReader, num_proc: int | None = None)
         InputError: the corpus has no clip, input or feature of the modality asked for.
     """
     wanted = [name for name in ("audio", "image") if reader.modality in (name, "both")]
-    kinds = {name: modality_kind(corpus, name) for name in wanted}
-    for name, kind in kinds.items():
-        if kind is None:
-            raise InputError(
-                f"the corpus has no {name}: expected a column video, audio, file or path (clips), "
-                f"{INPUT_COLUMNS[name]} or {FEATURE_COLUMNS[name]} (written by `extract`); "
-                f"it has {', '.join(corpus.features)}"
-            )
-    if "clips" not in kinds.values():
+    if "clips" not in [require_modality(corpus, name) for name in wanted]:
         return corpus
     media = [column for column in ("video", "audio", "file", "path") if column in corpus.features]
     kept = {name: feature for name, feature in corpus.features.items() if name not in media}

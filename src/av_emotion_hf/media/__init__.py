@@ -1,10 +1,11 @@
 """From a media file to a waveform, frames with timestamps and face crops."""
 
 from .clip import Clip, ClipError, open_clip
-from .detector import FaceDetector, load_detector
+from .detector import DETECTORS, FaceDetector, load_detector
 from .faces import FaceTrack, crop_square, track_faces
 
 __all__ = [
+    "DETECTORS",
     "Clip",
     "ClipError",
     "FaceDetector",

@@ -1,0 +1,37 @@
+"""Gather what `default_checkpoint.sh` measured into one JSON file.
+
+    python examples/collect_results.py RUNS OUT.json
+
+RUNS holds `scores/*.json`, written by `av-emotion evaluate`, and the trained models with their `run.json`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+KEPT = (
+    "verb",
+    "options",
+    "settings",
+    "scores",
+    "steps",
+    "seconds",
+    "device",
+    "threads",
+    "parameters",
+    "date",
+    "versions",
+)
+
+
+def main(runs: Path, out: Path) -> None:
+    """Write scores and costs, by the name of the model."""
+    scores = {path.stem: json.loads(path.read_text()) for path in sorted((runs / "scores").glob("*.json"))}
+    records = {path.parent.name: json.loads(path.read_text()) for path in sorted(runs.glob("**/run.json"))}
+    trained = {name: {key: record[key] for key in KEPT} for name, record in records.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"scores": scores, "runs": trained}, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,117 @@
+"""Write every number that README and the card of the default checkpoint show, from `results/default_checkpoint.json`.
+
+python examples/write_tables.py
+"""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKPOINT = ROOT / "src" / "av_emotion_hf" / "checkpoints" / "av-emotion-small"
+ROWS = [  # name of the results, what the model sees, what it learned from beforehand
+    ("audio_scratch", "voice", "nothing"),
+    ("audio_patent", "voice", "unlabelled voices, 10 % single frames hidden (patent)"),
+    ("audio_spans", "voice", "unlabelled voices, half of the frames hidden in spans"),
+    ("image_scratch", "face", "FER2013 (backbone only)"),
+    ("image_patent", "face", "FER2013, then unlabelled faces, 10 % single frames hidden (patent)"),
+    ("image_spans", "face", "FER2013, then unlabelled faces, half of the frames hidden in spans"),
+    ("fusion_spans", "voice + face", "the two models with spans"),
+    ("fusion_spans|audio_only", "the same model, voice only", "as above"),
+    ("fusion_spans|image_only", "the same model, face only", "as above"),
+]
+
+
+def of_seeds(scores: dict, name: str) -> list[dict]:
+    """The results of one model over its seeds."""
+    model, _, suffix = name.partition("|")
+    pattern = re.compile(rf"{model}_\d+{'_' + suffix if suffix else ''}")
+    return [scores[key] for key in sorted(scores) if pattern.fullmatch(key)]
+
+
+def mean_and_spread(results: list[dict], score: str) -> str:
+    """`"51.2 ± 3.4"` in percent."""
+    values = [100 * result[score] for result in results]
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+
+
+def score_table(scores: dict) -> str:
+    """Test scores of all models, a line each."""
+    lines = ["| sees | learned before from | UAR % | WAR % | macro-F1 % |", "|---|---|---|---|---|"]
+    for name, sees, before in ROWS:
+        results = of_seeds(scores, name)
+        cells = " | ".join(mean_and_spread(results, score) for score in ("uar", "war", "macro_f1"))
+        lines.append(f"| {sees} | {before} | {cells} |")
+    return "\n".join(lines)
+
+
+def confusion_table(result: dict) -> str:
+    """A confusion matrix, true classes down, predicted ones across."""
+    lines = [
+        "| true \\ predicted | " + " | ".join(result["labels"]) + " |",
+        "|---" * (len(result["labels"]) + 1) + "|",
+    ]
+    lines += [
+        f"| {name} | " + " | ".join(map(str, row)) + " |"
+        for name, row in zip(result["labels"], result["confusion_matrix"], strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def cost_table(runs: dict) -> str:
+    """Minutes of each kind of training of the shipped model."""
+    wanted = {
+        "expression recogniser": "expression",
+        "audio pre-training": "audio_spans",
+        "image pre-training": "image_spans",
+        "audio fine-tuning": "audio_spans_0",
+        "image fine-tuning": "image_spans_0",
+        "fusion": "fusion_spans_0",
+    }
+    lines = ["| stage | steps | minutes | threads | parameters |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {stage} | {run['steps']} | {run['seconds'] / 60:.0f} | {run['threads']} | {run['parameters'] / 1e6:.2f} M |"
+        for stage, run in ((stage, runs[name]) for stage, name in wanted.items())
+    ]
+    return "\n".join(lines)
+
+
+def replace_block(path: Path, name: str, text: str) -> None:
+    """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
+    old = path.read_text(encoding="utf-8")
+    new, count = re.subn(
+        rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: f"{m[1]}{text}\n{m[2]}", old, flags=re.S
+    )
+    if count != 1:
+        raise SystemExit(f"{path}: expected one block <!-- {name} -->, found {count}")
+    path.write_text(new, encoding="utf-8")
+
+
+def main() -> None:
+    """Write the README's table and the card."""
+    results = json.loads((ROOT / "examples" / "results" / "default_checkpoint.json").read_text())
+    scores, runs = results["scores"], results["runs"]
+    shipped = scores["fusion_spans_0"]
+    facts = {
+        "scores": scores,
+        "runs": runs,
+        "shipped": shipped,
+        "seeds": len(of_seeds(scores, "fusion_spans")),
+        "score_table": score_table(scores),
+        "confusion_table": confusion_table(shipped),
+        "expression_confusion_table": confusion_table(scores["expression"]),
+        "cost_table": cost_table(runs),
+    }
+    templates = Environment(
+        loader=FileSystemLoader(ROOT / "modeling_cards"), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    card = templates.get_template("default_checkpoint.md.jinja").render(facts)
+    (CHECKPOINT / "README.md").write_text(card, encoding="utf-8")
+    replace_block(ROOT / "README.md", "scores", facts["score_table"])
+
+
+if __name__ == "__main__":
+    main()
