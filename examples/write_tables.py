@@ -50,14 +50,10 @@ def score_table(scores: dict) -> str:
 
 def confusion_table(result: dict) -> str:
     """A confusion matrix, true classes down, predicted ones across."""
-    lines = [
-        "| true \\ predicted | " + " | ".join(result["labels"]) + " |",
-        "|---" * (len(result["labels"]) + 1) + "|",
-    ]
-    lines += [
-        f"| {name} | " + " | ".join(map(str, row)) + " |"
-        for name, row in zip(result["labels"], result["confusion_matrix"], strict=True)
-    ]
+    names = result["labels"]
+    lines = ["| true \\ predicted | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for name, row in zip(names, result["confusion_matrix"], strict=True):
+        lines.append(f"| {name} | " + " | ".join(map(str, row)) + " |")
     return "\n".join(lines)
 
 
@@ -72,10 +68,10 @@ def cost_table(runs: dict) -> str:
         "fusion": "fusion_spans_0",
     }
     lines = ["| stage | steps | minutes | threads | parameters |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {stage} | {run['steps']} | {run['seconds'] / 60:.0f} | {run['threads']} | {run['parameters'] / 1e6:.2f} M |"
-        for stage, run in ((stage, runs[name]) for stage, name in wanted.items())
-    ]
+    for stage, name in wanted.items():
+        run = runs[name]
+        minutes, millions = run["seconds"] / 60, run["parameters"] / 1e6
+        lines.append(f"| {stage} | {run['steps']} | {minutes:.1f} | {run['threads']} | {millions:.2f} M |")
     return "\n".join(lines)
 
 

@@ -67,28 +67,28 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         (["predict", "{folder}/text.mp4"], "is a text file"),
         (["predict", "{folder}/text.mp4", "--checkpoint", "{folder}"], "is not a checkpoint, it has no config.json"),
         (["predict", "{folder}/text.mp4", "--detector", "mirror"], "there is no face detector 'mirror'"),
-        (["extract", "{folder}/nothing", "--out", "{folder}/out"], "no corpus could be opened there"),
-        (["extract", "{folder}/rows.csv", "--out", "{folder}/out"], "the corpus has no audio"),
-        (["extract", "{folder}/rows.csv", "--as", "features", "--out", "{folder}/out"], "name its checkpoint with --init"),
-        (["train-expression", "{folder}/rows.csv", "--split", "train", "--out", "{folder}/out"], "has no split 'validation'"),
-        (["pretrain", "{folder}/rows.csv", "--modality", "audio", "--out", "{folder}/out"], "the corpus has no audio"),
-        (["pretrain", "x", "--modality", "audio", "--out", "{folder}/out", "--config", "{folder}/no.json"], "no such file"),
-        (["pretrain", "x", "--modality", "audio", "--out", "{folder}/out", "--config", "{{"], "is not JSON"),
+        (["extract", "{folder}/nothing", "--out", "OUT"], "no corpus could be opened there"),
+        (["extract", "ROWS", "--out", "OUT"], "the corpus has no audio"),
+        (["extract", "ROWS", "--as", "features", "--out", "OUT"], "name its checkpoint with --init"),
+        (["train-expression", "ROWS", "--split", "train", "--out", "OUT"], "has no split 'validation'"),
+        (["pretrain", "ROWS", "--modality", "audio", "--out", "OUT"], "the corpus has no audio"),
+        (["pretrain", "x", "--modality", "audio", "--out", "OUT", "--config", "{folder}/no.json"], "no such file"),
+        (["pretrain", "x", "--modality", "audio", "--out", "OUT", "--config", "{{"], "is not JSON"),
         (
-            ["finetune", "{folder}/rows.csv", "--modality", "audio", "--label-column", "mood", "--out", "{folder}/out"],
+            ["finetune", "ROWS", "--modality", "audio", "--label-column", "mood", "--out", "OUT"],
             "column 'mood' is not in the corpus, which has emotion, speaker",
         ),
         (
-            ["finetune", "{folder}/rows.csv", "--modality", "audio", "--test-groups", "a", "--out", "{folder}/out"],
+            ["finetune", "ROWS", "--modality", "audio", "--test-groups", "a", "--out", "OUT"],
             "add --group-column",
         ),
         (
-            ["finetune", "{folder}/rows.csv", "--modality", "audio", "--group-column", "speaker", "--test-groups", "z",
-             "--out", "{folder}/out"],
+            ["finetune", "ROWS", "--modality", "audio", "--group-column", "speaker", "--test-groups", "z",
+             "--out", "OUT"],
             "there is no group 'z'; the groups are a, b",
         ),
-        (["evaluate", "{folder}", "{folder}/rows.csv"], "is not a checkpoint"),
-        (["evaluate", "{folder}", "{folder}/rows.csv", "--modalities", "smell"], "--modalities 'smell' must be"),
+        (["evaluate", "{folder}", "ROWS"], "is not a checkpoint"),
+        (["evaluate", "{folder}", "ROWS", "--modalities", "smell"], "--modalities 'smell' must be"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_status_2(run, folder, words, message):
@@ -97,7 +97,8 @@ def test_a_mistake_is_one_line_and_status_2(run, folder, words, message):
     if words[1] == "{folder}" and words[0] == "predict":
         (folder / "text.mp4").unlink()
     before = sorted(path.name for path in folder.iterdir())
-    status, out, err = run(*(word.format(folder=folder) for word in words))
+    places = {"ROWS": folder / "rows.csv", "OUT": folder / "out"}
+    status, out, err = run(*(places.get(word, word.format(folder=folder)) for word in words))
     lines = [line for line in err.splitlines() if line.startswith("av-emotion: ")]
     assert status == 2 and len(lines) == 1 and message in lines[0], (out, err)
     assert "Traceback" not in err
@@ -126,3 +127,33 @@ def test_paths_are_expanded_in_order(folder):
     assert cli.expand_paths([str(folder / "*.wav"), "x.mp4"]) == [str(folder / "a.wav"), "x.mp4"]
     with pytest.raises(InputError, match="matches no file"):
         cli.expand_paths([str(folder / "*.avi")])
+
+
+def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces):
+    """Folder of clips with a table of labels: extract, pretrain, finetune, evaluate, predict."""
+    rows = ["file_name,emotion,speaker"]
+    for i in range(8):
+        hertz, label = (120, "low") if i % 2 else (330, "high")
+        write_clip(folder / f"{i}.mp4", [paste_faces((100 + i, 40, 140))] * 4, 10, voice(0.4, hertz), 16_000)
+        rows.append(f"{i}.mp4,{label},{'abcd'[i // 2]}")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+    inputs, small = tmp_path / "inputs", '{"hidden_size": 8, "num_hidden_layers": 1}'
+
+    def call(*words):
+        status, out, err = run(*words, "--json")
+        assert status == 0, err
+        return json.loads(out)
+
+    manifest = call("extract", folder, "--out", inputs, "--modality", "audio")
+    assert manifest["clips"] == 8 and manifest["failures"] == []
+    call("pretrain", inputs, "--modality", "audio", "--out", tmp_path / "voice", "--epochs", 1, "--config", small)
+    record = call(
+        "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "tuned",
+        "--group-column", "speaker", "--test-groups", "d", "--epochs", 12, "--batch-size", 4, "--learning-rate", 0.03,
+    )  # fmt: skip
+    assert record["settings"]["groups"]["test"] == ["d"] and record["settings"]["init"] == ["voice"]
+    scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "d")
+    assert scores["clips"] == 2 and scores["uar"] == 1 and scores["protocol"]["groups"] == ["d"]
+    for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
+        prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
+        assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]

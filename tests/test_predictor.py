@@ -92,3 +92,14 @@ def test_a_checkpoint_without_classifier_is_named(config, tmp_path):
     av.AVEmotionModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="is a fusion model without a trained classifier"):
         EmotionPredictor(str(tmp_path))
+
+
+@pytest.mark.corpora
+def test_every_real_clip_gives_a_prediction(shared):
+    predictor = EmotionPredictor()
+    clips = [path for path in sorted((shared / "clips").iterdir()) if path.suffix != ".md"]
+    assert len(clips) == 24
+    for clip in clips:
+        result = predictor(clip)
+        assert sum(result.scores.values()) == pytest.approx(1, abs=1e-3), clip.name
+        assert "image" in result.modalities and result.face_coverage > 0.3, clip.name

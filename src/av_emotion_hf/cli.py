@@ -1,5 +1,6 @@
 """The command line: `av-emotion VERB`."""
 
+import contextlib
 import glob
 import json
 import logging
@@ -175,7 +176,7 @@ def extract(
         "init": [Path(name).name for name in init or []],
         "fps": fps,
     }
-    manifest = run(corpus, out, ClipReader(modality.value, fps, detector), feature_reader, about=about)
+    manifest = quietly(run, corpus, out, ClipReader(modality.value, fps, detector), feature_reader, about=about)
     for failure in manifest["failures"]:
         typer.echo(f"left out row {failure['row']}: {failure['error']}", err=True)
     report(manifest, as_json, f"{out}: {manifest['clips']} clips, {manifest['seconds'] / 60:.1f} minutes")
@@ -218,7 +219,9 @@ def train_expression(
         seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
     )  # fmt: skip
     about = {"dataset": Path(dataset).name}
-    record = run(train, validation, options, image_column, label_column, architecture.value, image_size, about)
+    record = quietly(
+        run, train, validation, options, image_column, label_column, architecture.value, image_size, about
+    )
     report(record, as_json, f"{out}: {scores_line(record)}")
 
 
@@ -282,7 +285,7 @@ def pretrain(
         "excluded_groups": names(exclude_groups),
     }
     reader = ClipReader(modality.value, fps, detector)
-    record = run(train, validation, modality.value, options, reader, init, settings, statistics_limit, about)
+    record = quietly(run, train, validation, modality.value, options, reader, init, settings, statistics_limit, about)
     report(record, as_json, f"{out}: {scores_line(record)}")
 
 
@@ -349,8 +352,19 @@ def finetune(
     )  # fmt: skip
     reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps, detector)
     about = {"dataset": Path(dataset).name}
-    record = run(
-        corpus, parts, modality.value, options, reader, label_column, group_column, init, settings, slow_rate, about
+    record = quietly(
+        run,
+        corpus,
+        parts,
+        modality.value,
+        options,
+        reader,
+        label_column,
+        group_column,
+        init,
+        settings,
+        slow_rate,
+        about,
     )
     report(record, as_json, f"{out}: {scores_line(record)}")
 
@@ -399,7 +413,7 @@ def evaluate(
         "group_column": group_column,
         "groups": names(groups) or None,
     }
-    result = run(checkpoint, corpus, reader, label_column, out, batch_size, wanted, protocol)
+    result = quietly(run, checkpoint, corpus, reader, label_column, out, batch_size, wanted, protocol)
     line = (
         f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
     )
@@ -494,6 +508,12 @@ def scores_line(record: dict) -> str:
         if name.removeprefix("validation_") in ("loss", "uar", "war", "macro_f1")
     }
     return "validation " + "  ".join(f"{name} {value:.3f}" for name, value in shown.items()) if shown else "done"
+
+
+def quietly(run, *args, **kwargs) -> dict:
+    """Run a recipe; what libraries print on the way goes to standard error, so that the result stands alone."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return run(*args, **kwargs)
 
 
 def report(result: dict, as_json: bool, line: str) -> None:

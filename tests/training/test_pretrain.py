@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoFeatureExtractor, AutoModelForPreTraining
+from transformers import AutoFeatureExtractor, AutoModelForPreTraining, Trainer
 
 from av_emotion_hf.data import ClipReader
 from av_emotion_hf.errors import InputError
@@ -82,3 +82,31 @@ def test_corpora_must_hold_the_same_form(features, options, small):
         pretrain(
             [features, sounds.add_column("face_coverage", [0.0] * 32)], [], "audio", options("a"), ClipReader("audio")
         )
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch):
+    def run(name, **changes):
+        return pretrain(
+            [features], [], "audio", options(name, epochs=3, **changes), ClipReader("audio"), settings=small["audio"]
+        )
+
+    whole = run("whole")
+    step, calls = Trainer.training_step, []
+
+    def killed(self, *args, **kwargs):
+        calls.append(None)
+        if len(calls) == 13:  # of 24, in the second of three epochs of 8
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "training_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("killed")
+    resumed = run("killed", resume=True)
+    assert resumed["steps"] == whole["steps"] == 24
+    first, second = (
+        AutoModelForPreTraining.from_pretrained(options(name).out).state_dict() for name in ("whole", "killed")
+    )
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name

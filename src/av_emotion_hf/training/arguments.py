@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from datasets import IterableDataset
 from transformers import TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -81,6 +82,11 @@ class RunOptions:
             settings |= {"logging_strategy": "steps", "save_strategy": "steps"}
             settings["eval_strategy"] = "steps" if has_evaluation else "no"
         return TrainingArguments(**(settings | overrides))
+
+    def require_length(self, corpus) -> None:
+        """Raise [`InputError`] for a stream, whose length is unknown, unless `max_steps` says how long to train."""
+        if isinstance(corpus, IterableDataset) and self.max_steps <= 0:
+            raise InputError("a stream has no known length: say how long to train with --max-steps")
 
     def last_checkpoint(self) -> str | None:
         """The checkpoint to resume from, or `None` when the run starts anew.

@@ -93,6 +93,7 @@ def train_expression(
         InputError: a column is missing, a label occurs that `train` lacks, or the folder is taken.
     """
     require_columns(train, image_column, label_column)
+    options.require_length(train)
     checkpoint = options.last_checkpoint()
     labels = label_names(train, label_column)
     if len(labels) < 2:

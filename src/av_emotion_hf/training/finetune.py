@@ -51,9 +51,11 @@ def finetune(
         The record of the run, as written to `run.json`.
 
     Raises:
-        InputError: a column is missing, or there are fewer than two classes.
+        InputError: a column is missing, or there are fewer than two classes, or a stream is used without
+            `max_steps`.
     """
     require_columns(corpus, label_column, group_column)
+    options.require_length(corpus)
     checkpoint = options.last_checkpoint()
     labels = label_names(corpus, label_column)
     if len(labels) < 2:

@@ -50,9 +50,8 @@ def pretrain(
     """
     checkpoint = options.last_checkpoint()
     train, validation = (_frames_only(parts, modality, reader) for parts in (train, validation))
+    options.require_length(train)
     if isinstance(train, IterableDataset):
-        if options.max_steps <= 0:
-            raise InputError("a stream has no known length: say how long to train with --max-steps")
         train = train.shuffle(seed=options.seed, buffer_size=1000)
     set_seed(options.seed)
     beginning = start("pretraining", modality, init or [], settings=settings)
