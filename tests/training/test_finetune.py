@@ -127,3 +127,10 @@ def test_without_a_checkpoint_the_statistics_come_from_the_training_speakers(tun
     ]
     encoder = AutoModelForVideoClassification.from_pretrained(tmp_path / "model").image_encoder
     torch.testing.assert_close(encoder.feature_mean, torch.tensor(frames).mean(0), atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_does_not_say_where_its_parts_lay(tune, tmp_path):
+    tune("image", "image", epochs=1)
+    tune("fusion", "fusion", init=[str(tmp_path / "image")], epochs=1)
+    for file in ("config.json", "run.json"):
+        assert str(tmp_path) not in (tmp_path / "fusion" / file).read_text(), file

@@ -141,11 +141,11 @@ def _configuration(modality: str, found: list, labels: list[str] | None, setting
     parts = {"audio": {}, "image": {}}
     for config in found:
         if config.model_type in ("resnet", "timm_wrapper"):
-            parts["image"]["backbone_config"] = config.to_dict() | {"model_type": config.model_type}
+            parts["image"]["backbone_config"] = _fields(config) | {"model_type": config.model_type}
         for name in parts:
             part = getattr(config, f"{name}_config", config if config.model_type == f"av_emotion_{name}" else None)
             if part is not None:
-                parts[name] = part.to_dict()
+                parts[name] = _fields(part)
     names = {}
     if labels is not None:
         names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
@@ -159,6 +159,14 @@ def _configuration(modality: str, found: list, labels: list[str] | None, setting
         **names,
         **settings,
     )
+
+
+def _fields(config: PreTrainedConfig) -> dict:
+    """A configuration's fields, without the place it was loaded from: that must not travel with a new model."""
+    fields = config.to_dict()
+    for owner in (fields, fields.get("backbone_config") or {}):
+        owner.pop("_name_or_path", None)
+    return fields
 
 
 def _transplant(trained: PreTrainedModel, model: PreTrainedModel) -> None:

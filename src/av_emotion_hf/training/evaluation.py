@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import Image
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoModelForImageClassification
 
 from ..data.collators import ClipCollator
 from ..data.corpus import Corpus, encode_labels, require_columns
 from ..data.inputs import ClipReader, with_inputs
 from ..errors import InputError
+from ..feature_extraction_av_emotion import AVEmotionFeatureExtractor
+from ..image_processing_av_emotion import AVEmotionImageProcessor
 from .checkpoint import KINDS, MODELS, StartingPoint, read_config
 from .expression import FaceCollator
 from .metrics import SCORES, confusion_matrix
@@ -39,8 +42,9 @@ def load_classifier(checkpoint: str) -> tuple[str, StartingPoint]:
             f"{checkpoint}: is {KINDS[config.model_type]} without a trained classifier "
             f"(it lacks {min(info['missing_keys'])}); fine-tune it first"
         )
-    feature_extractor = AutoFeatureExtractor.from_pretrained(checkpoint) if modality in ("audio", "fusion") else None
-    image_processor = AutoImageProcessor.from_pretrained(checkpoint) if modality != "audio" else None
+    has_sound, has_picture = modality in ("audio", "fusion"), modality != "audio"
+    feature_extractor = AVEmotionFeatureExtractor.from_pretrained(checkpoint) if has_sound else None
+    image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint) if has_picture else None
     return modality, StartingPoint(model.eval(), feature_extractor, image_processor)
 
 
@@ -77,7 +81,7 @@ def evaluate(
     model = classifier.model
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
     if modality == "expression":
-        collate = FaceCollator(classifier.image_processor, next_image_column(corpus))
+        collate = FaceCollator(classifier.image_processor, image_column(corpus))
     else:
         reader = reader or ClipReader("both" if modality == "fusion" else modality)
         corpus = with_inputs(corpus, reader)
@@ -118,14 +122,12 @@ def evaluate(
     return result
 
 
-def next_image_column(corpus: Corpus) -> str:
+def image_column(corpus: Corpus) -> str:
     """The first column of pictures.
 
     Raises:
         InputError: there is none.
     """
-    from datasets import Image
-
     for name, feature in corpus.features.items():
         if isinstance(feature, Image):
             return name
