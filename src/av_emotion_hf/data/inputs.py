@@ -11,7 +11,7 @@ from datasets import Features, Image, List, Value
 from PIL import Image as PILImage
 
 from ..errors import InputError
-from ..media import DETECTORS, load_detector, open_clip, track_faces
+from ..media import DETECTORS, blazeface_is_cached, load_detector, open_clip, track_faces
 from .corpus import Corpus
 
 logger = logging.getLogger(__name__)
@@ -80,8 +80,8 @@ class ClipReader:
         self._detector = None
 
     def __getstate__(self) -> dict:
-        # datasets hashes this to find its cache, and workers receive it: the settings, without the network
-        return self.__dict__ | {"_detector": None}
+        # workers receive this, and datasets finds its cache by it: the settings and what "auto" comes to
+        return self.__dict__ | {"_detector": None, "has_blazeface": blazeface_is_cached()}
 
     def read(self, source: str | bytes) -> ClipInputs:
         """Read one clip from a path or from bytes.
@@ -94,8 +94,7 @@ class ClipReader:
         if self.modality != "image" and clip.waveform is not None and np.abs(clip.waveform).max(initial=0) > SILENCE:
             waveform = clip.waveform
         if self.modality != "audio" and clip.has_picture:
-            self._detector = self._detector or load_detector(self.detector)
-            track = track_faces(clip, self._detector, crop_size=self.crop_size)
+            track = track_faces(clip, self._loaded_detector(), crop_size=self.crop_size)
         return ClipInputs(
             waveform=waveform,
             crops=track.crops if track else np.zeros((0, self.crop_size, self.crop_size, 3), np.uint8),
@@ -105,6 +104,10 @@ class ClipReader:
             face_coverage=float(track.coverage) if track else 0.0,
             detector=track.detector if track else None,
         )
+
+    def _loaded_detector(self):
+        self._detector = self._detector or load_detector(self.detector)
+        return self._detector
 
     @property
     def features(self) -> Features:
@@ -121,8 +124,13 @@ class ClipReader:
         """Columns for a row whose clip stands in `video`, `audio`, `file` or `path`.
 
         A clip that cannot be read gives empty inputs and the reason in `error`, so that it costs that clip only.
+
+        Raises:
+            InputError: the face detector cannot be loaded, which would cost every clip.
         """
         columns = dict.fromkeys(self.features)
+        if "faces" in columns:
+            self._loaded_detector()
         try:
             inputs = self.read(clip_source(row))
         except InputError as error:

@@ -1,7 +1,7 @@
 """From a media file to a waveform, frames with timestamps and face crops."""
 
 from .clip import Clip, ClipError, open_clip
-from .detector import DETECTORS, FaceDetector, load_detector
+from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector
 from .faces import FaceTrack, crop_square, track_faces
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ClipError",
     "FaceDetector",
     "FaceTrack",
+    "blazeface_is_cached",
     "crop_square",
     "load_detector",
     "open_clip",

@@ -67,7 +67,9 @@ def finetune(
             for name in parts
         }
     parts = {
-        name: encode_labels(with_inputs(part, reader), label_column, labels) if part is not None else None
+        name: encode_labels(with_inputs(part, reader, options.workers or None), label_column, labels)
+        if part is not None
+        else None
         for name, part in parts.items()
     }
 

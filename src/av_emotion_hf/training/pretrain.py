@@ -49,7 +49,9 @@ def pretrain(
         InputError: a corpus has nothing of the modality, or a stream is used without `max_steps`.
     """
     checkpoint = options.last_checkpoint()
-    train, validation = (_frames_only(parts, modality, reader) for parts in (train, validation))
+    train, validation = (
+        _frames_only(parts, modality, reader, options.workers or None) for parts in (train, validation)
+    )
     options.require_length(train)
     if isinstance(train, IterableDataset):
         train = train.shuffle(seed=options.seed, buffer_size=1000)
@@ -83,11 +85,11 @@ def pretrain(
     return record.finish(trainer, scores, beginning.processor(modality))
 
 
-def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader) -> Corpus | None:
+def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader, num_proc: int | None) -> Corpus | None:
     """One corpus of the clips that have frames, with the columns that pre-training reads and no others."""
     parts = []
     for corpus in corpora:
-        corpus = with_inputs(corpus, reader)
+        corpus = with_inputs(corpus, reader, num_proc)
         column = next(c for c in (FEATURE_COLUMNS[modality], INPUT_COLUMNS[modality]) if c in corpus.features)
         # looked at in Arrow: turning every frame into Python numbers would take longer than an epoch
         corpus = corpus.select_columns([column]).with_format("arrow").filter(_has_frames, batched=True)
