@@ -1,4 +1,4 @@
-"""Write every number that README and the card of the default checkpoint show, from `results/default_checkpoint.json`.
+"""Write every measured number that the READMEs and the card of the default checkpoint show, from `results/default_checkpoint.json`.
 
 python examples/write_tables.py
 """
@@ -87,7 +87,7 @@ def replace_block(path: Path, name: str, text: str) -> None:
 
 
 def main() -> None:
-    """Write the README's table and the card."""
+    """Write the tables of the READMEs and the card."""
     results = json.loads((ROOT / "examples" / "results" / "default_checkpoint.json").read_text())
     scores, runs = results["scores"], results["runs"]
     shipped = scores["fusion_spans_0"]
@@ -107,6 +107,7 @@ def main() -> None:
     card = templates.get_template("default_checkpoint.md.jinja").render(facts)
     (CHECKPOINT / "README.md").write_text(card, encoding="utf-8")
     replace_block(ROOT / "README.md", "scores", facts["score_table"])
+    replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
 
 
 if __name__ == "__main__":
