@@ -1,4 +1,4 @@
-"""Write every measured number that the READMEs and the card of the default checkpoint show, from `results/default_checkpoint.json`.
+"""Write the measured numbers of the READMEs and the card from `results/default_checkpoint.json`.
 
 python examples/write_tables.py
 """
