@@ -1,0 +1,123 @@
+"""Glottal cycles: how much neighbouring periods and amplitudes of a voice differ."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .pitch_av_emotion import parabola
+
+REACH = 3  # cycles on both sides of the frame's centre
+TOLERANCE = 0.2  # a peak is looked for within this share of the period
+# Praat: neighbouring cycles whose ratio exceeds these are a tracking error, neither jitter nor shimmer
+MAX_PERIOD_FACTOR = 1.3
+MAX_AMPLITUDE_FACTOR = 1.6
+
+
+def smooth_waveform(waveform: Tensor, passes: int) -> Tensor:
+    """Waveform (B, samples) after `passes` of the kernel 1/4, 1/2, 1/4."""
+    waveform = F.pad(waveform, (passes, passes))
+    for _ in range(passes):
+        waveform = 0.25 * (waveform[:, :-2] + waveform[:, 2:]) + 0.5 * waveform[:, 1:-1]
+    return waveform
+
+
+def perturbation(
+    smooth: Tensor, row: Tensor, centre: Tensor, length: Tensor, period: Tensor, mean: Tensor
+) -> dict[str, Tensor]:
+    """Local jitter and shimmer of N voiced frames.
+
+    The highest peak (or the lowest trough, if that is farther from the mean) near the frame's centre is one cycle;
+    the `REACH` cycles before and after it have theirs near whole periods from there.
+
+    Args:
+        smooth: (B, samples), the waveform whose peaks are followed.
+        row: (N,), clip of each frame.
+        centre: (N,), sample at its centre.
+        length: (N,), real samples of its clip.
+        period: (N,), in samples.
+        mean: (N,), the offset of the waveform, which is no part of the amplitude.
+
+    Returns:
+        `jitter_local` and `shimmer_local`, the mean difference of neighbouring periods and amplitudes over their
+        mean, and `shimmer_local_db`, the mean absolute level difference of neighbouring amplitudes; 0 where a frame
+        has less than three cycles.
+    """
+    result = period.new_zeros(3, len(period))
+    shortest = float(period.min()) if len(period) else 1.0
+    octave = torch.log2(period / shortest).floor().long()  # frames of similar periods are worked on together
+    for i in octave.unique().tolist():
+        of = (octave == i).nonzero()[:, 0]
+        result[:, of] = _perturbation(
+            smooth, shortest * 2 ** (i + 1), *(values[of] for values in (row, centre, length, period, mean))
+        )
+    return dict(zip(("jitter_local", "shimmer_local", "shimmer_local_db"), result, strict=True))
+
+
+def _perturbation(
+    smooth: Tensor, longest: float, row: Tensor, centre: Tensor, length: Tensor, period: Tensor, mean: Tensor
+) -> Tensor:
+    """Jitter, shimmer and shimmer in dB (3, N) of frames whose periods lie between `longest` / 2 and `longest`.
+
+    Positions count from the frame's centre: float32 could not tell the samples of a long clip apart.
+    """
+    flat, width = smooth.flatten(), smooth.shape[1]
+    base = (row * width + centre)[:, None, None]
+    first, last = -centre[:, None, None], (length - 1 - centre)[:, None, None]
+
+    def sample(position: Tensor) -> Tensor:
+        """Waveform, less its mean, at whole positions (N, cycles, points); the clip's last sample goes on for ever."""
+        return flat[base + position.clamp(first, last)] - mean[:, None, None]
+
+    def highest(values: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Position and height (N, cycles) of the highest of `values` (N, cycles, points), the first at `start`."""
+        best = start + values.argmax(-1)
+        around = best[..., None] + torch.arange(-1, 2, device=best.device)
+        offset, height = parabola(*(sample(around) * sign[:, None, None]).unbind(-1))
+        return best + offset, height
+
+    start = (-0.5 * period).round().long()[:, None]
+    points = torch.arange(math.ceil(longest) + 1, device=start.device)
+    inside = (points <= period[:, None, None]).to(period)
+    values = sample(start[..., None] + points) * inside
+    sign = torch.where(values.amax((1, 2)) >= -values.amin((1, 2)), 1.0, -1.0).to(period)
+    seed, seed_height = highest(values * sign[:, None, None], start)
+
+    steps = torch.cat([torch.arange(-REACH, 0), torch.arange(1, REACH + 1)]).to(period)
+    start = (seed + (steps - TOLERANCE) * period[:, None]).round().long()
+    size = (2 * TOLERANCE * period[:, None, None]).round()
+    points = torch.arange(math.ceil(2 * TOLERANCE * longest) + 1, device=start.device)
+    outside = (points > size).to(period)
+    values = sample(start[..., None] + points) * sign[:, None, None] - 1e9 * outside
+    position, height = highest(values, start)
+    position = torch.cat([position[:, :REACH], seed, position[:, REACH:]], dim=1)
+    height = torch.cat([height[:, :REACH], seed_height, height[:, REACH:]], dim=1)
+
+    real = (position > first[..., 0]) & (position < last[..., 0]) & (height > 0)
+    whole = real[:, 1:] & real[:, :-1]  # cycles with both ends
+    periods = position.diff(dim=-1)
+    comparable = whole[:, 1:] & whole[:, :-1] & _similar(periods, MAX_PERIOD_FACTOR)
+    jitter = _change(periods, comparable) / _mean(periods, whole).clamp(min=1)
+    comparable = whole & _similar(height, MAX_AMPLITUDE_FACTOR)
+    shimmer = _change(height, comparable) / _mean(height, real).clamp(min=1e-9)
+    level = 20 * torch.log10(height.clamp(min=1e-9))
+    return torch.stack([jitter, shimmer, _change(level, comparable)])
+
+
+def _similar(values: Tensor, factor: float) -> Tensor:
+    """Which neighbours differ by less than a factor: (N, n) to (N, n - 1)."""
+    before, after = values[:, :-1], values[:, 1:]
+    return (after < factor * before) & (before < factor * after)
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    return (values * where).sum(-1) / where.sum(-1).clamp(min=1)
+
+
+def _change(values: Tensor, comparable: Tensor) -> Tensor:
+    """Mean absolute difference (N,) of the neighbours of `values` (N, n) that are `comparable` (N, n - 1)."""
+    return _mean(values.diff(dim=-1).abs(), comparable)
+
+
+__all__ = ["perturbation", "smooth_waveform"]
