@@ -7,8 +7,9 @@ import numpy as np
 from av_emotion_hf.descriptors_av_emotion import EGEMAPS_NAMES, VOICED_ONLY
 
 SHIFT = 0.01
-# openSMILE's frame i begins at i * 10 ms; that is the centre of our frame i + 1 for windows of 20 ms, i + 3 of 60 ms
-SPECTRAL_DELAY, PITCH_DELAY = 1, 3
+# openSMILE's frame i begins at i * 10 ms; that is the centre of our frame i + 1 for windows of 20 ms, i + 3 of 60 ms.
+# Jitter and shimmer are not from such a window but from the cycles around i * 10 ms: their r is highest there.
+SPECTRAL_DELAY, PITCH_DELAY, CYCLE_DELAY = 1, 3, 0
 FORMANT_NAMES = tuple(f"f{i}_{what}" for i in (1, 2, 3) for what in ("frequency", "bandwidth"))
 
 
@@ -29,7 +30,7 @@ def opensmile_descriptors(waveform: np.ndarray, sampling_rate: int = 16000) -> d
         # the formants come from the short window
         early = ours not in VOICED_ONLY or ours in FORMANT_NAMES
         column = np.full(count, np.nan)
-        delay = SPECTRAL_DELAY if early else PITCH_DELAY
+        delay = SPECTRAL_DELAY if early else CYCLE_DELAY if ours.startswith(("jitter", "shimmer")) else PITCH_DELAY
         size = min(len(values[theirs]), count - delay)
         column[delay : delay + size] = values[theirs][:size]
         table[ours] = column

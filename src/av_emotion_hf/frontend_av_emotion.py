@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .configuration_av_emotion import AVEmotionAudioConfig
 from .cycles_av_emotion import perturbation, smooth_waveform
-from .descriptors_av_emotion import CATALOGUE, DELTA, FORMANTS, VOICED_ONLY, select_descriptors
+from .descriptors_av_emotion import DELTA, FORMANTS, VOICED_ONLY, select_descriptors
 from .formants_av_emotion import formants
 from .pitch_av_emotion import OCTAVE_COST, best_path, find_candidates, zoom
 
@@ -34,7 +34,7 @@ PARAMETERS = ("filterbank", "compression", "gain", "offset")
 STATISTICS = ("feature_mean", "feature_std")
 
 
-SPECTRAL = ("loudness", "log_energy_db", *CATALOGUE["spectral"])
+FORMANT = {"h1_a3_db", *(name for name in VOICED_ONLY if name[:2] in ("f1", "f2", "f3"))}
 VOICE = {*VOICED_ONLY, "voiced", "voicing_probability", "cpp_db"}
 
 
@@ -157,11 +157,11 @@ class AcousticFrontEnd(nn.Module):
         taper = np.cos(np.pi / 2 * pitch_frequencies[low, None] / PITCH_BAND_HZ) ** PITCH_TAPER
         acf_basis = taper * np.cos(2 * np.pi * pitch_frequencies[low, None] * lags)
         acf_basis *= np.interp(lags, np.arange(len(lag_gain)) / (4 * self.sampling_rate), lag_gain)
-        inside = pitch_frequencies < self.lpc_rate / 2
-        lpc_basis = np.cos(2 * np.pi * pitch_frequencies[inside, None] * np.arange(LPC_ORDER + 1) / self.lpc_rate)
+        inside = frequencies < self.lpc_rate / 2
+        lpc_basis = np.cos(2 * np.pi * frequencies[inside, None] * np.arange(LPC_ORDER + 1) / self.lpc_rate)
         # the autocorrelation after the pre-emphasis 1 - a / z
         a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
-        emphasis = 1 + a * a - 2 * a * np.cos(2 * np.pi * pitch_frequencies[inside] / self.lpc_rate)
+        emphasis = 1 + a * a - 2 * a * np.cos(2 * np.pi * frequencies[inside] / self.lpc_rate)
         lpc_basis *= emphasis[:, None]
         offset_response = np.fft.rfft(pitch_window, self.pitch_n_fft)
         arrays = {
@@ -232,7 +232,8 @@ class AcousticFrontEnd(nn.Module):
         if not len(steps):
             return waveform.new_zeros(len(waveform), 0, len(self.descriptor_names)), frame_mask
         with torch.autocast(waveform.device.type, enabled=False):  # powers of 1e-12 do not survive half precision
-            columns = self._spectral_columns(waveform) | self._voice_columns(waveform, lengths, frame_mask)
+            columns = self._spectral_columns(waveform)
+            columns |= self._voice_columns(waveform, lengths, frame_mask, columns.pop("lpc_acf", None))
             features = self._over_time(columns, frame_mask)
         return features.masked_fill(~frame_mask[..., None], 0), frame_mask
 
@@ -299,7 +300,7 @@ class AcousticFrontEnd(nn.Module):
 
     def _spectral_columns(self, waveform: Tensor) -> dict[str, Tensor]:
         """Selected descriptors (B, T) of the spectrum; gradients reach the waveform, filterbank and compression."""
-        if not any(name in SPECTRAL or name.startswith(("mfcc_", "log_mel_")) for name in self.computed):
+        if not set(self.computed) - VOICE | set(self.computed) & FORMANT:
             return {}
         frames = self._frames(waveform, self.frame_length)
         step, count = max(1, FRAMES_AT_ONCE // len(waveform)), frames.shape[1]
@@ -352,7 +353,10 @@ class AcousticFrontEnd(nn.Module):
         if "zero_crossing_rate" in wanted:
             positive = frames.detach() > 0
             columns["zero_crossing_rate"] = (positive[..., 1:] != positive[..., :-1]).to(frames).mean(-1)
-        return {name: column for name, column in columns.items() if name in wanted}
+        columns = {name: column for name, column in columns.items() if name in wanted}
+        if wanted & FORMANT:
+            columns["lpc_acf"] = power[..., : len(self.lpc_basis)].detach() @ self.lpc_basis.to(frames)
+        return columns
 
     @staticmethod
     def _egemaps_slope(frequencies: Tensor) -> Tensor:
@@ -367,7 +371,9 @@ class AcousticFrontEnd(nn.Module):
         return 10 * torch.log10(power + self.power_floor)
 
     @torch.no_grad()
-    def _voice_columns(self, waveform: Tensor, lengths: Tensor, frame_mask: Tensor) -> dict[str, Tensor]:
+    def _voice_columns(
+        self, waveform: Tensor, lengths: Tensor, frame_mask: Tensor, lpc_acf: Tensor | None
+    ) -> dict[str, Tensor]:
         """Selected descriptors (B, T) of pitch, voice quality and formants."""
         wanted = set(self.computed)
         if not wanted & VOICE:
@@ -384,7 +390,8 @@ class AcousticFrontEnd(nn.Module):
         columns = {"voiced": voiced.to(lag), "voicing_probability": height.clamp(0, 1), "cpp_db": cpp}
         row, frame = voiced.nonzero(as_tuple=True)
         centre = frame * self.shift
-        found = self._voice_quality(power[row, frame], lag[row, frame])
+        lpc_acf = None if lpc_acf is None else lpc_acf[row, frame]
+        found = self._voice_quality(power[row, frame], lag[row, frame], lpc_acf)
         if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
             smooth = smooth_waveform(waveform, round(self.sampling_rate * 2.5e-4))
             period = self.sampling_rate / found["f0"]
@@ -424,9 +431,12 @@ class AcousticFrontEnd(nn.Module):
         prominence = cepstrum - cepstrum.mean(-1, keepdim=True) - trend
         return prominence[..., max(0, round(self.sampling_rate / self.f0_max) - start) :].amax(-1)
 
-    def _voice_quality(self, power: Tensor, lag: Tensor) -> dict[str, Tensor]:
-        """Descriptors (N,) of voiced frames from their power spectra (N, bins) and lags (N,) in seconds."""
-        wanted = set(self.computed)
+    def _voice_quality(self, power: Tensor, lag: Tensor, lpc_acf: Tensor | None) -> dict[str, Tensor]:
+        """Descriptors (N,) of voiced frames.
+
+        From the power spectra (N, bins) of their pitch frames, their lags (N,) in seconds, and the autocorrelations
+        (N, p + 1) of their pre-emphasised short frames.
+        """
         quarter = torch.arange(-8, 9, device=power.device).to(power) / (4 * self.sampling_rate)
         lag, height = zoom(power, lag, self.pitch_frequencies.to(power), quarter, self.lag_gain.to(power))
         height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: undoing the window may overshoot
@@ -438,9 +448,8 @@ class AcousticFrontEnd(nn.Module):
         }
         h1, h2 = self._level(power, f0[:, None] * torch.tensor([1.0, 2.0], device=f0.device).to(f0), 0).unbind(-1)
         found["h1_h2_db"] = h1 - h2
-        if any(name == "h1_a3_db" or name[:2] in ("f1", "f2", "f3") for name in wanted):
-            acf = power[:, : len(self.lpc_basis)] @ self.lpc_basis.to(power)
-            frequency, bandwidth = formants(acf, self.lpc_rate, len(FORMANTS))
+        if lpc_acf is not None:
+            frequency, bandwidth = formants(lpc_acf, self.lpc_rate, len(FORMANTS))
             level = self._level(power, frequency, FORMANT_BAND)
             for i, values in enumerate(zip(frequency.T, bandwidth.T, (level - h1[:, None]).T, strict=True), 1):
                 found |= dict(zip((f"f{i}_frequency", f"f{i}_bandwidth", f"f{i}_amplitude_db"), values, strict=True))
