@@ -16,7 +16,7 @@ from .configuration_av_emotion import AVEmotionAudioConfig
 from .cycles_av_emotion import perturbation, smooth_waveform
 from .descriptors_av_emotion import DELTA, FORMANTS, VOICED_ONLY, select_descriptors
 from .formants_av_emotion import formants
-from .pitch_av_emotion import OCTAVE_COST, best_path, find_candidates, zoom
+from .pitch_av_emotion import NUM_CANDIDATES, OCTAVE_COST, best_path, find_candidates, zoom
 
 FLOOR = 1e-12  # keeps divisions and roots finite
 MAX_AMPLITUDE = 1e6  # 30 times the scale of int16; beyond it a sample is an accident, and its power overflows soon
@@ -278,8 +278,9 @@ class AcousticFrontEnd(nn.Module):
             if (real[:, 1:] & ~real[:, :-1]).any():
                 raise ValueError("attention_mask has ones after zeros; pad clips on the right")
             waveform, lengths = waveform.masked_fill(~real, 0), real.sum(dim=1)
-        sound = waveform.detach().abs() < MAX_AMPLITUDE  # False for NaN
-        if not sound.all():
+        ends = torch.stack(torch.aminmax(waveform.detach())) if waveform.numel() else waveform.new_zeros(2)
+        if not (ends.abs() < MAX_AMPLITUDE).all():  # also where they are nan
+            sound = waveform.detach().abs() < MAX_AMPLITUDE
             row, sample = (~sound).nonzero()[0].tolist()
             raise ValueError(
                 f"input_values[{row}, {sample}] = {waveform[row, sample].item()}; samples must be finite and below "
@@ -379,32 +380,61 @@ class AcousticFrontEnd(nn.Module):
         if not wanted & VOICE:
             return {}
         frames = self._frames(waveform, self.pitch_frame_length)
-        step = max(1, FRAMES_AT_ONCE // len(waveform))
-        parts = [self._pitch_block(part) for part in frames.split(step, dim=1)]
-        parts = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
-        lag, height, strength, mean, power, cpp = parts
-        path = best_path(strength, -torch.log2(lag), frame_mask, 0.01 * self.sampling_rate / self.shift)
-        voiced = (path < lag.shape[-1]) & frame_mask
-        chosen = torch.where(voiced, path, strength[..., :-1].argmax(-1))[..., None]
-        lag, height = (values.gather(-1, chosen)[..., 0] for values in (lag, height))
-        columns = {"voiced": voiced.to(lag), "voicing_probability": height.clamp(0, 1), "cpp_db": cpp}
-        row, frame = voiced.nonzero(as_tuple=True)
-        centre = frame * self.shift
+        row, frame = self._audible(waveform, frame_mask).nonzero(as_tuple=True)
+        blocks = [
+            self._pitch_block(frames[of])
+            for of in zip(row.split(FRAMES_AT_ONCE), frame.split(FRAMES_AT_ONCE), strict=True)
+        ]
+        lag, height, strength, mean, cpp = (torch.cat(parts) for parts in list(zip(*blocks, strict=True))[:-1])
+        # what is not audible is unvoiced
+        shape = (*frame_mask.shape, NUM_CANDIDATES + 1)
+        all_strength = strength.new_tensor([-1.0] * NUM_CANDIDATES + [self.voicing_threshold + 2]).expand(shape)
+        all_strength = all_strength.clone().index_put_((row, frame), strength)
+        octave = lag.new_zeros(*frame_mask.shape, NUM_CANDIDATES).index_put_((row, frame), -torch.log2(lag))
+        path = best_path(all_strength, octave, frame_mask, 0.01 * self.sampling_rate / self.shift)[row, frame]
+        voiced = path < NUM_CANDIDATES
+        chosen = torch.where(voiced, path, strength[:, :-1].argmax(-1))[:, None]
+        lag, height = (values.gather(-1, chosen)[:, 0] for values in (lag, height))
+        blank = torch.zeros_like(frame_mask, dtype=waveform.dtype)
+        columns = {
+            "voiced": blank.index_put((row, frame), voiced.to(lag)),
+            "voicing_probability": blank.index_put((row, frame), height.clamp(0, 1)),
+            "cpp_db": blank.index_put((row, frame), cpp),
+        }
+        powers = [block[-1][of] for block, of in zip(blocks, voiced.split(FRAMES_AT_ONCE), strict=True)]
+        row, frame = row[voiced], frame[voiced]
         lpc_acf = None if lpc_acf is None else lpc_acf[row, frame]
-        found = self._voice_quality(power[row, frame], lag[row, frame], lpc_acf)
+        found = self._voice_quality(powers, lag[voiced], lpc_acf)
         if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
             smooth = smooth_waveform(waveform, round(self.sampling_rate * 2.5e-4))
             period = self.sampling_rate / found["f0"]
-            found |= perturbation(smooth, row, centre, lengths[row], period, mean[row, frame])
+            found |= perturbation(smooth, row, frame * self.shift, lengths[row], period, mean[voiced])
         for name in wanted & set(VOICED_ONLY):
-            columns[name] = torch.zeros_like(lag).index_put((row, frame), found[name])
+            columns[name] = blank.index_put((row, frame), found[name])
         return columns
 
-    def _pitch_block(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """What pitch frames (B, t, samples) say on their own.
+    def _audible(self, waveform: Tensor, frame_mask: Tensor) -> Tensor:
+        """Which frames (B, T) may be above the level of silence; the others need no search for pitch.
 
-        Returns (B, t, K) lag in seconds, height and strength of the F0 candidates, strength also of "unvoiced";
-        (B, t) mean of the waveform; (B, t, bins) power spectrum; (B, t) cepstral peak prominence in dB.
+        All are kept where a descriptor of every frame is selected.
+        """
+        if {"voicing_probability", "cpp_db"} & set(self.computed):
+            return frame_mask
+        # mean square of the parts of the frame, each with the highest weight that the window has there
+        count, reach = frame_mask.shape[1], -(-self.pitch_frame_length // (2 * self.shift))
+        parts = F.pad(waveform, (reach * self.shift, (count + reach) * self.shift - waveform.shape[1]))
+        parts = parts.view(len(waveform), -1, self.shift).square().sum(-1)
+        window = self.pitch_window.to(waveform).square() * (self.pitch_n_fft / 2)
+        weights = F.pad(window, (0, 2 * reach * self.shift - len(window))).view(-1, self.shift).amax(-1)
+        weights = torch.maximum(weights, weights.flip(0))
+        bound = parts.unfold(1, 2 * reach, 1)[:, :count] @ weights
+        return frame_mask & (bound > (0.5 * self.silence) ** 2)
+
+    def _pitch_block(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """What pitch frames (N, samples) say on their own.
+
+        Returns (N, K) lag in seconds, height and strength of the F0 candidates, strength also of "unvoiced";
+        (N,) mean of the waveform and cepstral peak prominence in dB; (N, bins) power spectrum.
         """
         spectrum = torch.fft.rfft(frames * self.pitch_window.to(frames), n=self.pitch_n_fft)
         offset = spectrum.real[..., :1].clone()  # it would count as perfectly periodic
@@ -419,7 +449,7 @@ class AcousticFrontEnd(nn.Module):
         strength = torch.cat([strength, self.voicing_threshold + silence], dim=-1)
         mean = offset[..., 0] / self.pitch_window.to(frames).sum()
         cpp = self._cepstral_peak(power) if "cpp_db" in self.computed else mean
-        return lag * self.lag_step, height, strength, mean, power, cpp
+        return lag * self.lag_step, height, strength, mean, cpp, power
 
     def _cepstral_peak(self, power: Tensor) -> Tensor:
         """Cepstral peak prominence (...) of power spectra (..., bins), in dB."""
@@ -431,30 +461,44 @@ class AcousticFrontEnd(nn.Module):
         prominence = cepstrum - cepstrum.mean(-1, keepdim=True) - trend
         return prominence[..., max(0, round(self.sampling_rate / self.f0_max) - start) :].amax(-1)
 
-    def _voice_quality(self, power: Tensor, lag: Tensor, lpc_acf: Tensor | None) -> dict[str, Tensor]:
+    def _voice_quality(self, powers: list[Tensor], lag: Tensor, lpc_acf: Tensor | None) -> dict[str, Tensor]:
         """Descriptors (N,) of voiced frames.
 
-        From the power spectra (N, bins) of their pitch frames, their lags (N,) in seconds, and the autocorrelations
-        (N, p + 1) of their pre-emphasised short frames.
+        From the power spectra of their pitch frames in blocks (n, bins), their lags (N,) in seconds, and the
+        autocorrelations (N, p + 1) of their pre-emphasised short frames.
         """
-        quarter = torch.arange(-8, 9, device=power.device).to(power) / (4 * self.sampling_rate)
-        lag, height = zoom(power, lag, self.pitch_frequencies.to(power), quarter, self.lag_gain.to(power))
-        height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: undoing the window may overshoot
-        harmonic, f0 = height.clamp(1e-3, 1 - 1e-4), 1 / lag
+        frequency, bandwidth = lag.new_zeros(2, len(lag), 0)
+        if lpc_acf is not None:
+            frequency, bandwidth = formants(lpc_acf, self.lpc_rate, len(FORMANTS))
+        sizes = [len(power) for power in powers]
+        blocks = zip(powers, lag.split(sizes), frequency.split(sizes), strict=True)
+        f0, harmonic, h1, h2, level = (
+            torch.cat(parts) for parts in zip(*(self._harmonics(*block) for block in blocks), strict=True)
+        )
         found = {
             "f0": f0,
             "f0_semitone": 12 * torch.log2(f0 / 27.5),
             "hnr_db": 10 * torch.log10(harmonic / (1 - harmonic)),
+            "h1_h2_db": h1 - h2,
         }
-        h1, h2 = self._level(power, f0[:, None] * torch.tensor([1.0, 2.0], device=f0.device).to(f0), 0).unbind(-1)
-        found["h1_h2_db"] = h1 - h2
         if lpc_acf is not None:
-            frequency, bandwidth = formants(lpc_acf, self.lpc_rate, len(FORMANTS))
-            level = self._level(power, frequency, FORMANT_BAND)
+            found["h1_a3_db"] = h1 - level[:, 2]
             for i, values in enumerate(zip(frequency.T, bandwidth.T, (level - h1[:, None]).T, strict=True), 1):
                 found |= dict(zip((f"f{i}_frequency", f"f{i}_bandwidth", f"f{i}_amplitude_db"), values, strict=True))
-            found["h1_a3_db"] = h1 - level[:, 2]
         return found
+
+    def _harmonics(self, power: Tensor, lag: Tensor, formants: Tensor) -> tuple[Tensor, ...]:
+        """What power spectra (n, bins) of voiced frames hold at lags (n,) and formants (n, F).
+
+        Returns (n,) F0 in Hz, share of the power that is periodic, level in dB of the first two harmonics, and (n, F)
+        level of the highest harmonic in each formant.
+        """
+        quarter = torch.arange(-8, 9, device=power.device).to(power) / (4 * self.sampling_rate)
+        lag, height = zoom(power, lag, self.pitch_frequencies.to(power), quarter, self.lag_gain.to(power))
+        height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: undoing the window may overshoot
+        f0 = 1 / lag
+        h1, h2 = self._level(power, f0[:, None] * torch.tensor([1.0, 2.0], device=f0.device).to(f0), 0).unbind(-1)
+        return f0, height.clamp(1e-3, 1 - 1e-4), h1, h2, self._level(power, formants, FORMANT_BAND)
 
     def _level(self, power: Tensor, frequency: Tensor, band: float) -> Tensor:
         """Level in dB of the highest bin of `power` (N, bins) around frequencies (N, n), within the share `band`."""
@@ -462,7 +506,7 @@ class AcousticFrontEnd(nn.Module):
         spread = torch.linspace(-1, 1, 65 if band else 3, device=power.device).to(power)
         bins = at[..., None] + spread * (at[..., None] * band if band else 1)
         bins = bins.round().long().clamp(0, power.shape[-1] - 1)
-        return self._decibel(power.gather(-1, bins.flatten(1)).view(bins.shape).amax(-1))
+        return self._decibel(power.gather(-1, bins.flatten(1)).unflatten(1, bins.shape[1:]).amax(-1))
 
 
 __all__ = ["AcousticFrontEnd"]
