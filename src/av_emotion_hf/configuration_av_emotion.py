@@ -139,7 +139,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             "mel_max_hz": min(8000, sampling_rate / 2),
             "mel_floor_db": -135,
             "power_floor_db": -160,
-            "voicing_threshold": 0.65,
+            "voicing_threshold": 0.63,
             "silence_db": -52,
             "smoothing_frames": 3,
         }

@@ -48,30 +48,34 @@ def perturbation(
         has less than three cycles.
     """
     result = period.new_zeros(3, len(period))
-    shortest = float(period.min()) if len(period) else 1.0
+    shortest, longest = (float(end) for end in torch.aminmax(period)) if len(period) else (1.0, 1.0)
+    margin = math.ceil((REACH + 2) * longest)  # no position is outside of this
+    smooth = F.pad(smooth, (margin, margin))
+    base = row * smooth.shape[1] + centre + margin
     octave = torch.log2(period / shortest).floor().long()  # frames of similar periods are worked on together
     for i in octave.unique().tolist():
         of = (octave == i).nonzero()[:, 0]
         result[:, of] = _perturbation(
-            smooth, shortest * 2 ** (i + 1), *(values[of] for values in (row, centre, length, period, mean))
+            smooth.flatten(),
+            shortest * 2 ** (i + 1),
+            *(values[of] for values in (base, -centre, length - 1 - centre, period, mean)),
         )
     return dict(zip(("jitter_local", "shimmer_local", "shimmer_local_db"), result, strict=True))
 
 
 def _perturbation(
-    smooth: Tensor, longest: float, row: Tensor, centre: Tensor, length: Tensor, period: Tensor, mean: Tensor
+    smooth: Tensor, longest: float, base: Tensor, first: Tensor, last: Tensor, period: Tensor, mean: Tensor
 ) -> Tensor:
     """Jitter, shimmer and shimmer in dB (3, N) of frames whose periods lie between `longest` / 2 and `longest`.
 
-    Positions count from the frame's centre: float32 could not tell the samples of a long clip apart.
+    Positions count from the frame's centre, sample `base` of all of `smooth` (samples,): float32 could not tell the
+    samples of a long recording apart. The clip lasts from `first` to `last`.
     """
-    flat, width = smooth.flatten(), smooth.shape[1]
-    base = (row * width + centre)[:, None, None]
-    first, last = -centre[:, None, None], (length - 1 - centre)[:, None, None]
+    base = base[:, None, None]
 
     def sample(position: Tensor) -> Tensor:
-        """Waveform, less its mean, at whole positions (N, cycles, points); the clip's last sample goes on for ever."""
-        return flat[base + position.clamp(first, last)] - mean[:, None, None]
+        """Waveform, less its mean, at whole positions (N, cycles, points)."""
+        return smooth[base + position] - mean[:, None, None]
 
     def highest(values: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         """Position and height (N, cycles) of the highest of `values` (N, cycles, points), the first at `start`."""
@@ -97,7 +101,7 @@ def _perturbation(
     position = torch.cat([position[:, :REACH], seed, position[:, REACH:]], dim=1)
     height = torch.cat([height[:, :REACH], seed_height, height[:, REACH:]], dim=1)
 
-    real = (position > first[..., 0]) & (position < last[..., 0]) & (height > 0)
+    real = (position > first[:, None]) & (position < last[:, None]) & (height > 0)
     whole = real[:, 1:] & real[:, :-1]  # cycles with both ends
     periods = position.diff(dim=-1)
     comparable = whole[:, 1:] & whole[:, :-1] & _similar(periods, MAX_PERIOD_FACTOR)

@@ -21,7 +21,7 @@ from .pitch_av_emotion import NUM_CANDIDATES, OCTAVE_COST, best_path, find_candi
 FLOOR = 1e-12  # keeps divisions and roots finite
 MAX_AMPLITUDE = 1e6  # 30 times the scale of int16; beyond it a sample is an accident, and its power overflows soon
 FRAMES_AT_ONCE = 512  # bounds the memory and stays in the cache
-PITCH_BAND_HZ = 5000  # F0 is looked for below; HNR counts the noise of the whole band
+PITCH_BAND_HZ = 4000  # F0 is looked for below; HNR counts the noise of the whole band
 PITCH_TAPER = 1  # power of the cosine that falls to zero there: no ringing beside a peak
 LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
 PRE_EMPHASIS_HZ = 50

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 NUM_CANDIDATES = 5  # per frame
+GROUP = 12  # lags of which one is a candidate at most, about 1 ms
 # costs of the path (Boersma 1993), stated for 100 frames per second
 OCTAVE_COST = 0.01
 OCTAVE_JUMP_COST = 0.35
@@ -44,11 +45,17 @@ def find_candidates(acf: Tensor, first_lag: int, preference: Tensor) -> tuple[Te
     Returns:
         Lag in steps, height and strength of the peaks (..., K). A strength of -1 says that there is no such peak.
     """
+    # The highest peak of each few neighbouring lags, then the highest of these: faster than a search among all. Between
+    # its two lags a narrow peak is higher than at either, the more so the shorter its lag is: the choice is generous to
+    # these. No `where`: a product is several times faster on a CPU.
     left, top, right = acf[..., 1:-3], acf[..., 2:-2], acf[..., 3:-1]
     is_peak = ((top > left) & (top >= right)).to(acf)
-    # Between its two lags a narrow peak is higher than at either, the more so the shorter its lag is: the choice is
-    # generous to these. No `where`: a product is several times faster on a CPU.
-    score, index = ((top + 5 * preference + 1).clamp(min=0) * is_peak).topk(NUM_CANDIDATES, dim=-1)
+    score = (top + (5 * preference + 1)).clamp_(min=0).mul_(is_peak)
+    score = F.pad(score, (0, -len(preference) % GROUP)).unflatten(-1, (-1, GROUP))
+    score, index = score.max(-1)
+    index = index + torch.arange(0, GROUP * index.shape[-1], GROUP, device=acf.device)
+    score, group = score.topk(NUM_CANDIDATES, dim=-1)
+    index = index.gather(-1, group).clamp(max=len(preference) - 1)
     around = [acf.gather(-1, index + i) for i in range(5)]
     offset, _ = parabola(*around[1:4])
     height = _interpolate(around, offset)
