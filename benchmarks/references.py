@@ -1,4 +1,4 @@
-"""openSMILE and Praat on one frame grid: frame t is centred on t * 10 ms, as in the package. Extras of the benchmark."""
+"""openSMILE and Praat on the frame grid of the package: frame t is centred on t * 10 ms."""
 
 import functools
 

@@ -75,7 +75,8 @@ class AcousticFrontEnd(nn.Module):
     Frame t is centred on sample t * shift; both windows, the spectral and the longer one for pitch, are centred there
     and reach into zeros at the ends of the clip. Levels are relative to full scale (a sample of 1). P is the power
     spectrum of the frame (Hamming window, Eyben et al. 2016), r the autocorrelation of the pitch frame (Hann window)
-    divided by that of the window (Boersma 1993). Descriptors marked * exist in voiced frames only and are 0 elsewhere.
+    divided by that of the window (Boersma 1993). Descriptors marked * exist in voiced frames only and are 0 elsewhere;
+    those marked + are computed only where `descriptors` of the configuration names them.
 
     | descriptor | unit | definition | source |
     |---|---|---|---|
@@ -83,19 +84,28 @@ class AcousticFrontEnd(nn.Module):
     | `log_energy_db` | dB | mean square of the windowed frame | Eyben et al. 2016 |
     | `f0_semitone` * | semitones from 27.5 Hz | lag of the peak of r on the smoothest path | Boersma 1993 |
     | `voiced` | 0 or 1 | the path prefers a peak of r to "unvoiced" | Boersma 1993 |
-    | `voicing_probability` | 0 to 1 | height of the chosen, else the highest peak of r | Boersma 1993 |
+    | `voicing_probability` | 0 to 1 | height of the chosen, else the best peak of r below 4 kHz | Boersma 1993 |
     | `jitter_local` * | share | mean difference of neighbouring periods / mean period | Praat; Eyben et al. 2016 |
     | `shimmer_local` * | share | the same of the cycles' peak amplitudes | Praat; Eyben et al. 2016 |
+    | `shimmer_local_db` *+ | dB | mean level difference of neighbouring cycles | Praat; Eyben et al. 2016 |
     | `hnr_db` * | dB | r / (1 - r) at the chosen peak, -30 to 40 | Boersma 1993 |
     | `h1_h2_db` * | dB | level of the first over the second harmonic | Eyben et al. 2016 |
+    | `h1_a3_db` *+ | dB | level of the first over the highest harmonic of formant 3 | Eyben et al. 2016 |
     | `cpp_db` | dB | cepstral peak over the regression line from 1 ms on | Hillenbrand et al. 1994 |
     | `alpha_ratio_db` | dB | P in 1-5 kHz over P in 50 Hz-1 kHz | Eyben et al. 2016 |
     | `hammarberg_index_db` | dB | peak of P in 0-2 kHz over its peak in 2-5 kHz | Hammarberg et al. 1980 |
     | `slope_0_500`, `slope_500_1500` | dB/Hz | regression line of P in dB over frequency | Eyben et al. 2016 |
+    | `egemaps_slope_0_500`, `..._500_1500` + | dB/Hz | the same with one point too few in the count | eGeMAPSv02 |
     | `spectral_flux` | amplitude | r.m.s. change of sqrt(P) below 5 kHz since the last frame | Eyben et al. 2016 |
     | `spectral_centroid` | Hz | mean frequency weighted by P | Peeters 2004 |
+    | `spectral_rolloff` + | Hz | frequency below which 85 % of P lie | Peeters 2004 |
+    | `zero_crossing_rate` + | share | neighbouring samples of different sign | Peeters 2004 |
+    | `f1_frequency` ... `f3_frequency` *+ | Hz | angle of the roots of linear prediction | Makhoul 1975 |
+    | `f1_bandwidth` ... `f3_bandwidth` *+ | Hz | distance of these roots from the unit circle | Makhoul 1975 |
+    | `f1_amplitude_db` ... `f3_amplitude_db` *+ | dB | highest harmonic there over the first | Eyben et al. 2016 |
     | `mfcc_1` to `mfcc_4` | - | DCT-II of the log-mel bands | Davis and Mermelstein 1980 |
     | `log_mel_00` ... | ln power | log(exp(`compression`) + P @ `filterbank`) | CN112633263A (spectral descriptors) |
+    | `delta_NAME` + | unit of NAME per frame | regression line over five frames | Young et al. 2006 |
     """
 
     def __init__(self, config: AVEmotionAudioConfig):
@@ -310,7 +320,7 @@ class AcousticFrontEnd(nn.Module):
         return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
 
     def _spectral_block(self, frames: Tensor, has_previous: bool) -> dict[str, Tensor]:
-        """Selected descriptors (B, t) of frames (B, t, samples), or of all but the first, which is the previous one."""
+        """Selected descriptors (B, t) of frames (B, t, samples); not of the first where that is the previous one."""
         wanted, columns = set(self.computed), {}
         power = _power(torch.fft.rfft(frames * self.window.to(frames), n=self.n_fft))
         if "spectral_flux" in wanted:
@@ -381,8 +391,12 @@ class AcousticFrontEnd(nn.Module):
             return {}
         frames = self._frames(waveform, self.pitch_frame_length)
         row, frame = self._audible(waveform, frame_mask).nonzero(as_tuple=True)
+        blank = torch.zeros_like(frame_mask, dtype=waveform.dtype)
+        if not len(row):
+            return {name: blank for name in wanted & VOICE | {"voiced"}}
+        scratch = waveform.new_zeros(FRAMES_AT_ONCE, self.pitch_n_fft)  # zeros after the frames stay zeros
         blocks = [
-            self._pitch_block(frames[of])
+            self._pitch_block(frames[of], scratch)
             for of in zip(row.split(FRAMES_AT_ONCE), frame.split(FRAMES_AT_ONCE), strict=True)
         ]
         lag, height, strength, mean, cpp = (torch.cat(parts) for parts in list(zip(*blocks, strict=True))[:-1])
@@ -395,7 +409,6 @@ class AcousticFrontEnd(nn.Module):
         voiced = path < NUM_CANDIDATES
         chosen = torch.where(voiced, path, strength[:, :-1].argmax(-1))[:, None]
         lag, height = (values.gather(-1, chosen)[:, 0] for values in (lag, height))
-        blank = torch.zeros_like(frame_mask, dtype=waveform.dtype)
         columns = {
             "voiced": blank.index_put((row, frame), voiced.to(lag)),
             "voicing_probability": blank.index_put((row, frame), height.clamp(0, 1)),
@@ -430,13 +443,15 @@ class AcousticFrontEnd(nn.Module):
         bound = parts.unfold(1, 2 * reach, 1)[:, :count] @ weights
         return frame_mask & (bound > (0.5 * self.silence) ** 2)
 
-    def _pitch_block(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """What pitch frames (N, samples) say on their own.
+    def _pitch_block(self, frames: Tensor, scratch: Tensor) -> tuple[Tensor, ...]:
+        """What pitch frames (N, samples) say on their own; `scratch` holds zeros (at least N, n_fft).
 
         Returns (N, K) lag in seconds, height and strength of the F0 candidates, strength also of "unvoiced";
         (N,) mean of the waveform and cepstral peak prominence in dB; (N, bins) power spectrum.
         """
-        spectrum = torch.fft.rfft(frames * self.pitch_window.to(frames), n=self.pitch_n_fft)
+        padded = scratch[: len(frames)]
+        torch.mul(frames, self.pitch_window.to(frames), out=padded[:, : frames.shape[1]])
+        spectrum = torch.fft.rfft(padded)
         offset = spectrum.real[..., :1].clone()  # it would count as perfectly periodic
         response = torch.view_as_complex(self.offset_response.to(frames))
         spectrum[..., : len(response)] -= offset * response

@@ -45,9 +45,9 @@ def find_candidates(acf: Tensor, first_lag: int, preference: Tensor) -> tuple[Te
     Returns:
         Lag in steps, height and strength of the peaks (..., K). A strength of -1 says that there is no such peak.
     """
-    # The highest peak of each few neighbouring lags, then the highest of these: faster than a search among all. Between
-    # its two lags a narrow peak is higher than at either, the more so the shorter its lag is: the choice is generous to
-    # these. No `where`: a product is several times faster on a CPU.
+    # The highest peak of each few neighbouring lags, then the highest of these: faster than a search among all.
+    # Between two lags a narrow peak is higher than at either, the more so the shorter the lag is: the choice is
+    # generous to these. No `where`: a product is several times faster on a CPU.
     left, top, right = acf[..., 1:-3], acf[..., 2:-2], acf[..., 3:-1]
     is_peak = ((top > left) & (top >= right)).to(acf)
     score = (top + (5 * preference + 1)).clamp_(min=0).mul_(is_peak)
@@ -78,7 +78,7 @@ def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: 
     Returns:
         Index (B, T) of the chosen candidate; K means unvoiced.
     """
-    num_clips, num_frames, states = strength.shape
+    num_clips, num_frames, _ = strength.shape
     blocks = -(-num_frames // BLOCK)
     pad = (CONTEXT, blocks * BLOCK - num_frames + CONTEXT)
     span = BLOCK + 2 * CONTEXT
