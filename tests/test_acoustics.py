@@ -89,7 +89,7 @@ def test_sampling_rates(rate):
     table = acoustic_descriptors(speech_like(1.0, rate=rate), rate, ("egemaps", "voiced", "voicing_probability"))
     assert all(np.isfinite(column).all() for column in table.values())
     voiced = table["voiced"] > 0
-    voiced[-5:] = False
+    voiced[:3] = voiced[-5:] = False  # half of their window lies outside of the clip
     assert 0.3 < voiced.mean() < 0.7
     hertz = 27.5 * 2 ** (table["f0_semitone"][voiced] / 12)
     expected = 140 + 40 * np.sin(2 * np.pi * 0.7 * table["time"][voiced])
@@ -112,7 +112,7 @@ def test_unusable_waveforms(waveform, message):
 
 def test_turning_points():
     contour = np.array([0.0, 1.0, 2.0, 1.95, 2.5, 1.0, 0.0, 0.0, 1.0])
-    assert turning_points(contour).tolist() == [0, 4, 6, 8]  # the dip of 0.05 is below a tenth of the range
+    assert turning_points(contour).tolist() == [0, 4, 7, 8]  # the dip of 0.05 is below a tenth of the range
     assert len(turning_points(np.ones(5))) == 0 and len(turning_points(np.ones(1))) == 0
 
 

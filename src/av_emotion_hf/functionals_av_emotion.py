@@ -14,6 +14,8 @@ VOICED = tuple(EGEMAPS_NAMES)[list(EGEMAPS_NAMES).index("jitter_local") :]
 
 def _smooth(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Mean (N,) of each value and its neighbours, of those at `where` (T,) only, which alone are returned."""
+    if not where.any():
+        return np.zeros(0)
     total = np.convolve(np.where(where, values, 0), SMOOTHING)[1:-1]
     return (total / np.maximum(np.convolve(where, SMOOTHING)[1:-1], 1))[where]
 
