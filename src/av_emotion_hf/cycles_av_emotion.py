@@ -71,33 +71,29 @@ def _perturbation(
     Positions count from the frame's centre, sample `base` of all of `smooth` (samples,): float32 could not tell the
     samples of a long recording apart. The clip lasts from `first` to `last`.
     """
-    base = base[:, None, None]
 
-    def sample(position: Tensor) -> Tensor:
-        """Waveform, less its mean, at whole positions (N, cycles, points)."""
-        return smooth[base + position] - mean[:, None, None]
+    def sample(start: Tensor, size: Tensor, most: float) -> Tensor:
+        """Waveform (N, cycles, points) from `start` (N, cycles) on for `size` (N,) samples, the last one repeated."""
+        points = torch.arange(math.ceil(most) + 1, device=start.device)
+        points = base[:, None] + torch.minimum(points, size[:, None].round().long())
+        return smooth[start[..., None] + points[:, None]]
 
     def highest(values: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         """Position and height (N, cycles) of the highest of `values` (N, cycles, points), the first at `start`."""
         best = start + values.argmax(-1)
-        around = best[..., None] + torch.arange(-1, 2, device=best.device)
-        offset, height = parabola(*(sample(around) * sign[:, None, None]).unbind(-1))
+        around = (base[:, None] + best)[..., None] + torch.arange(-1, 2, device=best.device)
+        offset, height = parabola(*((smooth[around] - mean[:, None, None]) * sign[:, None, None]).unbind(-1))
         return best + offset, height
 
     start = (-0.5 * period).round().long()[:, None]
-    points = torch.arange(math.ceil(longest) + 1, device=start.device)
-    inside = (points <= period[:, None, None]).to(period)
-    values = sample(start[..., None] + points) * inside
-    sign = torch.where(values.amax((1, 2)) >= -values.amin((1, 2)), 1.0, -1.0).to(period)
+    values = sample(start, period, longest)
+    sign = torch.where(values.amax((1, 2)) - mean >= mean - values.amin((1, 2)), 1.0, -1.0).to(period)
     seed, seed_height = highest(values * sign[:, None, None], start)
 
     steps = torch.cat([torch.arange(-REACH, 0), torch.arange(1, REACH + 1)]).to(period)
     start = (seed + (steps - TOLERANCE) * period[:, None]).round().long()
-    size = (2 * TOLERANCE * period[:, None, None]).round()
-    points = torch.arange(math.ceil(2 * TOLERANCE * longest) + 1, device=start.device)
-    outside = (points > size).to(period)
-    values = sample(start[..., None] + points) * sign[:, None, None] - 1e9 * outside
-    position, height = highest(values, start)
+    values = sample(start, 2 * TOLERANCE * period, 2 * TOLERANCE * longest)
+    position, height = highest(values.mul_(sign[:, None, None]), start)
     position = torch.cat([position[:, :REACH], seed, position[:, REACH:]], dim=1)
     height = torch.cat([height[:, :REACH], seed_height, height[:, REACH:]], dim=1)
 
