@@ -419,7 +419,7 @@ class AcousticFrontEnd(nn.Module):
         lpc_acf = None if lpc_acf is None else lpc_acf[row, frame]
         found = self._voice_quality(powers, lag[voiced], lpc_acf)
         if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
-            smooth = smooth_waveform(waveform, round(self.sampling_rate * 2.5e-4))
+            smooth = smooth_waveform(waveform, self.sampling_rate)
             period = self.sampling_rate / found["f0"]
             found |= perturbation(smooth, row, frame * self.shift, lengths[row], period, mean[voiced])
         for name in wanted & set(VOICED_ONLY):
