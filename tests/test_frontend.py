@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from av_emotion_hf.configuration_av_emotion import AVEmotionAudioConfig
+from av_emotion_hf.descriptors_av_emotion import EGEMAPS_NAMES
 from av_emotion_hf.frontend_av_emotion import AcousticFrontEnd
 
 RATE = 16000
@@ -337,3 +338,162 @@ def test_precisions(frontend):
     torch.testing.assert_close(half, frontend.descriptors(signal.bfloat16().float())[0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(frontend.descriptors(signal.float())[0], single)
+
+
+EGEMAPS = ["egemaps", "voiced", "spectral_rolloff", "zero_crossing_rate"]
+
+
+@pytest.fixture(scope="module")
+def egemaps():
+    return AcousticFrontEnd(AVEmotionAudioConfig.egemaps(descriptors=EGEMAPS, smoothing_frames=1))
+
+
+def vowel(formants, f0, seconds=0.6):
+    """Harmonics of `f0` under the envelope of resonators, -6 dB per octave."""
+    t, poles = time_axis(seconds), []
+    for f in formants:
+        pole = math.exp(-math.pi * (50 + 0.03 * f) / RATE) * np.exp(2j * np.pi * f / RATE)
+        poles += [pole, pole.conjugate()]
+    signal = np.zeros_like(t)
+    for k in range(1, int(5000 / f0) + 1):
+        z = np.exp(2j * np.pi * k * f0 / RATE)
+        response = 1 / np.prod([1 - pole / z for pole in poles])
+        signal += abs(response) / k * np.cos(2 * np.pi * k * f0 * t + np.angle(response))
+    return 0.3 * signal / np.abs(signal).max()
+
+
+def test_selection():
+    front = AcousticFrontEnd(AVEmotionAudioConfig(descriptors=["prosody", "f1_frequency", "mfcc_2"]))
+    assert front.families == {
+        "prosody": ("loudness", "log_energy_db", "f0_semitone", "voiced", "voicing_probability"),
+        "voice_quality": (),
+        "spectral": ("f1_frequency", "mfcc_2"),
+    }
+    everything = ["prosody", "voice_quality", "spectral"]
+    front = AcousticFrontEnd(AVEmotionAudioConfig(descriptors=everything, deltas=True))
+    signal = torch.tensor(harmonics(150), dtype=torch.float32)[None]
+    features, _ = front.descriptors(signal)
+    names = front.descriptor_names
+    assert len(names) == 2 * (5 + 7 + 10 + 9 + 4 + 40) == features.shape[-1]
+    # the same values whatever else is selected
+    default = AcousticFrontEnd(AVEmotionAudioConfig())
+    expected, _ = default.descriptors(signal)
+    same = [names.index(name) for name in default.descriptor_names]
+    torch.testing.assert_close(features[..., same], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_egemaps_selects_the_25(egemaps):
+    front = AcousticFrontEnd(AVEmotionAudioConfig.egemaps())
+    assert set(front.descriptor_names) == set(EGEMAPS_NAMES) and len(front.descriptor_names) == 25
+    features = torch.zeros(1, 2, 25)
+    features[0, 0, front.descriptor_names.index("f0_semitone")] = 30
+    assert front.defined_cells(features)[0].sum(-1).tolist() == [25, 10]
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"descriptors": ["pitch"]}, "'pitch'"),
+        ({"descriptors": []}, "nothing"),
+        ({"descriptors": ["hnr_db"]}, "add 'voiced' or 'f0_semitone'"),
+        ({"smoothing_frames": 2}, "odd number"),
+        ({"fft_length": 256}, "shorter than frame_length_ms"),
+    ],
+)
+def test_wrong_selection_is_an_error(settings, message):
+    with pytest.raises(Exception, match=message):
+        AVEmotionAudioConfig(**settings)
+
+
+def test_configuration_of_an_old_checkpoint(frontend):
+    old = {
+        **{"sampling_rate": 16000, "frame_shift_ms": 20, "frame_length_ms": 25, "pitch_frame_length_ms": 60},
+        **{"num_mel_bins": 40, "f0_min": 55, "f0_max": 600, "voicing_threshold": 0.45},
+    }
+    front = AcousticFrontEnd(AVEmotionAudioConfig.from_dict(old))
+    assert front.descriptor_names == frontend.descriptor_names
+    front.load_state_dict(frontend.state_dict())
+
+
+@pytest.mark.parametrize("formants", [(730, 1090, 2440), (530, 1840, 2480), (570, 840, 2410)])
+@pytest.mark.parametrize("f0", [90, 120, 160])
+def test_formants(egemaps, formants, f0):
+    found = columns(egemaps, vowel([*formants, 3500, 4500], f0))
+    for i, frequency in enumerate(formants, 1):
+        assert np.median(found[f"f{i}_frequency"][6:-6]) == pytest.approx(frequency, rel=0.08)
+
+
+def test_amplitudes_of_formants(egemaps):
+    tones = {200: 0.0, 600: -10.0, 1000: -30.0, 2400: -25.0}  # dB
+    signal = sum(10 ** (level / 20) * np.cos(2 * np.pi * f * time_axis() + f) for f, level in tones.items())
+    frontend = copy.deepcopy(egemaps)
+    power = torch.fft.rfft(
+        torch.tensor(0.1 * signal, dtype=torch.float32)[None, 4000:4960] * frontend.pitch_window,
+        n=frontend.pitch_n_fft,
+    )
+    power = power.abs().square()
+    level = frontend._level(power, torch.tensor([[200.0, 600.0, 2500.0]]), 0.2)
+    np.testing.assert_allclose(level[0] - level[0, 0], [0, -10, -25], atol=0.5)
+
+
+def test_shimmer_in_decibel(egemaps):
+    signal, _, shimmer = cycles(140, 0.0, 0.05)
+    found = columns(egemaps, signal)
+    voiced = found["voiced"][8:-8] > 0
+    # normally distributed amplitudes: the mean level difference follows from that of the amplitudes
+    assert found["shimmer_local_db"][8:-8][voiced].mean() == pytest.approx(20 / math.log(10) * shimmer, rel=0.1)
+
+
+def test_slopes_rolloff_and_crossings(egemaps):
+    signal = 0.1 * noise() + harmonics(200)
+    found, frame = columns(egemaps, signal), 30
+    spectrum = np.fft.rfft(
+        signal[frame * 160 - 160 :][:320] * (0.54 - 0.46 * np.cos(np.pi * np.arange(320) / 160)), 512
+    )
+    hz, power = np.arange(257) * RATE / 512, np.abs(spectrum) ** 2
+    level = 10 * np.log10(power)
+    for low, high in ((0, 500), (500, 1500)):
+        band = (hz >= low) & (hz <= high)
+        f, y, count = hz[band], level[band], band.sum() - 1
+        slope = (count * (f @ y) - f.sum() * y.sum()) / (count * (f @ f) - f.sum() ** 2)
+        assert found[f"egemaps_slope_{low}_{high}"][frame] == pytest.approx(slope, rel=1e-3)
+    assert found["spectral_rolloff"][frame] == hz[np.searchsorted(np.cumsum(power), 0.85 * power.sum())]
+    part = signal[frame * 160 - 160 :][:320] > 0
+    assert found["zero_crossing_rate"][frame] == pytest.approx(np.mean(part[1:] != part[:-1]))
+
+
+def test_smoothing_and_deltas():
+    names = ["f0_semitone", "log_energy_db", "voiced"]
+    signal = np.concatenate([np.zeros(4000), harmonics(150), np.zeros(4000)])
+    plain, smooth, slopes = (
+        columns(AcousticFrontEnd(AVEmotionAudioConfig.egemaps(descriptors=names, **settings)), signal)
+        for settings in ({"smoothing_frames": 1}, {"smoothing_frames": 3}, {"smoothing_frames": 1, "deltas": True})
+    )
+    energy, pitch, voiced = plain["log_energy_db"], plain["f0_semitone"], plain["voiced"] > 0
+    np.testing.assert_allclose(smooth["log_energy_db"][1:-1], (energy[:-2] + energy[1:-1] + energy[2:]) / 3, rtol=1e-4)
+    np.testing.assert_array_equal(smooth["voiced"], plain["voiced"])
+    assert (smooth["f0_semitone"][~voiced] == 0).all()  # and no unvoiced neighbour pulls the ends of the voice down
+    np.testing.assert_allclose(smooth["f0_semitone"][voiced], pitch[voiced].mean(), rtol=0.02)
+    expected = (2 * (energy[4:] - energy[:-4]) + energy[3:-1] - energy[1:-3]) / 10
+    np.testing.assert_allclose(slopes["delta_log_energy_db"][2:-2], expected, atol=1e-4)
+    assert np.abs(slopes["delta_f0_semitone"]).max() < 0.2 and (slopes["delta_f0_semitone"][~voiced] == 0).all()
+
+
+@pytest.mark.parametrize("signal", [np.zeros(800), np.full(800, 0.5), 1e4 * np.sign(noise(0.05)), np.array([0.5])])
+def test_egemaps_of_bad_signals_stays_finite(egemaps, signal):
+    waveform = torch.tensor(signal, dtype=torch.float32)[None].requires_grad_()
+    features, _ = egemaps(waveform)
+    assert features.isfinite().all()
+    features.sum().backward()
+    assert waveform.grad.isfinite().all()
+    egemaps.zero_grad()
+
+
+def test_egemaps_gradients_are_right():
+    config = AVEmotionAudioConfig.egemaps(
+        8000, num_mel_bins=4, frame_length_ms=8, fft_length=64, pitch_frame_length_ms=20, f0_min=100
+    )
+    frontend = AcousticFrontEnd(config).double()
+    waveform = torch.tensor(0.1 * noise(0.01), dtype=torch.float64)[None].requires_grad_()
+    smooth = [i for i, voiced in enumerate(frontend.voiced_only.tolist()) if not voiced]
+    assert torch.autograd.gradcheck(lambda x: frontend.descriptors(x)[0][..., smooth] / 100, waveform, atol=1e-4)

@@ -14,6 +14,7 @@ from transformers import (
     AutoProcessor,
 )
 
+from .acoustics_av_emotion import acoustic_descriptors, acoustic_functionals, stream_descriptors
 from .configuration_av_emotion import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
 from .feature_extraction_av_emotion import AVEmotionFeatureExtractor
 from .frontend_av_emotion import AcousticFrontEnd
@@ -70,4 +71,7 @@ __all__ = [
     "AVEmotionProcessor",
     "AcousticFrontEnd",
     "__version__",
+    "acoustic_descriptors",
+    "acoustic_functionals",
+    "stream_descriptors",
 ]

@@ -1,6 +1,8 @@
 """Configurations of the audio, image and fusion models."""
 # No `from __future__ import annotations` here: it would switch off the validation that `@strict` gives.
 
+import math
+
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, PreTrainedConfig, ResNetConfig
 
@@ -76,6 +78,19 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
         f0_max (`float`, *optional*, defaults to 600): highest F0 looked for, in Hz.
         voicing_threshold (`float`, *optional*, defaults to 0.45):
             Normalised autocorrelation above which a frame counts as voiced.
+        silence_db (`float`, *optional*, defaults to -60):
+            Level relative to full scale (the r.m.s. of the pitch frame) below which no frame is voiced.
+        descriptors (`list[str]`, *optional*):
+            Names of descriptors or of their families (`prosody`, `voice_quality`, `spectral`); `egemaps` stands for
+            the 25 of eGeMAPSv02. `None` gives the 20 of the first checkpoints and the log-mel bands.
+        deltas (`bool`, *optional*, defaults to `False`): whether each descriptor also has its slope over time.
+        smoothing_frames (`int`, *optional*, defaults to 1):
+            Frames over which each descriptor is averaged, an odd number; eGeMAPS takes 3.
+        fft_length (`int`, *optional*):
+            Points of the transform of the spectral window; `None` takes the smallest fast size that holds the window.
+        mel_max_hz (`float`, *optional*): upper end of the filterbank; half the sampling rate by default.
+        mel_floor_db (`float`, *optional*, defaults to -90): start of the log-mel bands' learnable compression.
+        power_floor_db (`float`, *optional*, defaults to -120): power below which nothing counts as sound.
 
     Example:
     ```python
@@ -96,6 +111,37 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     f0_min: float | int = 55
     f0_max: float | int = 600
     voicing_threshold: float | int = 0.45
+    silence_db: float | int = -60
+    descriptors: list[str] | None = None
+    deltas: bool = False
+    smoothing_frames: int = 1
+    fft_length: int | None = None
+    mel_max_hz: float | int | None = None
+    mel_floor_db: float | int = -90
+    power_floor_db: float | int = -120
+
+    @classmethod
+    def egemaps(cls, sampling_rate: int = 16000, **settings) -> "AVEmotionAudioConfig":
+        """Analysis settings of eGeMAPSv02 (Eyben et al. 2016): its 25 descriptors, 100 times a second.
+
+        Args:
+            sampling_rate: samples per second.
+            **settings: any other setting, which also overrides these.
+        """
+        defaults = {
+            "descriptors": ["egemaps"],
+            "frame_shift_ms": 10,
+            "frame_length_ms": 20,
+            "fft_length": 2 ** math.ceil(math.log2(0.02 * sampling_rate)),
+            "num_mel_bins": 26,
+            "mel_max_hz": min(8000, sampling_rate / 2),
+            "mel_floor_db": -135,
+            "power_floor_db": -160,
+            "voicing_threshold": 0.63,
+            "silence_db": -52,
+            "smoothing_frames": 3,
+        }
+        return cls(sampling_rate=sampling_rate, **(defaults | settings))
 
     @property
     def frames_per_second(self) -> float:
@@ -116,6 +162,18 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             raise ValueError(
                 f"pitch_frame_length_ms={self.pitch_frame_length_ms} holds less than two periods of "
                 f"f0_min={self.f0_min} Hz; use at least {2000 / self.f0_min:.0f} ms"
+            )
+
+    def validate_descriptors(self):
+        """Check the selection of descriptors and what is done with them."""
+        select_descriptors(self.descriptors, self.num_mel_bins, self.deltas)
+        if self.smoothing_frames < 1 or self.smoothing_frames % 2 == 0:
+            raise ValueError(f"smoothing_frames={self.smoothing_frames} must be an odd number of frames: 1, 3, 5, ...")
+        samples = round(self.frame_length_ms * self.sampling_rate / 1000)
+        if self.fft_length is not None and self.fft_length < samples:
+            raise ValueError(
+                f"fft_length={self.fft_length} is shorter than frame_length_ms={self.frame_length_ms}, "
+                f"which is {samples} samples"
             )
 
 

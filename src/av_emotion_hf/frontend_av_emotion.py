@@ -1,8 +1,8 @@
 """Acoustic front-end: from a waveform to named frame descriptors (CN112633263A, module 1).
 
 Two parts that share one frame grid. The spectral part is differentiable and owns what module 3 trains: the filterbank,
-its compression, and a gain and an offset per descriptor. The voice part (F0, voicing, HNR, jitter, shimmer) picks
-peaks, so it runs without gradient.
+its compression, and a gain and an offset per descriptor. The voice part (F0, voicing, HNR, jitter, shimmer, formants)
+picks peaks, so it runs without gradient. Only what the configuration selects is computed.
 """
 
 import math
@@ -13,25 +13,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .configuration_av_emotion import AVEmotionAudioConfig
+from .cycles_av_emotion import perturbation, smooth_waveform
+from .descriptors_av_emotion import DELTA, FORMANTS, VOICED_ONLY, select_descriptors
+from .formants_av_emotion import formants
+from .pitch_av_emotion import NUM_CANDIDATES, OCTAVE_COST, best_path, find_candidates, zoom
 
-FLOOR = 1e-12  # power relative to full scale (-120 dB) below which nothing counts as sound
+FLOOR = 1e-12  # keeps divisions and roots finite
 MAX_AMPLITUDE = 1e6  # 30 times the scale of int16; beyond it a sample is an accident, and its power overflows soon
-NUM_CANDIDATES = 5  # F0 candidates per frame
+FRAMES_AT_ONCE = 512  # bounds the memory and stays in the cache
+PITCH_BAND_HZ = 4000  # F0 is looked for below; HNR counts the noise of the whole band
+PITCH_TAPER = 1  # power of the cosine that falls to zero there: no ringing beside a peak
+LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
+PRE_EMPHASIS_HZ = 50
+FORMANT_BAND = 0.2  # the harmonics of a formant lie within this share of its frequency
+DELTA_REACH = 2  # frames on both sides
 
-# of the F0 path (Boersma 1993), with Praat's standard values
-SILENCE_THRESHOLD = 0.03
-OCTAVE_COST = 0.01
-OCTAVE_JUMP_COST = 0.35
-VOICING_CHANGE_COST = 0.14
+OFFSET_BINS = 16  # as far as a constant offset spreads through the pitch window
 
-CYCLE_TOLERANCE = 0.2  # the next glottal cycle is looked for within this share of the mean period
-# Praat: neighbouring cycles whose ratio exceeds these are a tracking error, neither jitter nor shimmer
-MAX_PERIOD_FACTOR = 1.3
-MAX_AMPLITUDE_FACTOR = 1.6
-
-VOICED_ONLY = ("f0_semitone", "jitter_local", "shimmer_local", "hnr_db", "h1_h2_db")
 PARAMETERS = ("filterbank", "compression", "gain", "offset")
 STATISTICS = ("feature_mean", "feature_std")
+
+
+FORMANT = {"h1_a3_db", *(name for name in VOICED_ONLY if name[:2] in ("f1", "f2", "f3"))}
+VOICE = {*VOICED_ONLY, "voiced", "voicing_probability", "cpp_db"}
 
 
 def _window(length: int, edge: float) -> np.ndarray:
@@ -45,58 +49,24 @@ def _fft_length(length: int) -> int:
     return min(m * 2 ** max(0, math.ceil(math.log2(length / m))) for m in (1, 3, 5))
 
 
-def _power(frames: Tensor, window: Tensor, n_fft: int) -> Tensor:
-    """Spectrum (..., n_fft // 2 + 1) whose bins sum to the windowed mean square of the frame (Parseval)."""
-    spectrum = torch.view_as_real(torch.fft.rfft(frames * window, n=n_fft))
-    return spectrum.square().sum(-1) * (2 / (n_fft * window.square().sum()))
+def _scaled(window: np.ndarray, n_fft: int) -> np.ndarray:
+    """Window with which the power spectrum's bins sum to the windowed mean square of the frame (Parseval)."""
+    return window * math.sqrt(2 / (n_fft * np.sum(window**2)))
 
 
-def _decibel(power: Tensor) -> Tensor:
-    return 10 * torch.log10(power + FLOOR)
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 def _slope(values: Tensor, at: Tensor) -> Tensor:
     """Least-squares slope of `values` (..., N) over `at` (N,)."""
     at = at - at.mean()
-    return (values @ at) / (at @ at).clamp(min=FLOOR)
+    return values @ (at / (at @ at).clamp(min=FLOOR))
 
 
-def _parabola(left: Tensor, top: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Offset in steps (-0.5 to 0.5) and height of the vertex through three equidistant points."""
-    curvature = left - 2 * top + right
-    offset = torch.where(curvature < 0, 0.5 * (left - right) / curvature, 0).clamp(-0.5, 0.5)
-    return offset, top - 0.25 * (left - right) * offset
-
-
-def _local_change(values: Tensor, max_factor: float) -> Tensor:
-    """Mean difference of comparable neighbours over the mean: (N, cycles), nan where there is none, to (N,)."""
-    values = values.where(values > 0, math.nan)
-    ratio = values[:, 1:] / values[:, :-1]
-    comparable = (ratio < max_factor) & (ratio > 1 / max_factor)
-    change = values.diff(dim=-1).abs().where(comparable, math.nan)
-    return (change.nanmean(-1) / values.nanmean(-1)).nan_to_num(0)
-
-
-def _best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: float) -> Tensor:
-    """Path of highest strength through the F0 candidates (Viterbi; Boersma 1993).
-
-    `strength` (B, T, K + 1) ends with that of "unvoiced"; `octave` (B, T, K) is log2 of the F0 of the others; padded
-    frames leave the path as it is; `cost_scale` is 10 ms / frame shift, the costs being stated for 100 frames per
-    second. Returns the index (B, T) of the chosen candidate, where K means unvoiced.
-    """
-    jump = OCTAVE_JUMP_COST * (octave[:, :-1, :, None] - octave[:, 1:, None]).abs()
-    cost = F.pad(jump, (0, 1, 0, 1), value=VOICING_CHANGE_COST) * cost_scale  # (B, T - 1, from, to)
-    cost[..., -1, -1] = 0
-    total, stay, origins = strength[:, 0], torch.arange(strength.shape[-1], device=strength.device), []
-    for t in range(1, strength.shape[1]):
-        best, origin = (total[:, :, None] - cost[:, t - 1]).max(dim=1)
-        real = frame_mask[:, t, None]
-        total = torch.where(real, best + strength[:, t], total)
-        origins.append(torch.where(real, origin, stay))
-    path = [total.argmax(dim=-1, keepdim=True)]
-    for origin in reversed(origins):
-        path.append(origin.gather(1, path[-1]))
-    return torch.cat(path[::-1], dim=1)
+def _neighbours(values: Tensor, reach: int) -> Tensor:
+    """`values` (B, T, F) of `reach` frames before to `reach` after each frame (B, T, F, 2 * reach + 1), 0 outside."""
+    return F.pad(values, (0, 0, reach, reach)).unfold(1, 2 * reach + 1, 1)
 
 
 class AcousticFrontEnd(nn.Module):
@@ -105,7 +75,8 @@ class AcousticFrontEnd(nn.Module):
     Frame t is centred on sample t * shift; both windows, the spectral and the longer one for pitch, are centred there
     and reach into zeros at the ends of the clip. Levels are relative to full scale (a sample of 1). P is the power
     spectrum of the frame (Hamming window, Eyben et al. 2016), r the autocorrelation of the pitch frame (Hann window)
-    divided by that of the window (Boersma 1993). Descriptors marked * exist in voiced frames only and are 0 elsewhere.
+    divided by that of the window (Boersma 1993). Descriptors marked * exist in voiced frames only and are 0 elsewhere;
+    those marked + are computed only where `descriptors` of the configuration names them.
 
     | descriptor | unit | definition | source |
     |---|---|---|---|
@@ -113,49 +84,57 @@ class AcousticFrontEnd(nn.Module):
     | `log_energy_db` | dB | mean square of the windowed frame | Eyben et al. 2016 |
     | `f0_semitone` * | semitones from 27.5 Hz | lag of the peak of r on the smoothest path | Boersma 1993 |
     | `voiced` | 0 or 1 | the path prefers a peak of r to "unvoiced" | Boersma 1993 |
-    | `voicing_probability` | 0 to 1 | height of the chosen, else the highest peak of r | Boersma 1993 |
+    | `voicing_probability` | 0 to 1 | height of the chosen, else the best peak of r below 4 kHz | Boersma 1993 |
     | `jitter_local` * | share | mean difference of neighbouring periods / mean period | Praat; Eyben et al. 2016 |
     | `shimmer_local` * | share | the same of the cycles' peak amplitudes | Praat; Eyben et al. 2016 |
+    | `shimmer_local_db` *+ | dB | mean level difference of neighbouring cycles | Praat; Eyben et al. 2016 |
     | `hnr_db` * | dB | r / (1 - r) at the chosen peak, -30 to 40 | Boersma 1993 |
     | `h1_h2_db` * | dB | level of the first over the second harmonic | Eyben et al. 2016 |
+    | `h1_a3_db` *+ | dB | level of the first over the highest harmonic of formant 3 | Eyben et al. 2016 |
     | `cpp_db` | dB | cepstral peak over the regression line from 1 ms on | Hillenbrand et al. 1994 |
     | `alpha_ratio_db` | dB | P in 1-5 kHz over P in 50 Hz-1 kHz | Eyben et al. 2016 |
     | `hammarberg_index_db` | dB | peak of P in 0-2 kHz over its peak in 2-5 kHz | Hammarberg et al. 1980 |
     | `slope_0_500`, `slope_500_1500` | dB/Hz | regression line of P in dB over frequency | Eyben et al. 2016 |
+    | `egemaps_slope_0_500`, `..._500_1500` + | dB/Hz | the same with one point too few in the count | eGeMAPSv02 |
     | `spectral_flux` | amplitude | r.m.s. change of sqrt(P) below 5 kHz since the last frame | Eyben et al. 2016 |
     | `spectral_centroid` | Hz | mean frequency weighted by P | Peeters 2004 |
+    | `spectral_rolloff` + | Hz | frequency below which 85 % of P lie | Peeters 2004 |
+    | `zero_crossing_rate` + | share | neighbouring samples of different sign | Peeters 2004 |
+    | `f1_frequency` ... `f3_frequency` *+ | Hz | angle of the roots of linear prediction | Makhoul 1975 |
+    | `f1_bandwidth` ... `f3_bandwidth` *+ | Hz | distance of these roots from the unit circle | Makhoul 1975 |
+    | `f1_amplitude_db` ... `f3_amplitude_db` *+ | dB | highest harmonic there over the first | Eyben et al. 2016 |
     | `mfcc_1` to `mfcc_4` | - | DCT-II of the log-mel bands | Davis and Mermelstein 1980 |
     | `log_mel_00` ... | ln power | log(exp(`compression`) + P @ `filterbank`) | CN112633263A (spectral descriptors) |
+    | `delta_NAME` + | unit of NAME per frame | regression line over five frames | Young et al. 2006 |
     """
 
     def __init__(self, config: AVEmotionAudioConfig):
         super().__init__()
         self.sampling_rate = config.sampling_rate
         self.num_mel_bins = config.num_mel_bins
+        self.mel_max_hz = config.mel_max_hz or config.sampling_rate / 2
+        self.mel_floor = 10 ** (config.mel_floor_db / 10)
+        self.power_floor = 10 ** (config.power_floor_db / 10)
         self.f0_min, self.f0_max = config.f0_min, config.f0_max
         self.voicing_threshold = config.voicing_threshold
+        self.silence = 10 ** (config.silence_db / 20)
+        self.smoothing_frames = config.smoothing_frames
         self.shift, self.frame_length, self.pitch_frame_length = (
             max(1, round(ms * config.sampling_rate / 1000))
             for ms in (config.frame_shift_ms, config.frame_length_ms, config.pitch_frame_length_ms)
         )
-        self.n_fft = _fft_length(self.frame_length)
+        self.n_fft = config.fft_length or _fft_length(self.frame_length)
         # long enough for the autocorrelation not to wrap around at the longest lag
         self.pitch_n_fft = _fft_length(self.pitch_frame_length + math.ceil(self.sampling_rate / self.f0_min) + 2)
-        # lags in half samples: the autocorrelation is computed at twice the sampling rate, since a parabola through
-        # points one sample apart misses the height of narrow peaks, and with it HNR
-        longest, shortest = (2 * self.sampling_rate / f0 for f0 in (self.f0_min, self.f0_max))
-        self.lags = range(math.ceil(shortest), math.floor(longest) + 1)
-        self.families = {
-            "prosody": ("loudness", "log_energy_db", "f0_semitone", "voiced", "voicing_probability"),
-            "voice_quality": ("jitter_local", "shimmer_local", "hnr_db", "h1_h2_db", "cpp_db"),
-            "spectral": (
-                *("alpha_ratio_db", "hammarberg_index_db", "slope_0_500", "slope_500_1500", "spectral_flux"),
-                "spectral_centroid",
-                *(f"mfcc_{i}" for i in range(1, 5)),
-                *(f"log_mel_{i:02d}" for i in range(self.num_mel_bins)),
-            ),
-        }
+        # the lags at which F0 is looked for, dense enough for a parabola through the narrowest peak the band allows
+        self.lag_step = 1 / (3.2 * min(PITCH_BAND_HZ, self.sampling_rate / 2))
+        self.lags = range(
+            math.ceil(1 / (self.f0_max * self.lag_step)), math.floor(1 / (self.f0_min * self.lag_step)) + 1
+        )
+        self.lpc_rate = min(LPC_RATE, self.sampling_rate)
+        self.families = select_descriptors(config.descriptors, config.num_mel_bins, config.deltas)
         self.descriptor_names = tuple(name for family in self.families.values() for name in family)
+        self.computed = tuple(name for name in self.descriptor_names if not name.startswith(DELTA))
         for name, value in self.initial_tensors().items():
             tensor = torch.empty(value.shape, dtype=value.dtype).copy_(value)  # follows a default device such as meta
             if name in PARAMETERS:
@@ -167,8 +146,9 @@ class AcousticFrontEnd(nn.Module):
         """Start values of every parameter and buffer by name, on the CPU whatever the default device."""
         num_descriptors = len(self.descriptor_names)
         frequencies = np.arange(self.n_fft // 2 + 1) * self.sampling_rate / self.n_fft
-        # triangles on the HTK mel scale from 20 Hz to Nyquist; none so narrow that it falls between two bins
-        ends = 2595 * np.log10(1 + np.array([20, self.sampling_rate / 2]) / 700)
+        pitch_frequencies = np.arange(self.pitch_n_fft // 2 + 1) * self.sampling_rate / self.pitch_n_fft
+        # triangles on the HTK mel scale from 20 Hz; none so narrow that it falls between two bins
+        ends = 2595 * np.log10(1 + np.array([20, self.mel_max_hz]) / 700)
         corners = 700 * (10 ** (np.linspace(*ends, self.num_mel_bins + 2) / 2595) - 1)
         width, centre = np.maximum(np.diff(corners), self.sampling_rate / self.n_fft), corners[1:-1]
         distance = frequencies[:, None] - centre
@@ -176,28 +156,47 @@ class AcousticFrontEnd(nn.Module):
         omega2 = (2 * np.pi * centre) ** 2
         equal_loudness = (omega2 + 56.8e6) * omega2**2 / ((omega2 + 6.3e6) ** 2 * (omega2 + 0.38e9))  # Hermansky 1990
         dct = np.cos(np.pi * np.arange(1, 5) * (np.arange(self.num_mel_bins)[:, None] + 0.5) / self.num_mel_bins)
-        pitch_window = _window(self.pitch_frame_length, edge=0)
+
+        pitch_window = _scaled(_window(self.pitch_frame_length, edge=0), self.pitch_n_fft)
         window_power = np.abs(np.fft.rfft(pitch_window, self.pitch_n_fft)) ** 2
-        window_acf = np.fft.irfft(window_power, 2 * self.pitch_n_fft)[: self.lags.stop + 1]
-        # 0.5 ms wide: takes the formants' ripple, not the timing, off the peaks of the glottal cycles
-        cycle_kernel = _window(2 * round(self.sampling_rate * 2.5e-4) + 1, edge=0)
+        # Boersma 1993: the window's own decay, undone; at a quarter of a sample, for the exact peak
+        window_acf = np.fft.irfft(window_power, 4 * self.pitch_n_fft)
+        lag_gain = window_acf[0] / window_acf[: math.ceil(4 * self.sampling_rate / self.f0_min) + 16]
+        lags = np.array([0, *range(self.lags.start - 2, self.lags.stop + 2)]) * self.lag_step
+        low = pitch_frequencies < PITCH_BAND_HZ
+        taper = np.cos(np.pi / 2 * pitch_frequencies[low, None] / PITCH_BAND_HZ) ** PITCH_TAPER
+        acf_basis = taper * np.cos(2 * np.pi * pitch_frequencies[low, None] * lags)
+        acf_basis *= np.interp(lags, np.arange(len(lag_gain)) / (4 * self.sampling_rate), lag_gain)
+        inside = frequencies < self.lpc_rate / 2
+        lpc_basis = np.cos(2 * np.pi * frequencies[inside, None] * np.arange(LPC_ORDER + 1) / self.lpc_rate)
+        # the autocorrelation after the pre-emphasis 1 - a / z
+        a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
+        emphasis = 1 + a * a - 2 * a * np.cos(2 * np.pi * frequencies[inside] / self.lpc_rate)
+        lpc_basis *= emphasis[:, None]
+        offset_response = np.fft.rfft(pitch_window, self.pitch_n_fft)
         arrays = {
             "filterbank": np.maximum(0, filterbank),
-            "compression": np.full(self.num_mel_bins, math.log(1e-9)),
+            "compression": np.full(self.num_mel_bins, math.log(self.mel_floor)),
             "gain": np.ones(num_descriptors),
             "offset": np.zeros(num_descriptors),
             "feature_mean": np.zeros(num_descriptors),
             "feature_std": np.ones(num_descriptors),
-            "window": _window(self.frame_length, edge=0.08),
+            "window": _scaled(_window(self.frame_length, edge=0.08), self.n_fft),
             "frequencies": frequencies,
             "equal_loudness": np.cbrt(equal_loudness / equal_loudness.max()),
             "dct": dct * math.sqrt(2 / self.num_mel_bins),
             "pitch_window": pitch_window,
-            "lag_gain": window_acf[0] / window_acf,  # Boersma 1993: the window's own decay, undone
-            "cycle_kernel": cycle_kernel / cycle_kernel.sum(),
+            "pitch_frequencies": pitch_frequencies,
+            "offset_response": np.stack([offset_response.real, offset_response.imag], axis=-1)[:OFFSET_BINS]
+            / offset_response[0].real,
+            "acf_basis": acf_basis,
+            "lag_preference": -OCTAVE_COST * np.log2(np.array(self.lags) * self.lag_step * self.f0_min),
+            "lag_gain": lag_gain,
+            "lpc_basis": lpc_basis,
         }
         tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-        tensors["voiced_only"] = torch.from_numpy(np.array([name in VOICED_ONLY for name in self.descriptor_names]))
+        voiced_only = [name.removeprefix(DELTA) in VOICED_ONLY for name in self.descriptor_names]
+        tensors["voiced_only"] = torch.from_numpy(np.array(voiced_only))
         return tensors
 
     def num_frames(self, num_samples: int | Tensor) -> int | Tensor:
@@ -221,8 +220,11 @@ class AcousticFrontEnd(nn.Module):
 
     def defined_cells(self, input_features: Tensor) -> Tensor:
         """Where `input_features (..., F)` mean something: not in voiced-only descriptors of unvoiced frames."""
-        voiced = input_features[..., self.descriptor_names.index("voiced")] > 0.5
-        return ~self.voiced_only | voiced[..., None]
+        for name in ("voiced", "f0_semitone"):
+            if name in self.descriptor_names:
+                voiced = input_features[..., self.descriptor_names.index(name)] > 0.5
+                return ~self.voiced_only | voiced[..., None]
+        return torch.ones_like(input_features, dtype=torch.bool)  # nothing selected depends on it
 
     def descriptors(self, input_values: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Descriptors in physical units.
@@ -240,9 +242,39 @@ class AcousticFrontEnd(nn.Module):
         if not len(steps):
             return waveform.new_zeros(len(waveform), 0, len(self.descriptor_names)), frame_mask
         with torch.autocast(waveform.device.type, enabled=False):  # powers of 1e-12 do not survive half precision
-            columns = self._spectral_columns(waveform) | self._voice_columns(waveform, lengths, frame_mask)
-        features = torch.stack([columns[name] for name in self.descriptor_names], dim=-1)
+            columns = self._spectral_columns(waveform)
+            columns |= self._voice_columns(waveform, lengths, frame_mask, columns.pop("lpc_acf", None))
+            features = self._over_time(columns, frame_mask)
         return features.masked_fill(~frame_mask[..., None], 0), frame_mask
+
+    def _over_time(self, columns: dict[str, Tensor], frame_mask: Tensor) -> Tensor:
+        """Columns (B, T) by name to features (B, T, F), smoothed and with their slopes over time where selected.
+
+        A neighbour counts where it is a frame of the clip and, for descriptors of voiced frames, voiced.
+        """
+        features = torch.stack([columns[name] for name in self.computed], dim=-1)
+        deltas = len(self.computed) < len(self.descriptor_names)
+        if self.smoothing_frames == 1 and not deltas:
+            return features
+        voiced_only = torch.tensor([name in VOICED_ONLY for name in self.computed], device=features.device)
+        defined = frame_mask[..., None] & (~voiced_only | (columns["voiced"] > 0)[..., None])
+        if self.smoothing_frames > 1:
+            reach, weight = self.smoothing_frames // 2, defined.to(features)
+            total = _neighbours(features * weight, reach).sum(-1)
+            count = _neighbours(weight, reach).sum(-1)
+            smoothed = total / count.clamp(min=1)
+            step = [name == "voiced" for name in self.computed]
+            smoothed = torch.where(torch.tensor(step, device=features.device), features, smoothed)
+            features = smoothed * weight
+        if not deltas:
+            return features
+        around = _neighbours(features, DELTA_REACH)
+        around = torch.where(_neighbours(defined.to(features), DELTA_REACH) > 0, around, features[..., None])
+        at = torch.arange(-DELTA_REACH, DELTA_REACH + 1, device=features.device).to(features)
+        slopes = _slope(around, at) * defined
+        columns = dict(zip(self.computed, features.unbind(-1), strict=True))
+        columns |= {DELTA + name: slope for name, slope in zip(self.computed, slopes.unbind(-1), strict=True)}
+        return torch.stack([columns[name] for name in self.descriptor_names], dim=-1)
 
     def _checked(self, input_values: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Waveform with zeros in its padding, and the number of real samples (B,) of each clip."""
@@ -256,8 +288,9 @@ class AcousticFrontEnd(nn.Module):
             if (real[:, 1:] & ~real[:, :-1]).any():
                 raise ValueError("attention_mask has ones after zeros; pad clips on the right")
             waveform, lengths = waveform.masked_fill(~real, 0), real.sum(dim=1)
-        sound = waveform.detach().abs() < MAX_AMPLITUDE  # False for NaN
-        if not sound.all():
+        ends = torch.stack(torch.aminmax(waveform.detach())) if waveform.numel() else waveform.new_zeros(2)
+        if not (ends.abs() < MAX_AMPLITUDE).all():  # also where they are nan
+            sound = waveform.detach().abs() < MAX_AMPLITUDE
             row, sample = (~sound).nonzero()[0].tolist()
             raise ValueError(
                 f"input_values[{row}, {sample}] = {waveform[row, sample].item()}; samples must be finite and below "
@@ -277,147 +310,218 @@ class AcousticFrontEnd(nn.Module):
         return slice(min(start, self.n_fft // 2), max(start + 1, stop))
 
     def _spectral_columns(self, waveform: Tensor) -> dict[str, Tensor]:
-        """Descriptors (B, T) of the spectrum; gradients reach the waveform, the filterbank and the compression."""
-        power = _power(self._frames(waveform, self.frame_length), self.window.to(waveform), self.n_fft)
-        level, frequencies = _decibel(power), self.frequencies.to(waveform)
-        bass, treble = self._bins(50, 1000), self._bins(1000, 5000)
-        # relu and not clamp: it passes no gradient at 0, so that a band never grows beyond its triangle
-        mel = power @ torch.relu(self.filterbank.to(waveform))
-        log_mel = torch.log(torch.exp(self.compression.to(waveform)) + mel)
-        lower_peak, upper_peak = (level[..., self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000)))
-        magnitude = torch.sqrt(power[..., self._bins(0, 5000)] + FLOOR)
-        change = torch.diff(magnitude, dim=1, prepend=magnitude[:, :1])
-        columns = {
-            "loudness": torch.exp(log_mel / 3) @ self.equal_loudness.to(waveform),
-            "log_energy_db": _decibel(power.sum(-1)),
-            "alpha_ratio_db": _decibel(power[..., treble].sum(-1)) - _decibel(power[..., bass].sum(-1)),
-            "hammarberg_index_db": lower_peak - upper_peak,
-            "spectral_flux": torch.linalg.vector_norm(change, dim=-1) / math.sqrt(change.shape[-1]),
-            "spectral_centroid": (power @ frequencies) / (power.sum(-1) + FLOOR),
-        }
+        """Selected descriptors (B, T) of the spectrum; gradients reach the waveform, filterbank and compression."""
+        if not set(self.computed) - VOICE | set(self.computed) & FORMANT:
+            return {}
+        frames = self._frames(waveform, self.frame_length)
+        step, count = max(1, FRAMES_AT_ONCE // len(waveform)), frames.shape[1]
+        # each block has the frame before it as well, for the flux
+        parts = [self._spectral_block(frames[:, max(0, i - 1) : i + step], i > 0) for i in range(0, count, step)]
+        return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+
+    def _spectral_block(self, frames: Tensor, has_previous: bool) -> dict[str, Tensor]:
+        """Selected descriptors (B, t) of frames (B, t, samples); not of the first where that is the previous one."""
+        wanted, columns = set(self.computed), {}
+        power = _power(torch.fft.rfft(frames * self.window.to(frames), n=self.n_fft))
+        if "spectral_flux" in wanted:
+            magnitude = torch.sqrt(power[..., self._bins(0, 5000)] + FLOOR)
+            change = magnitude.diff(dim=1, prepend=None if has_previous else magnitude[:, :1])
+            columns["spectral_flux"] = torch.linalg.vector_norm(change, dim=-1) / math.sqrt(change.shape[-1])
+        if has_previous:
+            power, frames = power[:, 1:], frames[:, 1:]
+        if any(name == "loudness" or name.startswith(("mfcc_", "log_mel_")) for name in wanted):
+            # relu and not clamp: it passes no gradient at 0, so that a band never grows beyond its triangle
+            mel = power @ torch.relu(self.filterbank.to(frames))
+            log_mel = torch.log(torch.exp(self.compression.to(frames)) + mel)
+            columns["loudness"] = torch.exp(log_mel / 3) @ self.equal_loudness.to(frames)
+            mfcc = log_mel @ self.dct.to(frames)
+            columns |= {f"mfcc_{i}": column for i, column in enumerate(mfcc.unbind(-1), 1)}
+            columns |= {f"log_mel_{i:02d}": column for i, column in enumerate(log_mel.unbind(-1))}
+        if "alpha_ratio_db" in wanted:
+            bass, treble = (power[..., self._bins(*band)].sum(-1) for band in ((50, 1000), (1000, 5000)))
+            columns["alpha_ratio_db"] = self._decibel(treble) - self._decibel(bass)
+        if "hammarberg_index_db" in wanted:
+            lower, upper = (power[..., self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000)))
+            columns["hammarberg_index_db"] = self._decibel(lower) - self._decibel(upper)
         for low, high in ((0, 500), (500, 1500)):
-            band = self._bins(low, high)
-            columns[f"slope_{low}_{high}"] = _slope(level[..., band], frequencies[band])
-        columns |= {f"mfcc_{i}": column for i, column in enumerate((log_mel @ self.dct.to(waveform)).unbind(-1), 1)}
-        columns |= {f"log_mel_{i:02d}": column for i, column in enumerate(log_mel.unbind(-1))}
+            if f"slope_{low}_{high}" in wanted:
+                band = self._bins(low, high)
+                columns[f"slope_{low}_{high}"] = _slope(
+                    self._decibel(power[..., band]), self.frequencies.to(frames)[band]
+                )
+            if f"egemaps_slope_{low}_{high}" in wanted:
+                band = self._bins(low, high + 0.5 * self.sampling_rate / self.n_fft)
+                unscaled = power[..., band] / self.window.to(frames).amax().square()
+                slope = 10 * torch.log10(unscaled + FLOOR) @ self._egemaps_slope(self.frequencies.to(frames)[band])
+                columns[f"egemaps_slope_{low}_{high}"] = slope
+        if wanted & {"log_energy_db", "spectral_centroid", "spectral_rolloff"}:
+            total = power.sum(-1)
+            columns["log_energy_db"] = self._decibel(total)
+            columns["spectral_centroid"] = (power @ self.frequencies.to(frames)) / (total + FLOOR)
+        if "spectral_rolloff" in wanted:
+            below = (power.detach().cumsum(-1) < 0.85 * total.detach()[..., None]).sum(-1)
+            columns["spectral_rolloff"] = self.frequencies.to(frames)[below.clamp(max=self.n_fft // 2)]
+        if "zero_crossing_rate" in wanted:
+            positive = frames.detach() > 0
+            columns["zero_crossing_rate"] = (positive[..., 1:] != positive[..., :-1]).to(frames).mean(-1)
+        columns = {name: column for name, column in columns.items() if name in wanted}
+        if wanted & FORMANT:
+            columns["lpc_acf"] = power[..., : len(self.lpc_basis)].detach() @ self.lpc_basis.to(frames)
         return columns
 
-    @torch.no_grad()
-    def _voice_columns(self, waveform: Tensor, lengths: Tensor, frame_mask: Tensor) -> dict[str, Tensor]:
-        """Descriptors (B, T) of pitch and voice quality."""
-        real = (torch.arange(waveform.shape[1], device=waveform.device) < lengths[:, None]).to(waveform)
-        frames, real = self._frames(waveform, self.pitch_frame_length), self._frames(real, self.pitch_frame_length)
-        step = max(1, 512 // len(waveform))  # so many frames at a time bound the memory and stay in the cache
-        parts = map(self._pitch_candidates, frames.split(step, dim=1), real.split(step, dim=1))
-        parts = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
-        f0, height, strength, h1_h2, cpp, peak, mean, polarity = parts
-        # "unvoiced" wins where no peak is high or the frame is quiet beside the clip
-        relative_peak = peak / peak.masked_fill(~frame_mask, 0).amax(dim=1, keepdim=True).clamp(min=1e-4)
-        silence = (2 - relative_peak * (1 + self.voicing_threshold) / SILENCE_THRESHOLD).clamp(min=0)
-        strength = torch.cat([strength, (self.voicing_threshold + silence)[..., None]], dim=-1)
-        path = _best_path(strength, torch.log2(f0), frame_mask, 0.01 * self.sampling_rate / self.shift)
-        voiced = (path < NUM_CANDIDATES) & frame_mask
-        chosen = torch.where(voiced, path, strength[..., :-1].argmax(-1))[..., None]
-        f0, height, h1_h2 = (values.gather(-1, chosen)[..., 0] for values in (f0, height, h1_h2))
-        period, jitter, shimmer = self.sampling_rate / f0, torch.zeros_like(f0), torch.zeros_like(f0)
-        cycles = self._perturbation(waveform, lengths, voiced, period[voiced], polarity[voiced], mean[voiced])
-        jitter[voiced], shimmer[voiced] = cycles
-        harmonic = height.clamp(1e-3, 1 - 1e-4)
-        return {
-            "f0_semitone": torch.where(voiced, 12 * torch.log2(f0 / 27.5), 0),
-            "voiced": voiced.to(f0),
-            "voicing_probability": height.clamp(0, 1),
-            "jitter_local": jitter,
-            "shimmer_local": shimmer,
-            "hnr_db": torch.where(voiced, 10 * torch.log10(harmonic / (1 - harmonic)), 0),
-            "h1_h2_db": torch.where(voiced, h1_h2, 0),
-            "cpp_db": cpp,
-        }
+    @staticmethod
+    def _egemaps_slope(frequencies: Tensor) -> Tensor:
+        """Weights of the levels in the slope of eGeMAPSv02: a regression whose count of points is one too low.
 
-    def _pitch_candidates(self, frames: Tensor, real: Tensor) -> tuple[Tensor, ...]:
-        """F0 candidates of pitch frames (B, t, samples), and what later steps need to know of the frame.
-
-        Returns (B, t, K) F0 in Hz, height of the autocorrelation peak, strength, H1-H2 in dB and
-        (B, t) cepstral peak prominence in dB, absolute peak, mean, polarity (1 or -1) of the waveform.
+        So the weights do not sum to zero, and a louder frame has a steeper slope.
         """
-        window, n_fft = self.pitch_window.to(frames), self.pitch_n_fft
-        mean = (frames @ window) / (real @ window).clamp(min=FLOOR)
-        frames = frames - mean[..., None] * real  # an offset would count as perfectly periodic
-        peak = frames.abs().amax(-1)
-        polarity = torch.where(frames.amax(-1) == peak, 1.0, -1.0).to(frames)
-        power = _power(frames, window, n_fft)
-        acf = torch.fft.irfft(power, n=2 * n_fft)[..., : self.lags.stop + 1]
-        acf = acf / acf[..., :1].clamp(min=FLOOR / n_fft) * self.lag_gain.to(frames)
-        left, top, right = (acf[..., self.lags.start + i : self.lags.stop + i] for i in (-1, 0, 1))
-        lags = torch.arange(self.lags.start, self.lags.stop, device=frames.device)
-        preference = -OCTAVE_COST * torch.log2(lags * (self.f0_min / (2 * self.sampling_rate))).to(frames)
-        score = torch.where((top > left) & (top >= right), top + preference, -1)
-        score, index = score.topk(NUM_CANDIDATES, dim=-1)
-        offset, height = _parabola(*(values.gather(-1, index) for values in (left, top, right)))
-        height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: dividing by the window may overshoot
-        strength = torch.where(score > -1, height + preference[index], -1)  # -1: no peak at all
-        f0 = 2 * self.sampling_rate / (index + self.lags.start + offset)
-        # levels at the harmonics' bins; their main lobe is wide enough for the highest of three bins
-        harmonics = f0[..., None, None] * torch.tensor([[1.0], [2.0]], device=frames.device).to(frames)
-        bins = (harmonics * n_fft / self.sampling_rate).round().long() + torch.arange(-1, 2, device=frames.device)
-        levels = _decibel(power.gather(-1, bins.clamp(max=n_fft // 2).flatten(2)).view(bins.shape).amax(-1))
-        h1_h2 = levels[..., 0] - levels[..., 1]
+        centre = frequencies.sum() / (len(frequencies) - 1)
+        return (frequencies - centre) / (frequencies @ (frequencies - centre))
+
+    def _decibel(self, power: Tensor) -> Tensor:
+        return 10 * torch.log10(power + self.power_floor)
+
+    @torch.no_grad()
+    def _voice_columns(
+        self, waveform: Tensor, lengths: Tensor, frame_mask: Tensor, lpc_acf: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Selected descriptors (B, T) of pitch, voice quality and formants."""
+        wanted = set(self.computed)
+        if not wanted & VOICE:
+            return {}
+        frames = self._frames(waveform, self.pitch_frame_length)
+        row, frame = self._audible(waveform, frame_mask).nonzero(as_tuple=True)
+        blank = torch.zeros_like(frame_mask, dtype=waveform.dtype)
+        if not len(row):
+            return {name: blank for name in wanted & VOICE | {"voiced"}}
+        scratch = waveform.new_zeros(FRAMES_AT_ONCE, self.pitch_n_fft)  # zeros after the frames stay zeros
+        blocks = [
+            self._pitch_block(frames[of], scratch)
+            for of in zip(row.split(FRAMES_AT_ONCE), frame.split(FRAMES_AT_ONCE), strict=True)
+        ]
+        lag, height, strength, mean, cpp = (torch.cat(parts) for parts in list(zip(*blocks, strict=True))[:-1])
+        # what is not audible is unvoiced
+        shape = (*frame_mask.shape, NUM_CANDIDATES + 1)
+        all_strength = strength.new_tensor([-1.0] * NUM_CANDIDATES + [self.voicing_threshold + 2]).expand(shape)
+        all_strength = all_strength.clone().index_put_((row, frame), strength)
+        octave = lag.new_zeros(*frame_mask.shape, NUM_CANDIDATES).index_put_((row, frame), -torch.log2(lag))
+        path = best_path(all_strength, octave, frame_mask, 0.01 * self.sampling_rate / self.shift)[row, frame]
+        voiced = path < NUM_CANDIDATES
+        chosen = torch.where(voiced, path, strength[:, :-1].argmax(-1))[:, None]
+        lag, height = (values.gather(-1, chosen)[:, 0] for values in (lag, height))
+        columns = {
+            "voiced": blank.index_put((row, frame), voiced.to(lag)),
+            "voicing_probability": blank.index_put((row, frame), height.clamp(0, 1)),
+            "cpp_db": blank.index_put((row, frame), cpp),
+        }
+        powers = [block[-1][of] for block, of in zip(blocks, voiced.split(FRAMES_AT_ONCE), strict=True)]
+        row, frame = row[voiced], frame[voiced]
+        lpc_acf = None if lpc_acf is None else lpc_acf[row, frame]
+        found = self._voice_quality(powers, lag[voiced], lpc_acf)
+        if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
+            smooth = smooth_waveform(waveform, self.sampling_rate)
+            period = self.sampling_rate / found["f0"]
+            found |= perturbation(smooth, row, frame * self.shift, lengths[row], period, mean[voiced])
+        for name in wanted & set(VOICED_ONLY):
+            columns[name] = blank.index_put((row, frame), found[name])
+        return columns
+
+    def _audible(self, waveform: Tensor, frame_mask: Tensor) -> Tensor:
+        """Which frames (B, T) may be above the level of silence; the others need no search for pitch.
+
+        All are kept where a descriptor of every frame is selected.
+        """
+        if {"voicing_probability", "cpp_db"} & set(self.computed):
+            return frame_mask
+        # mean square of the parts of the frame, each with the highest weight that the window has there
+        count, reach = frame_mask.shape[1], -(-self.pitch_frame_length // (2 * self.shift))
+        parts = F.pad(waveform, (reach * self.shift, (count + reach) * self.shift - waveform.shape[1]))
+        parts = parts.view(len(waveform), -1, self.shift).square().sum(-1)
+        window = self.pitch_window.to(waveform).square() * (self.pitch_n_fft / 2)
+        weights = F.pad(window, (0, 2 * reach * self.shift - len(window))).view(-1, self.shift).amax(-1)
+        weights = torch.maximum(weights, weights.flip(0))
+        bound = parts.unfold(1, 2 * reach, 1)[:, :count] @ weights
+        return frame_mask & (bound > (0.5 * self.silence) ** 2)
+
+    def _pitch_block(self, frames: Tensor, scratch: Tensor) -> tuple[Tensor, ...]:
+        """What pitch frames (N, samples) say on their own; `scratch` holds zeros (at least N, n_fft).
+
+        Returns (N, K) lag in seconds, height and strength of the F0 candidates, strength also of "unvoiced";
+        (N,) mean of the waveform and cepstral peak prominence in dB; (N, bins) power spectrum.
+        """
+        padded = scratch[: len(frames)]
+        torch.mul(frames, self.pitch_window.to(frames), out=padded[:, : frames.shape[1]])
+        spectrum = torch.fft.rfft(padded)
+        offset = spectrum.real[..., :1].clone()  # it would count as perfectly periodic
+        response = torch.view_as_complex(self.offset_response.to(frames))
+        spectrum[..., : len(response)] -= offset * response
+        power = _power(spectrum)
+        acf = power[..., : len(self.acf_basis)] @ self.acf_basis.to(frames)
+        acf = acf[..., 1:] / acf[..., :1].clamp(min=1e-30)
+        lag, height, strength = find_candidates(acf, self.lags.start, self.lag_preference.to(frames))
+        loud = power.sum(-1, keepdim=True).sqrt()
+        silence = (2 - 2 * loud / self.silence).clamp(min=0)
+        strength = torch.cat([strength, self.voicing_threshold + silence], dim=-1)
+        mean = offset[..., 0] / self.pitch_window.to(frames).sum()
+        cpp = self._cepstral_peak(power) if "cpp_db" in self.computed else mean
+        return lag * self.lag_step, height, strength, mean, cpp, power
+
+    def _cepstral_peak(self, power: Tensor) -> Tensor:
+        """Cepstral peak prominence (...) of power spectra (..., bins), in dB."""
         start, stop = round(self.sampling_rate / 1000), math.ceil(self.sampling_rate / self.f0_min)
-        cepstrum = 20 * torch.log10(torch.fft.irfft(_decibel(power), n=n_fft)[..., start:stop].abs() + 1e-3)
-        quefrency = torch.arange(stop - start, device=frames.device).to(frames)
+        cepstrum = torch.fft.irfft(self._decibel(power), n=self.pitch_n_fft)[..., start:stop]
+        cepstrum = 20 * torch.log10(cepstrum.abs() + 1e-3)
+        quefrency = torch.arange(stop - start, device=power.device).to(power)
         trend = _slope(cepstrum, quefrency)[..., None] * (quefrency - quefrency.mean())
         prominence = cepstrum - cepstrum.mean(-1, keepdim=True) - trend
-        cpp = prominence[..., max(0, round(self.sampling_rate / self.f0_max) - start) :].amax(-1)
-        return f0, height, strength, h1_h2, cpp, peak, mean, polarity
+        return prominence[..., max(0, round(self.sampling_rate / self.f0_max) - start) :].amax(-1)
 
-    def _perturbation(
-        self, waveform: Tensor, lengths: Tensor, voiced: Tensor, period: Tensor, polarity: Tensor, mean: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Local jitter and shimmer of N voiced frames from the peaks of the cycles in the pitch frame.
+    def _voice_quality(self, powers: list[Tensor], lag: Tensor, lpc_acf: Tensor | None) -> dict[str, Tensor]:
+        """Descriptors (N,) of voiced frames.
 
-        From the highest peak near the centre, the peak of the next cycle is looked for one period on, in both
-        directions, until the pitch frame or the clip ends. The frames are the True ones of `voiced` (B, T); `period`
-        in samples, `polarity` (the sign of the peaks followed) and `mean` (an offset, not part of the amplitudes) are
-        theirs (N,). Both results (N,) are 0 where the frame holds fewer than three comparable cycles.
+        From the power spectra of their pitch frames in blocks (n, bins), their lags (N,) in seconds, and the
+        autocorrelations (N, p + 1) of their pre-emphasised short frames.
         """
-        if not len(period):
-            return period, period
-        smooth = F.conv1d(waveform[:, None], self.cycle_kernel.to(waveform)[None, None], padding="same").flatten()
-        row, frame = voiced.nonzero(as_tuple=True)
-        # positions count from the frame's centre: float32 could not tell the samples of a long clip apart
-        centre, half = frame * self.shift, self.pitch_frame_length // 2
-        base = row * waveform.shape[1] + centre
-        first, last = (-centre).clamp(min=-half), (lengths[row] - 1 - centre).clamp(max=half)
+        frequency, bandwidth = lag.new_zeros(2, len(lag), 0)
+        if lpc_acf is not None:
+            frequency, bandwidth = formants(lpc_acf, self.lpc_rate, len(FORMANTS))
+        sizes = [len(power) for power in powers]
+        blocks = zip(powers, lag.split(sizes), frequency.split(sizes), strict=True)
+        f0, harmonic, h1, h2, level = (
+            torch.cat(parts) for parts in zip(*(self._harmonics(*block) for block in blocks), strict=True)
+        )
+        found = {
+            "f0": f0,
+            "f0_semitone": 12 * torch.log2(f0 / 27.5),
+            "hnr_db": 10 * torch.log10(harmonic / (1 - harmonic)),
+            "h1_h2_db": h1 - h2,
+        }
+        if lpc_acf is not None:
+            found["h1_a3_db"] = h1 - level[:, 2]
+            for i, values in enumerate(zip(frequency.T, bandwidth.T, (level - h1[:, None]).T, strict=True), 1):
+                found |= dict(zip((f"f{i}_frequency", f"f{i}_bandwidth", f"f{i}_amplitude_db"), values, strict=True))
+        return found
 
-        def highest(of: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-            """Position and amplitude of the highest point from `lower` to `upper` in the frames `of`."""
-            start = lower.ceil().long()
-            at = start[:, None] + torch.arange(int((upper - start).max()) + 1, device=start.device)
-            values = smooth[(base[of, None] + at).clamp(max=len(smooth) - 1)] * polarity[of, None]
-            best = start + values.masked_fill(at > upper[:, None], -math.inf).argmax(dim=-1)
-            around = (best[:, None] + torch.arange(-1, 2, device=best.device)).clamp(first[of, None], last[of, None])
-            offset, height = _parabola(*(smooth[base[of, None] + around] * polarity[of, None]).unbind(-1))
-            return best + offset, height - polarity[of] * mean[of]
+    def _harmonics(self, power: Tensor, lag: Tensor, formants: Tensor) -> tuple[Tensor, ...]:
+        """What power spectra (n, bins) of voiced frames hold at lags (n,) and formants (n, F).
 
-        most = math.ceil(half * self.f0_max / self.sampling_rate / (1 - CYCLE_TOLERANCE))
-        # positions and amplitudes of the peaks, the seed in the middle, nan where the frame holds no more
-        cycles = period.new_full((2, len(period), 2 * most + 1), math.nan)
-        everyone = torch.arange(len(period), device=period.device)
-        seed = highest(everyone, torch.maximum(-0.6 * period, first), torch.minimum(0.6 * period, last))
-        cycles[:, :, most] = torch.stack(seed)
-        for direction in (-1, 1):
-            of, position = everyone, seed[0]
-            for count in range(1, most + 1):
-                lower = position + (direction - CYCLE_TOLERANCE) * period[of]
-                upper = position + (direction + CYCLE_TOLERANCE) * period[of]
-                inside = (lower >= first[of]) & (upper <= last[of])
-                of, lower, upper = of[inside], lower[inside], upper[inside]
-                if not len(of):
-                    break
-                position, amplitude = highest(of, lower, upper)
-                cycles[:, of, most + direction * count] = torch.stack([position, amplitude])
-        jitter = _local_change(cycles[0].diff(dim=-1), MAX_PERIOD_FACTOR)
-        return jitter, _local_change(cycles[1], MAX_AMPLITUDE_FACTOR)
+        Returns (n,) F0 in Hz, share of the power that is periodic, level in dB of the first two harmonics, and (n, F)
+        level of the highest harmonic in each formant.
+        """
+        quarter = torch.arange(-8, 9, device=power.device).to(power) / (4 * self.sampling_rate)
+        lag, height = zoom(power, lag, self.pitch_frequencies.to(power), quarter, self.lag_gain.to(power))
+        height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: undoing the window may overshoot
+        f0 = 1 / lag
+        h1, h2 = self._level(power, f0[:, None] * torch.tensor([1.0, 2.0], device=f0.device).to(f0), 0).unbind(-1)
+        return f0, height.clamp(1e-3, 1 - 1e-4), h1, h2, self._level(power, formants, FORMANT_BAND)
+
+    def _level(self, power: Tensor, frequency: Tensor, band: float) -> Tensor:
+        """Level in dB of the highest bin of `power` (N, bins) around frequencies (N, n), within the share `band`."""
+        at = frequency / (self.sampling_rate / self.pitch_n_fft)
+        spread = torch.linspace(-1, 1, 65 if band else 3, device=power.device).to(power)
+        bins = at[..., None] + spread * (at[..., None] * band if band else 1)
+        bins = bins.round().long().clamp(0, power.shape[-1] - 1)
+        return self._decibel(power.gather(-1, bins.flatten(1)).unflatten(1, bins.shape[1:]).amax(-1))
 
 
 __all__ = ["AcousticFrontEnd"]
