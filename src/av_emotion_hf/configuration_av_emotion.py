@@ -6,6 +6,8 @@ import math
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, PreTrainedConfig, ResNetConfig
 
+from .descriptors_av_emotion import select_descriptors
+
 RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
 

@@ -393,7 +393,7 @@ class AcousticFrontEnd(nn.Module):
         row, frame = self._audible(waveform, frame_mask).nonzero(as_tuple=True)
         blank = torch.zeros_like(frame_mask, dtype=waveform.dtype)
         if not len(row):
-            return {name: blank for name in wanted & VOICE | {"voiced"}}
+            return dict.fromkeys(wanted & VOICE | {"voiced"}, blank)
         scratch = waveform.new_zeros(FRAMES_AT_ONCE, self.pitch_n_fft)  # zeros after the frames stay zeros
         blocks = [
             self._pitch_block(frames[of], scratch)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from synthetic import grey_frames, tone, write_clip
 
+from av_emotion_hf.errors import InputError
 from av_emotion_hf.media import crop_square, load_detector, open_clip, track_faces
 from av_emotion_hf.media.faces import _choose, _link
 
@@ -62,7 +63,7 @@ def test_blazeface_without_weights_says_what_to_do(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-    with pytest.raises(RuntimeError, match=r"no network.*set TORCH_HOME .* or use --detector cascade"):
+    with pytest.raises(InputError, match=r"no network.*set TORCH_HOME .* or use --detector cascade"):
         load_detector("blazeface")
 
 
