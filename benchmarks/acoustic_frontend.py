@@ -1,6 +1,6 @@
 """The acoustic front-end against the truth, openSMILE and Praat: all figures with one command, as JSON.
 
-    pip install opensmile praat-parselmouth scikit-learn
+    pip install -e ".[benchmark]"
     python benchmarks/acoustic_frontend.py
 
 openSMILE's licence allows research only; it is needed here and nowhere in the package.

@@ -19,9 +19,9 @@ COMMANDS = re.findall(r"^(?:\$ )?av-emotion ((?:\\\n|[^#\n])*)", README, flags=r
 
 def test_python_runs_as_pasted(tmp_path):
     subprocess.run([sys.executable, ROOT / "examples" / "make_demo_clip.py", tmp_path / "clip.mp4"], check=True)
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 3
     script = tmp_path / "pasted.py"
-    script.write_text("\n".join(PYTHON) + "\nprint('sum', float(probabilities.sum()))\n")
+    script.write_text("\n".join(PYTHON) + "\nassert len(summary) == 88\nprint('sum', float(probabilities.sum()))\n")
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.split("sum")[-1]) == pytest.approx(1, abs=1e-5)
