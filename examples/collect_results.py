@@ -29,6 +29,8 @@ def main(runs: Path, out: Path) -> None:
     scores = {path.stem: json.loads(path.read_text()) for path in sorted((runs / "scores").glob("*.json"))}
     records = {path.parent.name: json.loads(path.read_text()) for path in sorted(runs.glob("**/run.json"))}
     trained = {name: {key: record[key] for key in KEPT} for name, record in records.items()}
+    for record in trained.values():
+        record["options"]["out"] = Path(record["options"]["out"]).name
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"scores": scores, "runs": trained}, indent=1, ensure_ascii=False) + "\n")
 

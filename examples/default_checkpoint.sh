@@ -76,6 +76,9 @@ scores() {
       done
     esac
   done
+  # the shipped model with the detector that needs no weights
+  av-emotion evaluate "$runs/tuned/fusion_spans_0" "$data/javased_video" $javased --groups 09,10 --detector cascade \
+    --out "$runs/scores/fusion_spans_0_cascade.json"
   python "$examples/collect_results.py" "$runs" "$examples/results/default_checkpoint.json"
 }
 
