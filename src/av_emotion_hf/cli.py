@@ -347,10 +347,8 @@ def evaluate(
     as_json: AsJson = False,
 ):
     """Score a classifier: UAR, WAR, macro-F1, confusion matrix and protocol."""
-    from .data.inputs import ClipReader
     from .data.splits import group_names, keep_groups
     from .training.evaluation import evaluate as run
-    from .training.evaluation import load_classifier
 
     corpus = open_part(dataset, split, streaming, limit=limit)
     if groups is not None:
@@ -363,17 +361,13 @@ def evaluate(
     wanted = tuple(names(modalities))
     if not wanted or not set(wanted) <= {"audio", "image"}:
         raise InputError(f"--modalities {modalities!r} must be audio, image, or audio,image")
-    modality = load_classifier(checkpoint)[0]
-    reader = (
-        None if modality == "expression" else ClipReader("both" if modality == "fusion" else modality, fps, detector)
-    )
     protocol = {
         "dataset": Path(dataset).name,
         "split": split,
         "group_column": group_column,
         "groups": names(groups) or None,
     }
-    result = quietly(run, checkpoint, corpus, reader, label_column, out, batch_size, wanted, protocol)
+    result = quietly(run, checkpoint, corpus, label_column, out, batch_size, wanted, fps, detector, protocol)
     line = (
         f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
     )

@@ -51,7 +51,7 @@ def test_learns_saves_and_becomes_the_backbone(faces, options, small_network):
     recogniser = AutoModelForImageClassification.from_pretrained(run.out)
     assert recogniser.config.id2label == {0: "down", 1: "up"}
     assert AutoImageProcessor.from_pretrained(run.out).size["height"] == 32
-    scores = evaluate(run.out, faces, None, "emotion")
+    scores = evaluate(run.out, faces, "emotion")
     assert scores["war"] == pytest.approx(record["scores"]["validation_war"])
 
     beginning = start("pretraining", "image", [run.out])

@@ -44,7 +44,7 @@ def test_learns_from_speakers_and_scores_on_another(tune, features, modality, tm
 
     held_out = features.filter(lambda speaker: speaker == "3", input_columns="speaker")
     out = tmp_path / "scores.json"
-    scores = evaluate(str(tmp_path / "model"), held_out, None, "emotion", str(out), protocol={"groups": ["3"]})
+    scores = evaluate(str(tmp_path / "model"), held_out, "emotion", str(out), protocol={"groups": ["3"]})
     assert scores["uar"] > 0.9 and scores["clips"] == 8 and scores["labels"] == ["happy", "sad"]
     assert sum(map(sum, scores["confusion_matrix"])) == 8
     assert scores["recalls"].keys() == {"happy", "sad"} and scores["protocol"]["groups"] == ["3"]
@@ -69,7 +69,7 @@ def test_fusion_starts_from_both_encoders_and_serves_each_modality_alone(tune, f
             fused = fusion.state_dict()[f"{name}_encoder.{key}"]
             torch.testing.assert_close(fused, tensor, atol=1e-6, rtol=1e-6)
     for modalities in (("audio",), ("image",)):
-        scores = evaluate(str(tmp_path / "fusion"), features, None, "emotion", modalities=modalities)
+        scores = evaluate(str(tmp_path / "fusion"), features, "emotion", modalities=modalities)
         assert scores["protocol"]["modalities"] == list(modalities) and scores["clips"] == 32
 
 
@@ -99,7 +99,7 @@ def test_unfit_checkpoints_are_named(tune, features, options, small, tmp_path):
     pretrained = options("pretrained", epochs=1)
     pretrain([features], [], "audio", pretrained, ClipReader("audio"), settings=small["audio"])
     with pytest.raises(InputError, match=r"is an audio model without a trained classifier .*fine-tune it first"):
-        evaluate(pretrained.out, features, None, "emotion")
+        evaluate(pretrained.out, features, "emotion")
 
 
 def test_labels_that_the_classifier_does_not_know_are_named(tune, features, tmp_path):
@@ -108,7 +108,7 @@ def test_labels_that_the_classifier_does_not_know_are_named(tune, features, tmp_
     with pytest.raises(
         InputError, match="label 'bored' of column 'emotion' is not among the model's classes happy, sad"
     ):
-        evaluate(str(tmp_path / "model"), foreign, None, "emotion")
+        evaluate(str(tmp_path / "model"), foreign, "emotion")
 
 
 def test_a_missing_column_is_named_before_anything_is_written(features, options, small, tmp_path):
@@ -134,3 +134,23 @@ def test_a_model_does_not_say_where_its_parts_lay(tune, tmp_path):
     tune("fusion", "fusion", init=[str(tmp_path / "image")], epochs=1)
     for file in ("config.json", "run.json"):
         assert str(tmp_path) not in (tmp_path / "fusion" / file).read_text(), file
+
+
+def test_a_fusion_model_scores_a_corpus_of_voices(tune, features, tmp_path):
+    tune("fusion", epochs=1)
+    scores = evaluate(
+        str(tmp_path / "model"), features.remove_columns("image_features"), "emotion", modalities=("audio",)
+    )
+    assert scores["clips"] == 32 and scores["protocol"]["modalities"] == ["audio"]
+
+
+def test_damaged_weights_are_named(tune, features, tmp_path):
+    tune("audio", epochs=1)
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"its weights cannot be read .*download the checkpoint anew") as caught:
+        evaluate(str(tmp_path / "model"), features, "emotion")
+    assert "\n" not in str(caught.value)
+    weights.unlink()
+    with pytest.raises(InputError, match="its weights cannot be read"):
+        tune("audio", "again", init=[str(tmp_path / "model")])

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from ..configuration_av_emotion import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
@@ -66,6 +67,21 @@ def read_config(checkpoint: str) -> PreTrainedConfig:
     return config
 
 
+def load_weights(model_class, checkpoint: str, **kwargs):
+    """`model_class.from_pretrained(checkpoint)`, with one clear error for weights that are missing or damaged.
+
+    Raises:
+        InputError: the weights cannot be read.
+    """
+    try:
+        return model_class.from_pretrained(checkpoint, **kwargs)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{checkpoint}: its weights cannot be read ({reason}); copy or download the checkpoint anew"
+        ) from error
+
+
 @dataclass
 class StartingPoint:
     """A new model and the processors that prepare its input.
@@ -126,7 +142,7 @@ def start(
     model = MODELS[task, modality](config)
     image_processor = AVEmotionImageProcessor()
     for checkpoint in checkpoints:
-        _transplant(AutoModel.from_pretrained(checkpoint), model)
+        _transplant(load_weights(AutoModel, checkpoint), model)
         if found[checkpoint].model_type != "av_emotion_audio":
             image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint)
     sampling_rate = getattr(config, "audio_config", config).to_dict().get("sampling_rate", 16000)
@@ -182,4 +198,4 @@ def _transplant(trained: PreTrainedModel, model: PreTrainedModel) -> None:
             target.load_state_dict(source.state_dict())
 
 
-__all__ = ["KINDS", "StartingPoint", "read_config", "start"]
+__all__ = ["KINDS", "StartingPoint", "load_weights", "read_config", "start"]

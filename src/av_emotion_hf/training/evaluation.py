@@ -16,7 +16,7 @@ from ..data.inputs import ClipReader, with_inputs
 from ..errors import InputError
 from ..feature_extraction_av_emotion import AVEmotionFeatureExtractor
 from ..image_processing_av_emotion import AVEmotionImageProcessor
-from .checkpoint import KINDS, MODELS, StartingPoint, read_config
+from .checkpoint import KINDS, MODELS, StartingPoint, load_weights, read_config
 from .expression import FaceCollator
 from .metrics import SCORES, confusion_matrix
 from .record import write_json
@@ -36,7 +36,7 @@ def load_classifier(checkpoint: str) -> tuple[str, StartingPoint]:
         model_class = AutoModelForImageClassification
     else:
         model_class = MODELS["classification", modality]
-    model, info = model_class.from_pretrained(checkpoint, output_loading_info=True)
+    model, info = load_weights(model_class, checkpoint, output_loading_info=True)
     if info["missing_keys"]:
         raise InputError(
             f"{checkpoint}: is {KINDS[config.model_type]} without a trained classifier "
@@ -51,11 +51,12 @@ def load_classifier(checkpoint: str) -> tuple[str, StartingPoint]:
 def evaluate(
     checkpoint: str,
     corpus: Corpus,
-    reader: ClipReader | None,
     label_column: str,
     out: str | None = None,
     batch_size: int = 16,
     modalities: tuple[str, ...] = ("audio", "image"),
+    fps: float = 10.0,
+    detector: str = "auto",
     protocol: dict | None = None,
 ) -> dict:
     """Score a classifier.
@@ -63,11 +64,12 @@ def evaluate(
     Args:
         checkpoint: an audio, image or fusion classifier, or an expression recogniser (for pictures).
         corpus: labelled clips, inputs or features.
-        reader: reads clips that stand undecoded in the corpus; made to fit the checkpoint when `None`.
         label_column: where the label stands.
         out: JSON file to write.
         batch_size: clips per step.
         modalities: what a fusion classifier gets to hear and see.
+        fps: frames per second of clips that stand undecoded in the corpus.
+        detector: name of the face detector for such clips.
         protocol: where the data come from and which part they are, for the record.
 
     Returns:
@@ -83,8 +85,9 @@ def evaluate(
     if modality == "expression":
         collate = FaceCollator(classifier.image_processor, image_column(corpus))
     else:
-        reader = reader or ClipReader("both" if modality == "fusion" else modality)
-        corpus = with_inputs(corpus, reader)
+        if modality == "fusion" and len(set(modalities)) == 1:
+            modality = modalities[0]
+        corpus = with_inputs(corpus, ClipReader("both" if modality == "fusion" else modality, fps, detector))
         collate = ClipCollator(
             modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
         )
@@ -94,8 +97,6 @@ def evaluate(
     references, predictions = [], []
     for batch in tqdm(DataLoader(corpus, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch"):
         references += batch.pop("labels").tolist()
-        if modality == "fusion":
-            batch = {name: value for name, value in batch.items() if _modality_of(name) in modalities}
         with torch.no_grad():
             logits = model(**{name: value.to(device) for name, value in batch.items()}).logits
         predictions += logits.argmax(-1).tolist()
@@ -112,7 +113,7 @@ def evaluate(
         "protocol": {
             "checkpoint": Path(checkpoint).name,
             "label_column": label_column,
-            "modalities": list(modalities) if modality == "fusion" else [modality],
+            "modalities": ["audio", "image"] if modality == "fusion" else [modality],
             "date": datetime.date.today().isoformat(),
             **(protocol or {}),
         },
@@ -132,10 +133,6 @@ def image_column(corpus: Corpus) -> str:
         if isinstance(feature, Image):
             return name
     raise InputError(f"the corpus has no column of pictures; it has {', '.join(corpus.features)}")
-
-
-def _modality_of(argument: str) -> str:
-    return "audio" if argument in ("input_values", "input_features", "attention_mask") else "image"
 
 
 __all__ = ["evaluate", "load_classifier"]
