@@ -4,6 +4,7 @@ import contextlib
 import glob
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -471,8 +472,9 @@ def quietly(run, *args, **kwargs) -> dict:
 
 
 def report(result: dict, as_json: bool, line: str) -> None:
-    """Print the outcome of a verb."""
-    typer.echo(json.dumps(result, ensure_ascii=False) if as_json else line)
+    """Print the outcome of a verb, once however many processes ran it."""
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(json.dumps(result, ensure_ascii=False) if as_json else line)
 
 
 def main() -> None:
