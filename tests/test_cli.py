@@ -5,7 +5,6 @@ from synthetic import grey_frames, voice, write_clip
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
-from av_emotion_hf.errors import InputError
 
 VERBS = ("predict", "extract", "train-expression", "pretrain", "finetune", "evaluate")
 
@@ -120,15 +119,6 @@ def test_a_wrong_configuration_field_is_named(run, folder):
     assert status == 2 and "rnn_type='cnn' is not one of" in err
 
 
-def test_paths_are_expanded_in_order(folder):
-    for name in ("b.MP4", "a.wav", "c.txt"):
-        (folder / name).touch()
-    assert cli.expand_paths([str(folder)]) == [str(folder / "a.wav"), str(folder / "b.MP4")]
-    assert cli.expand_paths([str(folder / "*.wav"), "x.mp4"]) == [str(folder / "a.wav"), "x.mp4"]
-    with pytest.raises(InputError, match="matches no file"):
-        cli.expand_paths([str(folder / "*.avi")])
-
-
 def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces):
     """Folder of clips with a table of labels: extract, pretrain, finetune, evaluate, predict."""
     rows = ["file_name,emotion,speaker"]
@@ -154,6 +144,9 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
     assert record["settings"]["groups"]["test"] == ["d"] and record["settings"]["init"] == ["voice"]
     scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "d")
     assert scores["clips"] == 2 and scores["uar"] == 1 and scores["protocol"]["groups"] == ["d"]
+    assert scores["protocol"]["seen_in_training"] == []
+    scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "a,d")
+    assert scores["protocol"]["seen_in_training"] == ["a"]  # a score on these says little
     for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
         prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
         assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]

@@ -1,7 +1,6 @@
 """The command line: `av-emotion VERB`."""
 
 import contextlib
-import glob
 import json
 import logging
 import os
@@ -49,10 +48,6 @@ from .errors import InputError
 
 # A verb imports what it needs when it runs: data and media libraries take seconds.
 
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .3gp .ts .wav .flac .mp3 .ogg .m4a .aac .opus .aiff".split()
-)
-
 app = typer.Typer(
     help="Recognise emotion from voice and face; learn it from clips, most of them unlabelled.",
     no_args_is_help=True,
@@ -73,6 +68,7 @@ def predict(
     """Say which emotion is in each clip."""
     from transformers.utils import logging as transformers_logging
 
+    from .media import expand_paths
     from .predictor import DEFAULT_CHECKPOINT, EmotionPredictor
 
     clips = expand_paths(paths)
@@ -367,7 +363,10 @@ def evaluate(
         "split": split,
         "group_column": group_column,
         "groups": names(groups) or None,
+        "seen_in_training": seen_in_training(checkpoint, names(groups)),
     }
+    if protocol["seen_in_training"]:
+        typer.echo(f"these groups trained the model: {', '.join(protocol['seen_in_training'])}", err=True)
     result = quietly(run, checkpoint, corpus, label_column, out, batch_size, wanted, fps, detector, protocol)
     line = (
         f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
@@ -387,6 +386,15 @@ def open_part(dataset, split=None, streaming=False, group_column=None, exclude_g
             raise InputError("--exclude-groups needs to know the groups: add --group-column")
         corpus = drop_groups(corpus, group_column, names(exclude_groups))
     return corpus.take(limit) if limit else corpus
+
+
+def seen_in_training(checkpoint: str, groups: list[str]) -> list[str]:
+    """Which of `groups` the checkpoint's own record names for training or validation."""
+    record = Path(checkpoint) / "run.json"
+    if not record.is_file():
+        return []
+    parts = json.loads(record.read_text(encoding="utf-8"))["settings"].get("groups") or {}
+    return sorted(set(groups) & {*parts.get("train", ()), *parts.get("validation", ())})
 
 
 def fits(checkpoint: str, modality: str) -> bool:
@@ -417,24 +425,6 @@ def read_settings(config: str | None) -> dict:
     if not isinstance(settings, dict):
         raise InputError(f"--config {config}: must be a JSON object of configuration fields")
     return settings
-
-
-def expand_paths(paths: list[str]) -> list[str]:
-    """Files, the media files below folders, and what globs match, in order."""
-    clips = []
-    for path in paths:
-        if Path(path).is_dir():
-            found = sorted(str(p) for p in Path(path).rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES)
-            if not found:
-                raise InputError(f"{path}: holds no clip; expected files such as .mp4, .mov, .mpg or .wav")
-        else:
-            found = (
-                sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) and not Path(path).exists() else [path]
-            )
-            if not found:
-                raise InputError(f"{path}: matches no file; check the pattern")
-        clips += found
-    return clips
 
 
 def progress(items: list, description: str, unit: str):

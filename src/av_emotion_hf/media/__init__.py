@@ -3,6 +3,7 @@
 from .clip import Clip, ClipError, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector
 from .faces import FaceTrack, crop_square, track_faces
+from .paths import expand_paths
 
 __all__ = [
     "DETECTORS",
@@ -12,6 +13,7 @@ __all__ = [
     "FaceTrack",
     "blazeface_is_cached",
     "crop_square",
+    "expand_paths",
     "load_detector",
     "open_clip",
     "track_faces",
