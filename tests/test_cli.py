@@ -150,3 +150,10 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
     for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
         prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
         assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]
+
+
+def test_one_of_several_processes_answers(capsys, monkeypatch):
+    for rank, expected in (("0", "done\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        cli.report({}, False, "done")
+        assert capsys.readouterr().out == expected

@@ -3,6 +3,7 @@ import gc
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import AutoModel, TimmWrapperConfig
@@ -161,6 +162,29 @@ def test_every_head_loads_from_every_fitting_checkpoint(build, tmp_path, heads):
                     assert torch.equal(tensor, trunk[name.removeprefix(prefix)])
 
 
+@pytest.mark.parametrize("model_class", AUDIO_HEADS + IMAGE_HEADS + FUSION_HEADS)
+def test_what_a_checkpoint_lacks_is_initialised(build, tmp_path, model_class):
+    model = build(model_class)
+    model.save_pretrained(tmp_path)
+    name, tensor = next((n, t) for n, t in model.state_dict().items() if ".layers." in n)
+    save_file({name: tensor}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    poison = [torch.full((size,), float("nan")) for size in range(1, 60) for _ in range(20)]
+    del poison
+    gc.collect()
+    loaded = model_class.from_pretrained(tmp_path)
+    for name, value in [*loaded.named_parameters(), *loaded.named_buffers()]:
+        assert torch.isfinite(value.float()).all(), name
+        if name.split(".")[-1] in (
+            "audio_absent",
+            "image_absent",
+            "feature_mean",
+            "feature_std",
+            "gain",
+            "filterbank",
+        ):
+            assert torch.equal(value, dict([*model.named_parameters(), *model.named_buffers()])[name]), name
+
+
 def test_encoders_load_from_a_fusion_checkpoint(build, tmp_path):
     fusion = build(av.AVEmotionForSequenceClassification)
     fusion.save_pretrained(tmp_path)
@@ -218,6 +242,8 @@ def test_hidden_frames_reach_the_rnn_as_zeros(build, arguments, monkeypatch):
 )
 def test_pretraining_leaves_the_features_as_they_are(build, arguments, model_class, part):
     model, given = build(model_class).train(), arguments(model_class)
+    # parameters that take part in nothing would stop a run on several processes
+    assert all(parameter.requires_grad != (f".{part}." in name) for name, parameter in model.named_parameters())
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1)
     model(**given).loss.backward()
@@ -337,6 +363,12 @@ def test_a_missing_modality_equals_an_empty_one(build, waveforms, crops):
 def test_modality_dropout_never_takes_both(config, waveforms, crops):
     config.modality_dropout = 1.0
     model = av.AVEmotionModel(config).train()
+    has_face = crops[1].clone()
+    has_face[1] = 0
+    with torch.no_grad():
+        model.audio_absent.fill_(9.0)
+        for _ in range(10):  # a clip that has one modality keeps it
+            assert not (model(*waveforms, crops[0], has_face).audio_embeds[1] == 9).all()
     with torch.no_grad():
         model.audio_absent.fill_(9.0)
         model.image_absent.fill_(9.0)

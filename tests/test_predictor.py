@@ -78,11 +78,19 @@ def test_long_clips_are_averaged_over_windows(checkpoint, tmp_path):
     sound = np.concatenate([voice(2, 120)[0], voice(2, 300)[0]])
     soundfile.write(tmp_path / "long.wav", sound, 16_000)
     path = checkpoint("audio")
+    model = av.AVEmotionAudioForSequenceClassification.from_pretrained(path)
+    with torch.no_grad():  # so that it hears a difference between the two halves
+        frames = model.audio_encoder.extract_features(torch.from_numpy(sound)[None])[0][0]
+        model.audio_encoder.frontend.feature_mean.copy_(frames.mean(0))
+        model.audio_encoder.frontend.feature_std.copy_(frames.std(0).clamp(min=1e-3))
+        model.classifier.weight.mul_(30)
+    model.save_pretrained(path)
     whole = EmotionPredictor(path, window=2)(tmp_path / "long.wav").scores
     parts = []
     for name, part in (("1", sound[:32000]), ("2", sound[32000:])):
         soundfile.write(tmp_path / f"{name}.wav", part, 16_000)
         parts.append(EmotionPredictor(path)(tmp_path / f"{name}.wav").scores)
+    assert max(abs(parts[0][name] - parts[1][name]) for name in whole) > 0.01
     for name, score in whole.items():
         assert score == pytest.approx((parts[0][name] + parts[1][name]) / 2, abs=2e-4)
     assert EmotionPredictor(path)(tmp_path / "long.wav").scores != whole

@@ -12,6 +12,7 @@ def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
     out = tmp_path / "inputs"
     manifest = extract(clips, str(out), ClipReader(detector="cascade"), rows_per_shard=2, about={"fps": 10.0})
     assert manifest["clips"] == 3 and manifest["seconds"] == pytest.approx(1.5, abs=0.2)
+    assert not list(tmp_path.glob("*.partial"))
     assert [failure["row"] for failure in manifest["failures"]] == [3]
     assert "neither sound nor picture" in manifest["failures"][0]["error"]
     assert manifest == json.loads((out / "manifest.json").read_text()) and manifest["settings"] == {"fps": 10.0}
