@@ -16,6 +16,7 @@ from .cli_options import (
     RUN,
     Architecture,
     AsJson,
+    Balance,
     BatchSize,
     Bf16,
     Config,
@@ -153,6 +154,11 @@ def train_expression(
     workers: Workers = 0,
     architecture: Annotated[Architecture, typer.Option(help="Network.", rich_help_panel=MODEL)] = Architecture.resnet,
     image_size: Annotated[int, typer.Option(help="Side of the network's input.", min=32, rich_help_panel=MODEL)] = 96,
+    config: Config = None,
+    mixup: Annotated[float, typer.Option(help="Alpha of mixup; 0 for none.", min=0, rich_help_panel=RUN)] = 0.0,
+    balance: Annotated[
+        Balance, typer.Option(help="Make rare classes count as much as others.", rich_help_panel=RUN)
+    ] = Balance.none,
     epochs: Epochs = 30,
     max_steps: MaxSteps = -1,
     batch_size: BatchSize = 64,
@@ -177,8 +183,9 @@ def train_expression(
     )  # fmt: skip
     about = {"dataset": Path(dataset).name}
     record = quietly(
-        run, train, validation, options, image_column, label_column, architecture.value, image_size, about
-    )
+        run, train, validation, options, image_column, label_column, architecture.value, image_size,
+        read_settings(config), mixup, balance.value, about,
+    )  # fmt: skip
     report(record, as_json, f"{out}: {scores_line(record)}")
 
 

@@ -44,6 +44,14 @@ class Architecture(StrEnum):
     densenet169 = "densenet169"
 
 
+class Balance(StrEnum):
+    """What makes rare classes count as much as others."""
+
+    none = "none"
+    weights = "weights"
+    sampling = "sampling"
+
+
 DATA, RUN, MODEL = "Data", "Training", "Model"
 Dataset = Annotated[str, typer.Argument(help="Folder of clips or Parquet files, a table file, or a Hub dataset.")]
 Out = Annotated[str, typer.Option(help="Folder to write; must not exist or be empty.")]

@@ -1,14 +1,11 @@
 """Training of the expression recogniser (CN112633263A, module 4a): face images and expression labels to a backbone."""
 
-import io
-
-import numpy as np
 import torch
-from PIL import Image
 from transformers import AutoModelForImageClassification, ResNetConfig, TimmWrapperConfig, set_seed
 
 from ..configuration_av_emotion import AVEmotionImageConfig
-from ..data.corpus import Corpus, encode_labels, label_names, require_columns
+from ..data.corpus import Corpus, column_values, encode_labels, label_names, require_columns
+from ..data.faces import FaceCollator, class_weights
 from ..errors import InputError
 from ..image_processing_av_emotion import AVEmotionImageProcessor
 from .arguments import RunOptions
@@ -17,61 +14,45 @@ from .record import RunRecord
 from .trainer import EmotionTrainer
 
 ARCHITECTURES = ("resnet", "densenet121", "densenet169")
+BALANCES = ("none", "weights", "sampling")
 
 
-def expression_config(architecture: str, labels: list[str]) -> ResNetConfig | TimmWrapperConfig:
-    """Configuration of the recogniser: a small ResNet of transformers, or a DenseNet of timm (extra `densenet`)."""
+def expression_config(
+    architecture: str, labels: list[str], settings: dict | None = None
+) -> ResNetConfig | TimmWrapperConfig:
+    """Configuration of the recogniser: a small ResNet of transformers, or a DenseNet of timm (extra `densenet`).
+
+    `settings` are fields of [`ResNetConfig`] to change, such as `hidden_sizes`; for a DenseNet, of `model_args`.
+    """
     names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
     if architecture == "resnet":
-        return ResNetConfig.from_dict(AVEmotionImageConfig().backbone_config.to_dict() | names)
+        fields = AVEmotionImageConfig().backbone_config.to_dict()
+        unknown = sorted(set(settings or {}) - set(fields))
+        if unknown:
+            raise InputError(f"a ResNet has no setting {unknown[0]!r}; among those it has are hidden_sizes and depths")
+        return ResNetConfig.from_dict(fields | (settings or {}) | names)
     if architecture in ARCHITECTURES:
-        return TimmWrapperConfig(architecture=architecture, model_args={"in_chans": 3}, **names)
+        return TimmWrapperConfig(architecture=architecture, model_args={"in_chans": 3} | (settings or {}), **names)
     raise InputError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
 
 
-class FaceCollator:
-    """Rows with a face picture to `pixel_values (B, 3, H, W)` and `labels (B,)`.
+class ExpressionLoss:
+    """Cross-entropy for hard labels `(B,)` and for mixed ones `(B, K)`.
 
     Args:
-        image_processor: makes a picture into what the image model's backbone will see of a face crop.
-        image_column: where the picture stands; its class index stands in `labels`.
-        augment: change each picture at random (mirror, shift, turn, scale, hide a patch).
+        label_smoothing: share of the target spread over all classes.
+        weight: `(K,)` weight of each class, or `None`.
     """
 
-    def __init__(self, image_processor, image_column: str, augment: bool = False):
-        self.image_processor, self.image_column, self.augment = image_processor, image_column, augment
+    def __init__(self, label_smoothing: float = 0.0, weight: torch.Tensor | None = None):
+        self.label_smoothing, self.weight = label_smoothing, weight
 
-    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """Decode, prepare and, in training, augment one batch."""
-        images = [np.asarray(Image.open(io.BytesIO(row[self.image_column]["bytes"])).convert("RGB")) for row in rows]
-        pixels = self.image_processor([[image] for image in images], return_tensors="pt").pixel_values[:, 0]
-        if self.augment:
-            pixels = augment_faces(pixels)
-        return {"pixel_values": pixels, "labels": torch.tensor([row["labels"] for row in rows])}
-
-
-def augment_faces(pixels: torch.Tensor) -> torch.Tensor:
-    """Mirror, shift (12 %), turn (12 degrees), scale (15 %) and hide a patch of each picture `(B, 3, H, W)`."""
-    size = len(pixels)
-    draw = torch.rand(6, size) * 2 - 1
-    angle, scale = draw[0] * (12 / 180 * torch.pi), 1 + 0.15 * draw[1]
-    mirror = torch.where(draw[2] > 0, 1.0, -1.0)
-    rows = [
-        torch.stack([scale * angle.cos() * mirror, -scale * angle.sin(), 0.12 * draw[3]], dim=1),
-        torch.stack([scale * angle.sin() * mirror, scale * angle.cos(), 0.12 * draw[4]], dim=1),
-    ]
-    grid = torch.nn.functional.affine_grid(torch.stack(rows, dim=1), list(pixels.shape), align_corners=False)
-    pixels = torch.nn.functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
-    height, width = pixels.shape[-2:]
-    for picture, chance in zip(pixels, draw[5], strict=True):
-        if chance > 0:  # half of the pictures lose a patch of at most a third of each side
-            patch_height, patch_width = (int(torch.randint(side // 8, side // 3, ())) for side in (height, width))
-            top, left = (
-                int(torch.randint(0, side - patch + 1, ()))
-                for side, patch in ((height, patch_height), (width, patch_width))
-            )
-            picture[:, top : top + patch_height, left : left + patch_width] = 0
-    return pixels
+    def __call__(self, outputs, labels: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
+        """Mean over the batch, as the Trainer asks for it."""
+        logits = outputs["logits"].float()
+        weight = None if self.weight is None else self.weight.to(logits.device)
+        labels = labels if labels.ndim == 1 else labels.to(logits.dtype)
+        return torch.nn.functional.cross_entropy(logits, labels, weight, label_smoothing=self.label_smoothing)
 
 
 def train_expression(
@@ -82,39 +63,72 @@ def train_expression(
     label_column: str = "emotion",
     architecture: str = "resnet",
     image_size: int = 96,
+    settings: dict | None = None,
+    mixup: float = 0.0,
+    balance: str = "none",
     about: dict | None = None,
 ) -> dict:
     """Train the recogniser and save it, with its image processor, to `options.out`.
+
+    Args:
+        train: labelled face pictures of any size, grey or in colour.
+        validation: others, which choose the kept epoch by accuracy.
+        options: of the run.
+        image_column: column of the picture.
+        label_column: column of the class.
+        architecture: one of `ARCHITECTURES`.
+        image_size: side of the network's input in pixels.
+        settings: see [`expression_config`].
+        mixup: see [`FaceCollator`].
+        balance: what makes rare classes count as much as others: `weights` in the loss, `sampling` (rows of rare
+            classes are drawn more often), or `none`.
+        about: facts for the record.
 
     Returns:
         The record of the run, as written to `run.json`: settings, seconds, scores on `validation`.
 
     Raises:
-        InputError: a column is missing, a label occurs that `train` lacks, or the folder is taken.
+        InputError: a column is missing, a label occurs that `train` lacks, a setting is unknown, or the folder is
+            taken.
     """
     require_columns(train, image_column, label_column)
     options.require_length(train)
+    if balance not in BALANCES:
+        raise InputError(f"balance {balance!r} is not one of {', '.join(BALANCES)}")
+    if not 0 <= mixup < float("inf"):
+        raise InputError(f"mixup={mixup}: cannot be negative; use 0 for none, or 0.2")
     checkpoint = options.last_checkpoint()
     labels = label_names(train, label_column)
     if len(labels) < 2:
         raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a recogniser needs at least two")
     parts = [encode_labels(part, label_column, labels) if part is not None else None for part in (train, validation)]
 
+    weight = class_weights(column_values(parts[0], "labels"), len(labels)) if balance != "none" else None
     set_seed(options.seed)
-    config = expression_config(architecture, labels)
+    config = expression_config(architecture, labels, settings)
     model = AutoModelForImageClassification.from_config(config).to(memory_format=torch.channels_last)
     processor = AVEmotionImageProcessor(size={"height": image_size, "width": image_size})
     record = RunRecord(
-        "train-expression", options, labels=labels, architecture=architecture, image_size=image_size, **(about or {})
+        "train-expression",
+        options,
+        labels=labels,
+        architecture=architecture,
+        image_size=image_size,
+        config=settings or {},
+        mixup=mixup,
+        balance=balance,
+        **(about or {}),
     )
     trainer = EmotionTrainer(
         model=model,
         args=options.training_arguments(has_evaluation=validation is not None, best_metric="war"),
         data_collator=FaceCollator(processor, image_column),
-        train_collator=FaceCollator(processor, image_column, augment=True),
+        train_collator=FaceCollator(processor, image_column, augment=True, num_labels=len(labels), mixup=mixup),
         train_dataset=parts[0],
         eval_dataset=parts[1],
         compute_metrics=compute_metrics,
+        compute_loss_func=ExpressionLoss(options.label_smoothing, weight if balance == "weights" else None),
+        row_weights=weight[torch.tensor(column_values(parts[0], "labels"))] if balance == "sampling" else None,
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -122,4 +136,4 @@ def train_expression(
     return record.finish(trainer, scores)
 
 
-__all__ = ["ARCHITECTURES", "FaceCollator", "augment_faces", "expression_config", "train_expression"]
+__all__ = ["ARCHITECTURES", "BALANCES", "ExpressionLoss", "expression_config", "train_expression"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from transformers import Trainer, TrainerCallback
 
 
@@ -13,12 +14,22 @@ class EmotionTrainer(Trainer):
         train_collator: makes the training batches (augmentation, fresh masks); `data_collator` makes all others.
         slow_parts: substrings of the names of parameters that were trained well before, such as `backbone.`.
         slow_rate: factor on their learning rate.
+        row_weights: `(N,)`; rows of the training table are drawn with replacement in proportion to them.
         **kwargs: as for [`Trainer`].
     """
 
-    def __init__(self, *, train_collator: Callable | None = None, slow_parts=(), slow_rate: float = 1.0, **kwargs):
+    def __init__(
+        self,
+        *,
+        train_collator: Callable | None = None,
+        slow_parts=(),
+        slow_rate: float = 1.0,
+        row_weights: torch.Tensor | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.train_collator = train_collator or self.data_collator
+        self.row_weights = row_weights
         self.slow_parts, self.slow_rate = tuple(slow_parts), slow_rate
 
     def get_train_dataloader(self):
@@ -28,6 +39,12 @@ class EmotionTrainer(Trainer):
             return super().get_train_dataloader()
         finally:
             self.data_collator = evaluation_collator
+
+    def _get_train_sampler(self, train_dataset=None):
+        """As in [`Trainer`], or rows drawn by their weights."""
+        if self.row_weights is None:
+            return super()._get_train_sampler(train_dataset)
+        return WeightedSampler(self.row_weights, self.args.seed)
 
     def create_optimizer(self, model=None):
         """AdamW with a group of its own for the slow parts."""
@@ -52,6 +69,24 @@ class EmotionTrainer(Trainer):
                 **settings,
             )
         return self.optimizer
+
+
+class WeightedSampler(torch.utils.data.Sampler):
+    """As torch's `WeightedRandomSampler`, but epoch n draws the same rows in a resumed run."""
+
+    def __init__(self, weights: torch.Tensor, seed: int):
+        self.weights, self.seed, self.epoch = weights, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        yield from torch.multinomial(self.weights, len(self.weights), replacement=True, generator=generator).tolist()
 
 
 class SaveProcessorCallback(TrainerCallback):
