@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from av_emotion_hf import cli
 
-VERBS = ("predict", "extract", "train-expression", "pretrain", "finetune", "evaluate")
+VERBS = ("predict", "faces", "extract", "train-expression", "pretrain", "finetune", "evaluate")
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         (["predict", "{folder}/*.mov"], "matches no file"),
         (["predict", "{folder}/text.mp4"], "is a text file"),
         (["predict", "{folder}/text.mp4", "--checkpoint", "{folder}"], "is not a checkpoint, it has no config.json"),
-        (["predict", "{folder}/text.mp4", "--detector", "mirror"], "there is no face detector 'mirror'"),
+        (["predict", "{folder}/text.mp4", "--detector", "mirror"], "there is no such face detector"),
         (["extract", "{folder}/nothing", "--out", "OUT"], "no corpus could be opened there"),
         (["extract", "ROWS", "--out", "OUT"], "the corpus has no audio"),
         (["extract", "ROWS", "--as", "features", "--out", "OUT"], "name its checkpoint with --init"),

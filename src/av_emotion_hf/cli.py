@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -99,6 +100,23 @@ def predict(
     if failed:
         # a single clip that cannot be read is a mistake in the call; among others it is one that failed
         raise typer.Exit(2 if len(clips) == 1 and not as_json else 1)
+
+
+@app.command()
+def faces(
+    clip: Annotated[str, typer.Argument(help="A video file.")],
+    out: Annotated[str, typer.Option(help="Picture file to write, such as sheet.png.")],
+    detector: Detector = "auto",
+    speaker: Speaker = "size",
+    fps: Fps = 10.0,
+    as_json: AsJson = False,
+):
+    """Draw what the model sees of a clip: the face it follows, its crops, and where there is none."""
+    from .media import draw_faces
+
+    found = draw_faces(clip, out, detector, fps, speaker)
+    line = f"{out}: face in {found.face_coverage:.1%} of {found.frames} frames, detector {found.detector}"
+    report(asdict(found), as_json, line)
 
 
 @app.command()

@@ -64,7 +64,12 @@ GroupColumn = Annotated[
 ]
 ExcludeGroups = Annotated[str | None, typer.Option(help="Groups to leave out altogether: 09,10", rich_help_panel=DATA)]
 Fps = Annotated[float, typer.Option(help="Frames per second.", min=0.1, rich_help_panel=DATA)]
-Detector = Annotated[str, typer.Option(help="Face detector: auto, blazeface, cascade.", rich_help_panel=DATA)]
+Detector = Annotated[
+    str,
+    typer.Option(
+        help="auto, blazeface, sfd, retinaface, yunet, scrfd (NAME or NAME=WEIGHTS), or cascade.", rich_help_panel=DATA
+    ),
+]
 Speaker = Annotated[
     str,
     typer.Option(help="Which of several faces: size (largest), speech (mouth and sound).", rich_help_panel=DATA),

@@ -1,3 +1,4 @@
+import importlib
 import os
 import subprocess
 import sys
@@ -5,10 +6,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import torch
 from synthetic import grey_frames, tone, voice, write_clip
 
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.media import crop_square, load_detector, open_clip, track_faces
+from av_emotion_hf.media.detector import FaceAlignmentDetector
 from av_emotion_hf.media.faces import face_windows
 from av_emotion_hf.media.speaker import choose_speaker, sound_levels, speech_evidence
 from av_emotion_hf.media.tracks import Track, TrackLinker
@@ -60,20 +63,61 @@ def test_auto_takes_the_cascade_without_weights_and_without_the_network(tmp_path
     assert load_detector("auto").name == "cascade"
 
 
-def test_unknown_detector():
-    with pytest.raises(ValueError, match="detector='yolo': there is no such face detector; choose one of auto, "):
-        load_detector("yolo")
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("yolo", "detector='yolo': there is no such face detector; choose one of auto, blazeface, sfd, "),
+        ("cascade=x", "cascade has no weights of its own; write cascade alone"),
+        ("sfd=nowhere.pth", "detector='sfd=nowhere.pth': there is no such file of weights"),
+        ("blazeface=nowhere", "there is no such folder of weights"),
+    ],
+)
+def test_unknown_detector(choice, message):
+    with pytest.raises(InputError, match=message):
+        load_detector(choice)
 
 
-def test_blazeface_without_weights_says_what_to_do(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["blazeface", "sfd", "retinaface", "yunet"])
+def test_without_weights_it_says_what_to_do(tmp_path, monkeypatch, name):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def refuse(*args, **kwargs):
         raise OSError("no network")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    monkeypatch.setattr("face_alignment.utils.download_url_to_file", refuse)
     with pytest.raises(InputError, match=r"no network.*set TORCH_HOME .* or use --detector cascade"):
-        load_detector("blazeface")
+        load_detector(name)
+
+
+@pytest.mark.parametrize(("name", "module"), [("sfd", "net_s3fd.s3fd"), ("retinaface", "net_retinaface.RetinaFace")])
+def test_weights_may_be_named(tmp_path, name, module):
+    """Untrained ones here: they load, run on frames of any shape, and boxes lie where boxes can lie."""
+    file, network = module.split(".")
+    package = importlib.import_module(f"face_alignment.detection.{name}.{file}")
+    torch.manual_seed(0)
+    model = getattr(package, network)(*([package.cfg_mnet] if name == "retinaface" else []))
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    detector = load_detector(f"{name}={tmp_path / 'weights.pth'}")
+    assert detector.name == name
+    for shape in ((2, 200, 360, 3), (1, 48, 32, 3)):
+        for found in detector.detect(np.random.default_rng(0).integers(0, 255, shape, np.uint8)):
+            assert found.shape[1] == 5 and np.isfinite(found).all()
+
+
+def test_boxes_of_a_scaled_down_frame_are_in_pixels_of_the_frame():
+    detector = FaceAlignmentDetector.__new__(FaceAlignmentDetector)
+    detector.name, seen = "sfd", []
+
+    class Network:
+        def detect_from_batch(self, batch):
+            seen.append(tuple(batch.shape))
+            return [[[10, 20, 30, 40, 0.9]], []]
+
+    detector._network = Network()
+    one, none = detector.detect(np.zeros((2, 720, 1280, 3), np.uint8))
+    assert seen == [(2, 3, 180, 320)] and none.shape == (0, 5)
+    np.testing.assert_allclose(one, [[40, 80, 120, 160, 0.9]])
 
 
 # --- following

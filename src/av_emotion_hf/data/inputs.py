@@ -9,7 +9,15 @@ import numpy as np
 from datasets import Dataset, Features, Image, List, Value
 
 from ..errors import InputError
-from ..media import DETECTORS, SPEAKERS, FaceTrack, blazeface_is_cached, face_windows, load_detector, open_clip
+from ..media import (
+    SPEAKERS,
+    FaceTrack,
+    blazeface_is_cached,
+    face_windows,
+    load_detector,
+    open_clip,
+    parse_detector,
+)
 from .columns import (
     MEDIA_COLUMNS,
     SAMPLING_RATE,
@@ -115,8 +123,7 @@ class ClipReader:
     ):
         if modality not in MODALITIES:
             raise InputError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
-        if detector not in DETECTORS:
-            raise InputError(f"there is no face detector {detector!r}; choose one of {', '.join(DETECTORS)}")
+        parse_detector(detector)
         if speaker not in SPEAKERS:
             raise InputError(f"speaker {speaker!r} is not one of {', '.join(SPEAKERS)}")
         if not window > 0:

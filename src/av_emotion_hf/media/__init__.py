@@ -1,9 +1,10 @@
 """From a media file to a waveform, frames with timestamps and face crops."""
 
 from .clip import Clip, ClipError, open_clip
-from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector
+from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
 from .faces import FaceTrack, crop_square, face_windows, track_faces
 from .paths import expand_paths
+from .sheet import FaceReport, draw_faces
 from .speaker import SPEAKERS
 
 __all__ = [
@@ -12,12 +13,15 @@ __all__ = [
     "Clip",
     "ClipError",
     "FaceDetector",
+    "FaceReport",
     "FaceTrack",
     "blazeface_is_cached",
     "crop_square",
+    "draw_faces",
     "expand_paths",
     "face_windows",
     "load_detector",
     "open_clip",
+    "parse_detector",
     "track_faces",
 ]

@@ -48,6 +48,8 @@ class Clip:
         """Whether there is a picture track of which at least one frame can be decoded."""
         return self._picture is not None
 
+    picture_reader = "decord"
+
     @property
     def has_sound(self) -> bool:
         return self.waveform is not None

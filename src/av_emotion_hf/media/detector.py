@@ -1,5 +1,6 @@
-"""Face detectors: face-alignment's BlazeFace where its weights are, scikit-image's frontal-face cascade elsewhere."""
+"""Face detectors: those of face-alignment where their weights are, scikit-image's frontal-face cascade elsewhere."""
 
+import importlib
 from pathlib import Path
 from typing import Protocol
 
@@ -8,7 +9,8 @@ import torch
 
 from ..errors import InputError
 
-DETECTORS = ("auto", "blazeface", "cascade")
+LONG_SIDE = {"sfd": 320, "retinaface": 320, "yunet": 320, "scrfd": 640}  # pixels to which frames are scaled down
+DETECTORS = ("auto", "blazeface", *LONG_SIDE, "cascade")
 _BLAZEFACE_FILES = ("blazeface.pth", "anchors.npy", "blazefaceback.pth", "anchorsback.npy")
 
 
@@ -16,7 +18,7 @@ class FaceDetector(Protocol):
     """Finds faces in single frames.
 
     Attributes:
-        name: "blazeface" or "cascade".
+        name: one of `DETECTORS`, not "auto".
     """
 
     name: str
@@ -30,30 +32,50 @@ class FaceDetector(Protocol):
         ...
 
 
-def load_detector(name: str = "auto", device: str = "cpu") -> FaceDetector:
+def parse_detector(choice: str) -> tuple[str, str | None]:
+    """Name and weights of a detector from `NAME` or `NAME=WEIGHTS`.
+
+    Raises:
+        InputError: unknown name, or weights that are not there.
+    """
+    name, given, weights = choice.partition("=")
+    if name not in DETECTORS:
+        raise InputError(f"detector={choice!r}: there is no such face detector; choose one of {', '.join(DETECTORS)}")
+    if given and name in ("auto", "cascade"):
+        raise InputError(f"detector={choice!r}: {name} has no weights of its own; write {name} alone")
+    if given and not Path(weights).exists():
+        what = "folder" if name == "blazeface" else "file"
+        raise InputError(f"detector={choice!r}: there is no such {what} of weights; check the path")
+    return name, weights or None
+
+
+def load_detector(choice: str = "auto", device: str = "cpu") -> FaceDetector:
     """Load a face detector.
 
     Args:
-        name: "blazeface" (downloads its weights where they are not in `$TORCH_HOME` yet), "cascade" (needs no
-            weights), or "auto": blazeface if its weights are there already, cascade otherwise. "auto" never
-            touches the network.
-        device: where blazeface computes; the cascade knows the CPU only.
+        choice: "blazeface", "sfd", "retinaface", "yunet" or "scrfd" (face-alignment's; weights that are not in
+            `$TORCH_HOME` yet are downloaded), one of these with a path to its weights ("sfd=s3fd.pth"; for blazeface,
+            a folder), "cascade" (needs no weights), or "auto": blazeface if its weights are there already, cascade
+            otherwise. "auto" never touches the network.
+        device: where it computes; cascade and yunet know the CPU only.
 
     Raises:
-        InputError: unknown name, or the weights of blazeface can be neither found nor downloaded, or do not load.
+        InputError: unknown name, or the weights can be neither found nor downloaded, or do not load.
     """
-    if name not in DETECTORS:
-        raise InputError(f"detector={name!r}: there is no such face detector; choose one of {', '.join(DETECTORS)}")
+    name, weights = parse_detector(choice)
     if name == "cascade" or (name == "auto" and not blazeface_is_cached()):
         return CascadeDetector()
     try:
-        return BlazeFaceDetector(device)
+        if name in LONG_SIDE:
+            return FaceAlignmentDetector(name, weights, device)
+        return BlazeFaceDetector(weights, device)
     except Exception as error:  # network, disk and unpickling each raise their own
         if name == "auto":
             return CascadeDetector()
         raise InputError(
-            f"detector='blazeface': its weights cannot be loaded from {_checkpoints()} ({_first_line(error)}); "
-            "set TORCH_HOME to a folder that has them in hub/checkpoints, or use --detector cascade"
+            f"detector={choice!r}: its weights cannot be loaded from {weights or _checkpoints()} "
+            f"({_first_line(error)}); set TORCH_HOME to a folder that has them in hub/checkpoints, name them "
+            f"({name}=WEIGHTS), or use --detector cascade"
         ) from error
 
 
@@ -70,11 +92,12 @@ class BlazeFaceDetector:
 
     name = "blazeface"
 
-    def __init__(self, device: str = "cpu"):
+    def __init__(self, weights: str | None = None, device: str = "cpu"):
         from face_alignment.detection.blazeface import FaceDetector as BlazeFace
 
-        self._near = BlazeFace(device, back_model=False, min_score_thresh=0.5)
-        self._far = BlazeFace(device, back_model=True, min_score_thresh=0.5)
+        paths = [Path(weights) / file for file in _BLAZEFACE_FILES] if weights else [None] * 4
+        self._near = BlazeFace(device, False, *paths[:2], min_score_thresh=0.5)
+        self._far = BlazeFace(device, True, *paths[2:], min_score_thresh=0.5)
 
     def detect(self, frames: np.ndarray) -> list[np.ndarray]:
         """See `FaceDetector.detect`."""
@@ -95,6 +118,27 @@ class BlazeFaceDetector:
             with torch.inference_mode():
                 faces += network.detect_from_batch(np.ascontiguousarray(squares[start : start + batch_size]))
         return [found[found[:, 4] >= min_score] * [scale, scale, scale, scale, 1] for found in faces]
+
+
+class FaceAlignmentDetector:
+    """The larger detectors of face-alignment, on frames that are scaled down.
+
+    They find smaller, turned and half hidden faces; sfd takes some hundred times as long as blazeface.
+    """
+
+    def __init__(self, name: str, weights: str | None = None, device: str = "cpu"):
+        module = importlib.import_module(f"face_alignment.detection.{name}")
+        self.name = name
+        self._network = module.FaceDetector(device, path_to_detector=weights)
+
+    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+        """See `FaceDetector.detect`."""
+        long_side = min(LONG_SIDE[self.name], max(frames.shape[1:3]))
+        small = np.stack([_fit(frame, long_side, pad=False) for frame in frames])
+        scale = max(frames.shape[1:3]) / long_side
+        found = self._network.detect_from_batch(torch.from_numpy(small.transpose(0, 3, 1, 2).copy()))
+        faces = [np.array(boxes, np.float64).reshape(-1, 5) for boxes in found]
+        return [boxes * [scale, scale, scale, scale, 1] for boxes in faces]
 
 
 class CascadeDetector:

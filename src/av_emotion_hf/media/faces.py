@@ -1,7 +1,7 @@
 """The face that a clip is about: found in its frames, followed over time, cut out."""
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -241,6 +241,7 @@ def _assemble(cuts: list[_Cut], chosen: int | None, crop_size: int, detector: st
     """The chosen face's part of the frames."""
     shown = [(cut.time, *cut.faces[chosen]) for cut in cuts if chosen in cut.faces]
     words = {True: "detected", False: "tracked"}
+    seen = Counter(number for cut in cuts for number in cut.faces)
     return FaceTrack(
         crops=np.stack([crop for _, _, crop, _ in shown])
         if shown
@@ -249,7 +250,7 @@ def _assemble(cuts: list[_Cut], chosen: int | None, crop_size: int, detector: st
         boxes=np.array([box[:4] for _, box, _, _ in shown], np.float64).reshape(-1, 4),
         frame_times=np.array([cut.time for cut in cuts], np.float64),
         status=[words[cut.faces[chosen][2]] if chosen in cut.faces else "none" for cut in cuts],
-        num_faces=len({number for cut in cuts for number in cut.faces}),
+        num_faces=sum(count >= min(MIN_FRAMES, len(cuts)) for count in seen.values()),
         detector=detector,
     )
 
