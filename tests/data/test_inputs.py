@@ -6,6 +6,7 @@ from datasets import Dataset
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipReader, FeatureReader, with_inputs
 from av_emotion_hf.data.columns import decode_faces, decode_waveform, encode_crop, encode_waveform, modality_kind
+from av_emotion_hf.data.inputs import ClipInputs
 from av_emotion_hf.errors import InputError
 
 
@@ -83,3 +84,40 @@ def test_features_are_what_the_model_would_have_computed(clips, config):
         assert len(features["image_features"]) == len(crops)
         with torch.no_grad():
             assert torch.equal(model(**raw).logits, model(**ready).logits)
+
+
+def test_windows_are_the_clip_in_pieces(clip_files):
+    reader = ClipReader(detector="cascade", window=0.2)
+    whole = ClipReader(detector="cascade").read(str(clip_files[0]))
+    windows = list(reader.windows(str(clip_files[0])))
+    assert [window.start for window in windows] == pytest.approx([0, 0.2, 0.4])
+    assert all(0.1 <= window.duration < 0.3 for window in windows)
+    np.testing.assert_array_equal(np.concatenate([window.waveform for window in windows]), whole.waveform)
+    np.testing.assert_array_equal(np.concatenate([window.crops for window in windows]), whole.crops)
+    np.testing.assert_allclose(
+        np.concatenate([window.face_times + window.start for window in windows]), whole.face_times, atol=1e-9
+    )
+    assert sum(window.num_frames for window in windows) == whole.num_frames == 5
+
+
+def test_a_short_rest_belongs_to_the_window_before(tmp_path):
+    import soundfile
+
+    sound = 0.1 * np.sin(np.arange(16_000 * 10) / 5).astype(np.float32)
+    for seconds, expected in ((3.9, [3.9]), (5.0, [5.0]), (6.5, [4.0, 2.5]), (9.5, [4.0, 5.5])):
+        path = tmp_path / f"{seconds}.wav"
+        soundfile.write(path, sound[: int(seconds * 16_000)], 16_000)
+        windows = list(ClipReader("audio", window=4.0).windows(str(path)))
+        assert [window.duration for window in windows] == pytest.approx(expected, abs=0.01)
+
+
+def test_joined_windows_keep_their_times():
+    def window(start, samples, times):
+        crops = np.zeros((len(times), 4, 4, 3), np.uint8)
+        return ClipInputs(np.ones(samples, np.float32), crops, np.array(times), 10, start, 1.0, 0.0, None)
+
+    joined = window(2.0, 8000, [0.5]).join(window(3.0, 16000, [0.25]))
+    assert (joined.start, joined.duration, joined.num_frames) == (2.0, 2.0, 20)
+    np.testing.assert_allclose(joined.face_times, [0.5, 1.25])
+    assert len(joined.waveform) == 32000 and joined.waveform[8000:16000].max() == 0  # the silence between them
+    assert joined.face_coverage == 0.1

@@ -158,14 +158,15 @@ class ClipReader:
         Raises:
             InputError: the clip cannot be read.
         """
-        held: list[ClipInputs] = []
+        held = None
         for window in self._full_windows(source):
-            held.append(window)
-            if len(held) == 3:
-                yield held.pop(0)
-        if len(held) > 1 and held[-1].duration < self.window / 2:
-            held[-2:] = [held[-2].join(held[-1])]
-        yield from held
+            if held is not None and window.duration < self.window / 2:
+                held = held.join(window)
+                continue
+            if held is not None:
+                yield held
+            held = window
+        yield held
 
     def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
         clip = open_clip(source, fps=self.fps)
@@ -179,7 +180,8 @@ class ClipReader:
         for number, (waveform, track) in enumerate(itertools.chain([first], parts)):
             start = number * self.window if number else 0.0
             waveform = nothing if waveform is None else waveform
-            rest = max(clip.duration - start, len(waveform) / SAMPLING_RATE)
+            shown = track.frame_times[-1] - start if track and track.num_frames else 0.0
+            rest = max(clip.duration - start, len(waveform) / SAMPLING_RATE, shown)  # the header may be wrong
             yield ClipInputs(
                 waveform=waveform if np.abs(waveform).max(initial=0) > SILENCE else nothing,
                 crops=track.crops if track else np.zeros((0, self.crop_size, self.crop_size, 3), np.uint8),

@@ -64,7 +64,7 @@ def draw_faces(
     Raises:
         InputError: the clip cannot be read or has no picture, or `out` is no kind of picture file that is known.
     """
-    if Path(out).suffix.lower() not in Image.registered_extensions():
+    if Image.registered_extensions().get(Path(out).suffix.lower()) not in Image.SAVE:
         raise InputError(f"{out}: is no name of a picture file; end it in .png or .jpg")
     if isinstance(detector, str):
         detector = load_detector(detector)
