@@ -88,18 +88,21 @@ def test_corpora_must_hold_the_same_form(features, options, small):
         )
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch):
+@pytest.mark.parametrize(("as_stream", "killed_at"), [(False, 13), (True, 6)])  # a stream: within its first pass
+def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch, as_stream, killed_at):
+    corpus = features.to_iterable_dataset() if as_stream else features
+    length = {"max_steps": 24} if as_stream else {"epochs": 3}
+
     def run(name, **changes):
-        return pretrain(
-            [features], [], "audio", options(name, epochs=3, **changes), ClipReader("audio"), settings=small["audio"]
-        )
+        settings = options(name, **length, **changes)
+        return pretrain([corpus], [], "audio", settings, ClipReader("audio"), settings=small["audio"])
 
     whole = run("whole")
     step, calls = Trainer.training_step, []
 
     def killed(self, *args, **kwargs):
         calls.append(None)
-        if len(calls) == 13:  # of 24, in the second of three epochs of 8
+        if len(calls) == killed_at:  # of 24, in three epochs of 8
             raise KeyboardInterrupt
         return step(self, *args, **kwargs)
 

@@ -1,7 +1,7 @@
 """Training of the expression recogniser (CN112633263A, module 4a): face images and expression labels to a backbone."""
 
 import torch
-from transformers import AutoModelForImageClassification, ResNetConfig, TimmWrapperConfig, set_seed
+from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, TimmWrapperConfig, set_seed
 
 from ..configuration_av_emotion import AVEmotionImageConfig
 from ..data.corpus import Corpus, column_values, encode_labels, label_names, require_columns
@@ -30,10 +30,30 @@ def expression_config(
         unknown = sorted(set(settings or {}) - set(fields))
         if unknown:
             raise InputError(f"a ResNet has no setting {unknown[0]!r}; among those it has are hidden_sizes and depths")
+        for name in ("out_features", "out_indices", "stage_names"):
+            fields.pop(name, None)  # they follow from the number of stages
         return ResNetConfig.from_dict(fields | (settings or {}) | names)
     if architecture in ARCHITECTURES:
         return TimmWrapperConfig(architecture=architecture, model_args={"in_chans": 3} | (settings or {}), **names)
     raise InputError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
+
+
+def expression_model(architecture: str, labels: list[str], settings: dict | None = None) -> PreTrainedModel:
+    """A recogniser with random weights, see [`expression_config`].
+
+    Raises:
+        InputError: a setting does not fit the network, or timm is not installed.
+    """
+    config = expression_config(architecture, labels, settings)
+    try:
+        model = AutoModelForImageClassification.from_config(config)
+    except ImportError as error:
+        raise InputError(f"{architecture}: needs timm; run pip install 'av-emotion-hf[densenet]'") from error
+    except (TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"a {architecture} cannot be made with the settings {settings} ({error}); change them"
+        ) from error
+    return model.to(memory_format=torch.channels_last)
 
 
 class ExpressionLoss:
@@ -105,8 +125,7 @@ def train_expression(
 
     weight = class_weights(column_values(parts[0], "labels"), len(labels)) if balance != "none" else None
     set_seed(options.seed)
-    config = expression_config(architecture, labels, settings)
-    model = AutoModelForImageClassification.from_config(config).to(memory_format=torch.channels_last)
+    model = expression_model(architecture, labels, settings)
     processor = AVEmotionImageProcessor(size={"height": image_size, "width": image_size})
     record = RunRecord(
         "train-expression",
@@ -136,4 +155,4 @@ def train_expression(
     return record.finish(trainer, scores)
 
 
-__all__ = ["ARCHITECTURES", "BALANCES", "ExpressionLoss", "expression_config", "train_expression"]
+__all__ = ["ARCHITECTURES", "BALANCES", "ExpressionLoss", "expression_config", "expression_model", "train_expression"]
