@@ -8,7 +8,7 @@ import re
 import statistics
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from av_emotion_hf.hub import render_card
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "src" / "av_emotion_hf" / "checkpoints" / "av-emotion-small"
@@ -101,10 +101,7 @@ def main() -> None:
         "expression_confusion_table": confusion_table(scores["expression"]),
         "cost_table": cost_table(runs),
     }
-    templates = Environment(
-        loader=FileSystemLoader(ROOT / "modeling_cards"), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    card = templates.get_template("default_checkpoint.md.jinja").render(facts)
+    card = render_card("default_checkpoint.md.jinja", facts)
     (CHECKPOINT / "README.md").write_text(card, encoding="utf-8")
     replace_block(ROOT / "README.md", "scores", facts["score_table"])
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])

@@ -207,7 +207,9 @@ def train_expression(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
         seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
     )  # fmt: skip
-    about = {"dataset": Path(dataset).name}
+    about = {"dataset": Path(dataset).name if Path(dataset).expanduser().exists() else dataset, "split": split}
+    if validation is not None:
+        about["validation_split"] = validation_split
     record = quietly(
         run, train, validation, options, image_column, label_column, architecture.value, image_size,
         read_settings(config), mixup, balance.value, about,
