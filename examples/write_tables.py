@@ -1,4 +1,4 @@
-"""Write the measured numbers of the READMEs and the card from `results/default_checkpoint.json`.
+"""Write the measured numbers of the READMEs and the card from `results/default_checkpoint.json` and `expression.json`.
 
 python examples/write_tables.py
 """
@@ -75,6 +75,34 @@ def cost_table(runs: dict) -> str:
     return "\n".join(lines)
 
 
+def expression_table(runs: dict) -> str:
+    """What each expression recogniser was trained with, and its scores; in the order of those that may choose one."""
+    lines = [
+        "| run | network | parameters | epochs | batch | mixup | balance | minutes | validation accuracy % | UAR % "
+        "| test accuracy % | UAR % |",
+        "|---" * 12 + "|",
+    ]
+    for name, run in sorted(runs.items(), key=lambda item: item[1]["validation"]["war"] or 0):
+        settings, options = run["settings"], run["options"]
+        changes = settings.get("config") or {}
+        network = " ".join([settings["architecture"], *(f"{key} {value}" for key, value in changes.items())])
+        length = f"{options['epochs']:g}" if options["max_steps"] <= 0 else f"{run['steps']} steps"
+        scores = [run[part][score] for part in ("validation", "test") for score in ("war", "uar")]
+        cells = [
+            name,
+            network,
+            f"{run['parameters'] / 1e6:.2f} M",
+            length,
+            options["batch_size"],
+            settings.get("mixup", 0),
+            settings.get("balance", "none"),
+            f"{run['seconds'] / 60:.0f}",
+            *("-" if score is None else f"{100 * score:.1f}" for score in scores),
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
 def replace_block(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
     old = path.read_text(encoding="utf-8")
@@ -105,6 +133,8 @@ def main() -> None:
     (CHECKPOINT / "README.md").write_text(card, encoding="utf-8")
     replace_block(ROOT / "README.md", "scores", facts["score_table"])
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
+    choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
+    replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
 
 
 if __name__ == "__main__":
