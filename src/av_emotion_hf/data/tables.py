@@ -173,9 +173,10 @@ def read_waveform(row: dict) -> np.ndarray:
         InputError: the clip cannot be read or has no sound.
     """
     clip = open_clip(clip_source(row), trim_black=False)
-    if clip.waveform is None:
+    waveform = clip.waveform
+    if waveform is None:
         raise InputError(f"{clip.name}: has no sound, and a voice is to be described; leave the clip out")
-    return clip.waveform
+    return waveform
 
 
 def clip_name(row: dict, root: Path) -> str | None:
