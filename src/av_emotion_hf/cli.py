@@ -40,6 +40,7 @@ from .cli_options import (
     ReportTo,
     Resume,
     Seed,
+    Speaker,
     Split,
     Streaming,
     WeightDecay,
@@ -63,29 +64,36 @@ def predict(
     checkpoint: Annotated[str | None, typer.Option(help="Classifier; the one in this package by default.")] = None,
     detector: Detector = "auto",
     fps: Fps = 10.0,
+    speaker: Speaker = "size",
     window: Annotated[float, typer.Option(help="Seconds; longer clips are cut and averaged.", min=0.5)] = 10.0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read; 0 for none.", min=0, show_default="one per core")
+    ] = None,
     as_json: AsJson = False,
 ):
     """Say which emotion is in each clip."""
     from transformers.utils import logging as transformers_logging
 
+    from .data.workers import call_in_workers
     from .media import expand_paths
     from .predictor import DEFAULT_CHECKPOINT, EmotionPredictor
 
     clips = expand_paths(paths)
     transformers_logging.disable_progress_bar()  # one bar over the clips is enough
-    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, window)
+    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, window, speaker=speaker)
+    count = min(len(clips), cores()) if workers is None else workers
     failed = 0
-    for clip in progress(clips, "Predicting", "clip"):
-        try:
-            result = predictor(clip).as_dict()
-        except InputError as error:
-            failed += 1
-            result = {"path": clip, "error": str(error)}
+    # in processes of their own, so that a clip that crashes its decoder costs that clip only
+    for outcome in progress(call_in_workers(predictor, clips, count), len(clips), "Predicting", "clip"):
+        failed += outcome.error is not None
+        error = outcome.error and (
+            outcome.error if outcome.item in outcome.error else f"{outcome.item}: {outcome.error}"
+        )
+        result = {"path": outcome.item, "error": error} if error else outcome.result.as_dict()
         if as_json:
             typer.echo(json.dumps(result, ensure_ascii=False))
-        elif "error" in result:
-            typer.echo(f"av-emotion: {result['error']}", err=True)
+        elif error:
+            typer.echo(f"av-emotion: {error}", err=True)
         else:
             typer.echo(prediction_line(result))
     if failed:
@@ -118,11 +126,18 @@ def extract(
     limit: Limit = None,
     fps: Fps = 10.0,
     detector: Detector = "auto",
+    speaker: Speaker = "size",
+    window: Annotated[float, typer.Option(help="Seconds; a longer clip becomes several rows.", min=1)] = 60.0,
+    rows_per_shard: Annotated[int, typer.Option(help="Clips in one Parquet file.", min=1)] = 500,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read; 0 for none.", min=0, show_default="one per core")
+    ] = None,
     as_json: AsJson = False,
 ):
     """Read clips once; write inputs or features as Parquet, for the verbs below, or a table of their voices."""
     from .data.extraction import extract as run
-    from .data.inputs import ClipReader, FeatureReader
+    from .data.features import FeatureReader
+    from .data.inputs import ClipReader
     from .training.checkpoint import start
 
     is_table = form in (Form.descriptors, Form.functionals)
@@ -148,9 +163,10 @@ def extract(
         "modality": modality.value,
         "as": form.value,
         "init": [Path(name).name for name in init or []],
-        "fps": fps,
     }
-    manifest = quietly(run, corpus, out, ClipReader(modality.value, fps, detector), feature_reader, about=about)
+    reader = ClipReader(modality.value, fps, detector, speaker=speaker, window=window)
+    workers = cores() if workers is None else workers
+    manifest = quietly(run, corpus, out, reader, feature_reader, rows_per_shard, workers, about)
     report_reading(manifest, as_json, out)
 
 
@@ -462,11 +478,16 @@ def read_settings(config: str | None) -> dict:
     return settings
 
 
-def progress(items: list, description: str, unit: str):
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def progress(items, total: int, description: str, unit: str):
     """The items, behind a progress bar on a terminal when there are several."""
     from tqdm.auto import tqdm
 
-    return tqdm(items, desc=description, unit=unit, disable=len(items) < 2 or not sys.stderr.isatty())
+    return tqdm(items, total=total, desc=description, unit=unit, disable=total < 2 or not sys.stderr.isatty())
 
 
 def prediction_line(result: dict) -> str:
@@ -500,7 +521,8 @@ def report_reading(summary: dict, as_json: bool, out: str) -> None:
     """Print what came of reading clips; those that were left out go to standard error."""
     for failure in summary["failures"]:
         typer.echo(f"left out {failure.get('clip') or 'row ' + str(failure['row'])}: {failure['error']}", err=True)
-    report(summary, as_json, f"{out}: {summary['clips']} clips, {summary['seconds'] / 60:.1f} minutes")
+    line = f"{out}: {summary['clips']} clips, {summary['seconds'] / 60:.1f} minutes"
+    report(summary, as_json, line if summary.get("complete", True) else f"{line}; other processes are still at work")
 
 
 def report(result: dict, as_json: bool, line: str) -> None:

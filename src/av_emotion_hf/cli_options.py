@@ -67,6 +67,10 @@ GroupColumn = Annotated[
 ExcludeGroups = Annotated[str | None, typer.Option(help="Groups to leave out altogether: 09,10", rich_help_panel=DATA)]
 Fps = Annotated[float, typer.Option(help="Frames per second.", min=0.1, rich_help_panel=DATA)]
 Detector = Annotated[str, typer.Option(help="Face detector: auto, blazeface, cascade.", rich_help_panel=DATA)]
+Speaker = Annotated[
+    str,
+    typer.Option(help="Which of several faces: size (largest), speech (mouth and sound).", rich_help_panel=DATA),
+]
 Workers = Annotated[int, typer.Option(help="Processes that read data.", min=0, rich_help_panel=DATA)]
 Init = Annotated[
     list[str] | None, typer.Option(help="Checkpoint to start from; may be given again.", rich_help_panel=MODEL)

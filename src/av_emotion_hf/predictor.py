@@ -1,13 +1,14 @@
 """Prediction: a clip to the emotion in it."""
 
-import itertools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from .data.inputs import SAMPLING_RATE, ClipInputs, ClipReader
+from .data.columns import SAMPLING_RATE
+from .data.inputs import ClipInputs, ClipReader
 from .errors import InputError
 from .training.evaluation import load_classifier
 
@@ -50,6 +51,7 @@ class EmotionPredictor:
         fps: frames per second.
         window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged.
         device: where the model runs.
+        speaker: which of several faces is followed: `size` or `speech`, see [`face_windows`].
 
     Raises:
         InputError: the checkpoint is missing, or has no trained classifier for clips.
@@ -69,6 +71,7 @@ class EmotionPredictor:
         fps: float = 10.0,
         window: float = 10.0,
         device: str = "cpu",
+        speaker: str = "size",
     ):
         self.modality, self.classifier = load_classifier(checkpoint)
         if self.modality == "expression":
@@ -77,53 +80,48 @@ class EmotionPredictor:
                 "model: fine-tune one with it as --init"
             )
         self.model = self.classifier.model.to(device)
-        self.reader = ClipReader("both" if self.modality == "fusion" else self.modality, fps, detector)
-        self.window = window
+        modality = "both" if self.modality == "fusion" else self.modality
+        self.reader = ClipReader(modality, fps, detector, speaker=speaker, window=window)
 
-    def __call__(self, source: str | Path | bytes) -> Prediction:
-        """Predict one clip, given as a path or as bytes.
+    def __call__(self, source: str | Path | bytes, alive: Callable[[], None] = lambda: None) -> Prediction:
+        """Predict one clip, given as a path or as bytes; `alive` is called after each window of it.
 
         Raises:
             InputError: the clip cannot be read.
         """
-        inputs = self.reader.read(source if isinstance(source, bytes) else str(source))
         names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
+        probabilities, modalities = [], set()
+        duration, faces, frames, detector = 0.0, 0, 0, None
+        for inputs in self.reader.windows(source if isinstance(source, bytes) else str(source)):
+            if inputs.modalities:
+                probabilities.append(self._probabilities(inputs))
+            alive()
+            modalities |= set(inputs.modalities)
+            duration = inputs.start + inputs.duration
+            faces, frames = faces + len(inputs.face_times), frames + inputs.num_frames
+            detector = detector or inputs.detector
         scores = {}
-        if inputs.modalities:
-            probabilities = np.mean([self._probabilities(part) for part in self._windows(inputs)], axis=0)
-            scores = {names[i]: round(float(probabilities[i]), 4) for i in np.argsort(-probabilities)}
+        if probabilities:
+            mean = np.mean(probabilities, axis=0)
+            scores = {names[i]: round(float(mean[i]), 4) for i in np.argsort(-mean)}
         return Prediction(
             path="<bytes>" if isinstance(source, bytes) else str(source),
             emotion=next(iter(scores), None),
             scores=scores,
-            modalities=inputs.modalities,
-            duration=round(inputs.duration, 3),
-            face_coverage=round(inputs.face_coverage, 3),
-            detector=inputs.detector,
+            modalities=sorted(modalities),
+            duration=round(duration, 3),
+            face_coverage=round(faces / frames, 3) if frames else 0.0,
+            detector=detector,
         )
 
-    def _windows(self, inputs: ClipInputs) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Waveform and crops of each window in which there is sound or a face."""
-        count = max(1, round(inputs.duration / self.window))
-        edges = np.linspace(0, inputs.duration, count + 1)
-        edges[-1] = np.inf
-        windows = []
-        for begin, end in itertools.pairwise(edges):
-            until = None if np.isinf(end) else int(end * SAMPLING_RATE)
-            waveform = inputs.waveform[int(begin * SAMPLING_RATE) : until]
-            crops = inputs.crops[(inputs.face_times >= begin) & (inputs.face_times < end)]
-            if len(waveform) or len(crops):
-                windows.append((waveform, crops))
-        return windows
-
     @torch.no_grad()
-    def _probabilities(self, part: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        waveform, crops = part
+    def _probabilities(self, inputs: ClipInputs) -> np.ndarray:
         batch = {}
         if self.modality != "image":
-            batch |= self.classifier.feature_extractor(waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt")
+            extractor = self.classifier.feature_extractor
+            batch |= extractor(inputs.waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt")
         if self.modality != "audio":
-            batch |= self.classifier.image_processor([crops], return_tensors="pt")
+            batch |= self.classifier.image_processor([inputs.crops], return_tensors="pt")
         logits = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()}).logits
         return logits.float().softmax(-1)[0].cpu().numpy()
 

@@ -1,25 +1,35 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipReader, FeatureReader, open_corpus
-from av_emotion_hf.data.extraction import extract
+from av_emotion_hf.data.extraction import ClipTask, extract
 from av_emotion_hf.errors import InputError
+
+
+def shards_of(folder):
+    return sorted(path.name for path in (folder / "data").iterdir())
 
 
 def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
     out = tmp_path / "inputs"
-    manifest = extract(clips, str(out), ClipReader(detector="cascade"), rows_per_shard=2, about={"fps": 10.0})
-    assert manifest["clips"] == 3 and manifest["seconds"] == pytest.approx(1.5, abs=0.2)
-    assert not list(tmp_path.glob("*.partial"))
-    assert [failure["row"] for failure in manifest["failures"]] == [3]
-    assert "neither sound nor picture" in manifest["failures"][0]["error"]
-    assert manifest == json.loads((out / "manifest.json").read_text()) and manifest["settings"] == {"fps": 10.0}
-    assert sorted(path.name for path in (out / "data").iterdir()) == [
-        "train-00000-of-00002.parquet",
-        "train-00001-of-00002.parquet",
-    ]
+    manifest = extract(clips, str(out), ClipReader(detector="cascade"), rows_per_shard=2, about={"dataset": "four"})
+    assert (manifest["clips"], manifest["rows"], manifest["complete"]) == (3, 3, True)
+    assert manifest["seconds"] == pytest.approx(1.5, abs=0.2) and manifest["frames"] == {"faces": 10}
+    (failure,) = manifest["failures"]
+    assert failure["row"] == 3 and "neither sound nor picture" in failure["error"]
+    assert manifest == json.loads((out / "manifest.json").read_text())
+    assert manifest["settings"]["dataset"] == "four" and manifest["settings"]["detector"] == "cascade"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("inputs")) == ["inputs"]
+    assert sorted(path.name for path in out.iterdir()) == ["data", "manifest.json"]
+    assert shards_of(out) == ["train-00000-00000.parquet", "train-00001-00000.parquet"]
     for streaming in (False, True):
         rows = list(open_corpus(str(out), streaming=streaming))
         assert [row["speaker"] for row in rows] == ["a", "a", "b"]
@@ -27,24 +37,32 @@ def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
         assert rows[1]["audio"] is None and rows[0]["audio"]["bytes"][:4] == b"fLaC"
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_and_workers_give_the_same_rows(clips, tmp_path, workers):
+    extract(clips, str(tmp_path / "table"), ClipReader(detector="cascade"))
+    stream = clips.to_iterable_dataset(num_shards=2)
+    extract(stream, str(tmp_path / "stream"), ClipReader(detector="cascade"), rows_per_shard=1, workers=workers)
+    assert shards_of(tmp_path / "stream") == [
+        "train-00000-00000.parquet",
+        "train-00000-00001.parquet",
+        "train-00001-00000.parquet",
+    ]
+    assert list(open_corpus(str(tmp_path / "table"))) == list(open_corpus(str(tmp_path / "stream")))
+
+
 def test_features_replace_inputs(clips, tmp_path, audio_config):
     model = av.AVEmotionAudioModel(audio_config)
-    extract(clips, str(tmp_path / "features"), ClipReader("audio"), FeatureReader(audio_model=model))
+    manifest = extract(clips, str(tmp_path / "features"), ClipReader("audio"), FeatureReader(audio_model=model))
     corpus = open_corpus(str(tmp_path / "features"))
     assert "audio" not in corpus.features
     assert [len(row["input_features"]) for row in corpus] == pytest.approx([25, 0, 25], abs=3)
     assert len(corpus[0]["input_features"][0]) == model.num_features
-
-
-def test_nothing_is_overwritten_and_nothing_left_half_written(clips, tmp_path):
-    out = tmp_path / "inputs"
-    out.mkdir()
-    with pytest.raises(InputError, match="exists already; choose another --out"):
-        extract(clips, str(out), ClipReader("audio"))
-    out.rmdir()
-    with pytest.raises(InputError, match="not one clip could be read, nothing was written; the first reason"):
-        extract(clips.select([3]), str(out), ClipReader("audio"))
-    assert list(tmp_path.glob("inputs*")) == []
+    frames = np.concatenate([row["input_features"] for row in corpus if row["input_features"]])
+    statistics = manifest["statistics"]["input_features"]
+    position = model.frontend.descriptor_names.index("loudness")
+    assert statistics["count"][position] == len(frames) == manifest["frames"]["input_features"]
+    assert statistics["mean"][position] == pytest.approx(frames[:, position].mean(), rel=1e-6)
+    assert statistics["squares"][position] == pytest.approx(frames[:, position].var() * len(frames), rel=1e-5)
 
 
 def test_features_of_inputs_equal_features_of_clips(clips, tmp_path, audio_config):
@@ -61,3 +79,146 @@ def test_features_of_inputs_equal_features_of_clips(clips, tmp_path, audio_confi
     ]
     with pytest.raises(InputError, match="there is nothing to extract"):
         extract(inputs, str(tmp_path / "again"), ClipReader("audio"))
+
+
+def test_a_long_clip_becomes_several_rows(clips, tmp_path):
+    manifest = extract(clips, str(tmp_path / "inputs"), ClipReader("audio", window=0.2))
+    rows = list(open_corpus(str(tmp_path / "inputs")))
+    both = [row for row in rows if row["speaker"] == "a" and row["emotion"] == "sad"]
+    np.testing.assert_allclose([row["start"] for row in both], [0, 0.2, 0.4], atol=1e-6)
+    assert manifest["clips"] == 3 and manifest["rows"] == len(rows)
+
+
+# --- again and again
+
+
+def test_started_again_when_done_it_does_nothing(clips, tmp_path, monkeypatch):
+    out = tmp_path / "inputs"
+    first = extract(clips, str(out), ClipReader("audio"))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    monkeypatch.setattr(ClipTask, "__call__", lambda *_: pytest.fail("a clip was read again"))
+    assert extract(clips, str(out), ClipReader("audio")) == first
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    with pytest.raises(
+        InputError, match=r"made with other settings \(fps 10.0 there, 5.0 now\); choose another --out"
+    ):
+        extract(clips, str(out), ClipReader("audio", fps=5.0))
+
+
+def test_what_is_not_ours_is_left_alone(clips, tmp_path):
+    out = tmp_path / "inputs"
+    out.mkdir()
+    with pytest.raises(InputError, match="exists already; choose another --out"):
+        extract(clips, str(out), ClipReader("audio"))
+    out.rmdir()
+    with pytest.raises(InputError, match="not one clip could be read, nothing was written; the first reason"):
+        extract(clips.select([3]), str(out), ClipReader("audio"))
+    assert list(tmp_path.glob("inputs*")) == []
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_interrupted_it_goes_on_without_reading_again(clips, tmp_path, monkeypatch, streaming):
+    whole = tmp_path / "whole"
+    expected = extract(clips, str(whole), ClipReader("audio"))
+    corpus = clips.to_iterable_dataset() if streaming else clips
+    read = []
+    call = ClipTask.__call__
+
+    def breaks(self, item, alive):
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        read.append(item[0])
+        call(self, item, alive)
+
+    monkeypatch.setattr(ClipTask, "__call__", breaks)
+    out = tmp_path / "inputs"
+    with pytest.raises(KeyboardInterrupt):
+        extract(corpus, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
+    assert not out.exists() and (tmp_path / "inputs.partial").is_dir()
+    with pytest.raises(InputError, match=r"inputs.partial: was made with other settings \(modality 'audio' there"):
+        extract(corpus, str(out), ClipReader("both", detector="cascade"), rows_per_shard=2 if streaming else 500)
+
+    def goes_on(self, item, alive):
+        if not self.path(item[0]).exists():
+            read.append(item[0])
+        call(self, item, alive)
+
+    monkeypatch.setattr(ClipTask, "__call__", goes_on)
+    manifest = extract(corpus, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
+    assert len(read) == len(set(read)) == 4
+    assert list(open_corpus(str(out))) == list(open_corpus(str(whole)))
+    for name in ("clips", "rows", "seconds", "failures"):
+        assert manifest[name] == expected[name]
+
+
+def test_killed_it_goes_on(clip_files, tmp_path):
+    """A real process, killed for good at some moment, again and again until one comes through."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(24):
+        (folder / f"{number:02d}.mp4").symlink_to(clip_files[number % 3])
+    words = [sys.executable, "-m", "av_emotion_hf", "extract", folder, "--modality", "audio", "--workers", "1"]
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": os.environ}
+    subprocess.run([*words, "--out", tmp_path / "whole"], check=True, **options)
+    kills, out = 0, tmp_path / "inputs"
+    for _ in range(3):
+        process = subprocess.Popen([*words, "--out", out], start_new_session=True, **options)
+        begun = len(list(tmp_path.glob("inputs.partial/clips/*.arrow")))
+        while process.poll() is None and len(list(tmp_path.glob("inputs.partial/clips/*.arrow"))) < begun + 3:
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills >= 1
+    subprocess.run([*words, "--out", out], check=True, **options)
+    assert list(open_corpus(str(out))) == list(open_corpus(str(tmp_path / "whole")))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_several_processes_share_the_shards(clips, tmp_path, monkeypatch):
+    alone = extract(clips, str(tmp_path / "alone"), ClipReader("audio"), rows_per_shard=1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    out = tmp_path / "shared"
+    manifest = extract(clips, str(out), ClipReader("audio"), rows_per_shard=1)
+    assert not manifest["complete"] and manifest["clips"] == 1 and not out.exists()
+    monkeypatch.setenv("RANK", "0")
+    manifest = extract(clips, str(out), ClipReader("audio"), rows_per_shard=1)
+    assert manifest == alone
+    assert list(open_corpus(str(out))) == list(open_corpus(str(tmp_path / "alone")))
+
+
+def test_a_clip_that_crashes_or_hangs_costs_that_clip_only(clips, tmp_path, monkeypatch):
+    call = ClipTask.__call__
+
+    def dangerous(self, item, alive):
+        number = int(item[0][-7:])
+        if number == 0:
+            os._exit(1)
+        if number == 1:
+            time.sleep(60)
+        call(self, item, alive)
+
+    monkeypatch.setattr(ClipTask, "__call__", dangerous)
+    manifest = extract(clips, str(tmp_path / "inputs"), ClipReader("audio"), workers=2, stall=1.0)
+    assert manifest["clips"] == 1
+    assert [(failure["row"], failure["error"][:25]) for failure in manifest["failures"]] == [
+        (0, "the process that read it "),
+        (1, "no progress for 1 seconds"),
+        (3, manifest["failures"][2]["error"][:25]),
+    ]
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", no_space)
+    out = tmp_path / "inputs"
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\).*goes on where it stopped"):
+        extract(clips, str(out), ClipReader("audio"))
+    monkeypatch.undo()
+    assert not out.exists()
+    assert extract(clips, str(out), ClipReader("audio"))["clips"] == 3
+
+
+def no_space(*args, **kwargs):
+    raise OSError(28, "No space left on device")

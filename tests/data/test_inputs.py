@@ -5,7 +5,7 @@ from datasets import Dataset
 
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipReader, FeatureReader, with_inputs
-from av_emotion_hf.data.inputs import decode_faces, decode_waveform, encode_crop, encode_waveform, modality_kind
+from av_emotion_hf.data.columns import decode_faces, decode_waveform, encode_crop, encode_waveform, modality_kind
 from av_emotion_hf.errors import InputError
 
 
@@ -70,8 +70,8 @@ def test_features_are_what_the_model_would_have_computed(clips, config):
     processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
     read = FeatureReader(model.audio_encoder, model.image_encoder, processor)
     for row in with_inputs(clips, ClipReader(detector="cascade")):
-        features = read(row)
         waveform, crops = decode_waveform(row["audio"]), decode_faces(row["faces"])
+        features = read(waveform, crops)
         raw, ready = {}, {}
         if len(waveform):
             raw |= av.AVEmotionFeatureExtractor()(waveform, return_tensors="pt")

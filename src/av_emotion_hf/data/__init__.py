@@ -2,7 +2,8 @@
 
 from .collators import ClipCollator, MaskingCollator
 from .corpus import encode_labels, label_names, open_corpus
-from .inputs import ClipReader, FeatureReader, with_inputs
+from .features import FeatureReader
+from .inputs import ClipReader, with_inputs
 from .splits import GroupSplit, drop_groups, group_names, keep_groups, split_groups
 from .statistics import RunningStatistics
 

@@ -5,7 +5,7 @@ import torch
 
 from ..errors import InputError
 from ..modeling_av_emotion import sample_mask
-from .inputs import decode_faces, decode_waveform
+from .columns import decode_faces, decode_waveform
 
 
 class ClipCollator:

@@ -17,7 +17,6 @@ from ..errors import InputError
 from ..media.paths import MEDIA_SUFFIXES
 
 Corpus = Dataset | IterableDataset
-MEDIA_COLUMNS = ("video", "audio", "file", "path")  # where a row holds its clip; the first that is filled counts
 FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
 
 

@@ -1,16 +1,30 @@
 """Extraction: a corpus of clips to Parquet shards of inputs or features, which train without decoding again."""
 
-import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 from datasets import Audio, Dataset, Features
 from tqdm.auto import tqdm
 
 from ..errors import InputError
+from .columns import (
+    FEATURE_COLUMNS,
+    MEDIA_COLUMNS,
+    SAMPLING_RATE,
+    clip_name,
+    decode_faces,
+    decode_waveform,
+    require_modality,
+)
 from .corpus import Corpus
-from .inputs import SAMPLING_RATE, ClipReader, FeatureReader, require_modality
+from .features import FeatureReader
+from .inputs import REPORT_FEATURES, ClipReader
+from .shards import Part, ShardFolder
+from .statistics import RunningStatistics
+from .workers import STALL, call_in_workers
+
+ROW_GROUP_BYTES = 32 * 2**20  # rows that are written at a time
 
 
 def extract(
@@ -19,12 +33,18 @@ def extract(
     reader: ClipReader,
     feature_reader: FeatureReader | None = None,
     rows_per_shard: int = 500,
+    workers: int = 0,
     about: dict | None = None,
+    stall: float = STALL,
 ) -> dict:
     """Read every clip and write `out/data/train-*.parquet` and `out/manifest.json`.
 
-    The result is a dataset folder: `load_dataset(out)` opens it. Columns other than the clip are kept. With a
-    `feature_reader` the inputs are replaced by features. Everything is written beside `out` and renamed at the end.
+    The result is a dataset folder: `load_dataset(out)` opens it. Columns other than the clip are kept; a clip that is
+    longer than the reader's window becomes several rows. With a `feature_reader` the inputs are replaced by features.
+
+    Shards are written under temporary names in `out.partial` and renamed; when all are there, the folder is. Started
+    again after it was killed, it goes on with the clips that are not written yet; started again when done, it does
+    nothing. Several processes (`torchrun`, nodes with a common disk) share the shards out among themselves.
 
     Args:
         corpus: the clips; or inputs, of which features are to be made.
@@ -32,84 +52,173 @@ def extract(
         reader: reads a clip into inputs.
         feature_reader: makes features of inputs.
         rows_per_shard: clips in one Parquet file.
-        about: settings to note in the manifest.
+        workers: processes that read clips; a clip that crashes or hangs its decoder there costs that clip only. With 0
+            this process reads them.
+        about: settings to note in the manifest, beside the reader's.
+        stall: seconds after which a clip that does not get on is given up.
 
     Returns:
-        The manifest: settings, number of clips, seconds of clips, and the clips that could not be read with reasons.
+        The manifest: settings, number of clips, rows, frames and seconds, the clips that could not be read with the
+        reasons, mean and deviation of the features, and whether all processes are done (`complete`).
 
     Raises:
-        InputError: `out` exists, the corpus has no clips, or not one could be read.
+        InputError: `out` holds something else or was made with other settings, the corpus has no clips, not one could
+            be read, or the disk is full.
     """
-    folder, partial = Path(out), Path(f"{out}.partial")
-    if folder.exists():
-        raise InputError(f"{out}: exists already; choose another --out or remove it first")
     wanted = [modality for modality in ("audio", "image") if reader.modality in (modality, "both")]
     kinds = {require_modality(corpus, modality) for modality in wanted}
     if "clips" not in kinds and (feature_reader is None or "features" in kinds):
         raise InputError("the corpus holds what was asked for already; there is nothing to extract")
-    columns = _columns(corpus, reader if "clips" in kinds else None, feature_reader)
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "data").mkdir(parents=True)
-
-    manifest = {"settings": about or {}, "clips": 0, "seconds": 0.0, "failures": []}
+    clip_reader = reader if "clips" in kinds else None
     total = corpus.num_rows if isinstance(corpus, Dataset) else None
-    rows = tqdm(corpus, total=total, desc="Reading clips", unit="clip")
-    shards = []
-    for batch in _batches(_read(rows, reader if "clips" in kinds else None, manifest), rows_per_shard):
-        if feature_reader is not None:
-            batch = [row | feature_reader(row) for row in batch]
-        shard = Dataset.from_list([{name: row[name] for name in columns} for row in batch], features=columns)
-        if "audio" in columns:
-            shard = shard.cast_column("audio", Audio(sampling_rate=SAMPLING_RATE, decode=False))
-        shards.append(partial / "data" / f"{len(shards)}.parquet")
-        shard.to_parquet(str(shards[-1]))
-    if not shards:
-        shutil.rmtree(partial)
-        reason = manifest["failures"][0]["error"] if manifest["failures"] else "the corpus is empty"
-        raise InputError(f"{out}: not one clip could be read, nothing was written; the first reason: {reason}")
-    for number, shard in enumerate(shards):
-        shard.rename(shard.with_name(f"train-{number:05d}-of-{len(shards):05d}.parquet"))
-    manifest["seconds"] = round(manifest["seconds"], 2)
-    (partial / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.rename(folder)
-    return manifest
+    settings = {**(about or {}), "clips": total, "rows_per_shard": rows_per_shard}
+    for part in (clip_reader, feature_reader):
+        settings |= part.settings if part is not None else {}
+    folder = ShardFolder(out, settings)
+    if folder.manifest is not None:
+        return folder.manifest
+    task = ClipTask(
+        clip_reader, feature_reader, _columns(corpus, clip_reader, feature_reader), folder.partial / "clips"
+    )
+    try:
+        with tqdm(total=total, desc="Reading clips", unit="clip") as bar:
+            for part in folder.parts(corpus, rows_per_shard):
+                _write_part(part, task, folder, workers, stall, bar.update)
+        return folder.finish() if folder.is_complete(corpus, rows_per_shard) else folder.summary()
+    except OSError as error:
+        raise InputError(
+            f"{folder.partial}: cannot be written ({error.strerror or error}); mend that and start again: it goes on "
+            "where it stopped"
+        ) from error
+
+
+class ClipTask:
+    """Reads one row of a corpus and leaves what comes out of it in a file, from which a shard takes it.
+
+    The file outlives a killed run, so that nothing is read twice; and a long clip never is in memory as a whole.
+
+    Args:
+        reader: reads clips; None where rows hold inputs already.
+        feature_reader: makes features; None where inputs are wanted.
+        columns: what is written.
+        folder: where the files go.
+    """
+
+    def __init__(
+        self, reader: ClipReader | None, feature_reader: FeatureReader | None, columns: Features, folder: Path
+    ):
+        self.reader, self.feature_reader, self.columns, self.folder = reader, feature_reader, columns, folder
+
+    def __call__(self, item: tuple[str, dict], alive: Callable[[], None]) -> None:
+        """Write the file of one row.
+
+        Raises:
+            InputError: the clip cannot be read.
+        """
+        name, row = item
+        path = self.path(name)
+        if path.exists():
+            return
+        hidden = path.with_suffix(".tmp")
+        schema = self.columns.arrow_schema
+        with pa.OSFile(str(hidden), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
+            for cells in self._rows(row):
+                cells = {column: cells[column] for column in self.columns}
+                stream.write_batch(pa.RecordBatch.from_pylist([cells], schema=schema))
+                alive()
+        hidden.rename(path)
+
+    def _rows(self, row: dict) -> Iterator[dict]:
+        if self.reader is None:
+            yield row | self.feature_reader(decode_waveform(row.get("audio")), decode_faces(row.get("faces")))
+            return
+        for inputs in self.reader.windows_of(row):
+            if self.feature_reader is None:
+                yield row | self.reader.encode(inputs)
+            else:
+                report = {name: getattr(inputs, name) for name in REPORT_FEATURES}
+                yield row | report | self.feature_reader(inputs.stored_waveform(), list(inputs.crops))
+
+    def path(self, name: str) -> Path:
+        """File of the row `name`."""
+        return self.folder / f"{name}.arrow"
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """What the file of the row `name` holds."""
+        with pa.OSFile(str(self.path(name))) as file, pa.ipc.open_stream(file) as stream:
+            yield from stream
+
+
+def _write_part(
+    part: Part, task: ClipTask, folder: ShardFolder, workers: int, stall: float, progress: Callable[[], None]
+) -> None:
+    """Read the clips of one shard; write it and its record."""
+    tally = _Tally(task.feature_reader)
+    names = []
+    with folder.writer(part.name, task.columns.arrow_schema) as write:
+        items = ((f"{part.name}-{number:07d}", row) for number, row in part.rows)
+        held: list[pa.RecordBatch] = []
+        for outcome in call_in_workers(task, items, workers, stall):
+            progress()
+            name, row = outcome.item
+            names.append(name)
+            if outcome.error is not None:
+                number = int(name.rpartition("-")[2])
+                tally.failures.append({"row": number, "clip": clip_name(row), "error": outcome.error})
+                continue
+            tally.clips += 1
+            for batch in task.batches(name):
+                tally.add(batch)
+                held.append(batch)
+                if sum(each.nbytes for each in held) > ROW_GROUP_BYTES:
+                    write(held)
+                    held = []
+        write(held)
+    folder.note(part.name, tally.record() | {"rows_read": len(names), "last": part.is_last()})
+    for name in names:
+        task.path(name).unlink(missing_ok=True)
+
+
+class _Tally:
+    """Counts what goes into a shard."""
+
+    def __init__(self, feature_reader: FeatureReader | None):
+        self.feature_reader = feature_reader
+        self.clips, self.rows, self.seconds = 0, 0, 0.0
+        self.frames: dict[str, int] = {}
+        self.failures: list[dict] = []
+        self.statistics: dict[str, RunningStatistics] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self.rows += len(batch)
+        self.seconds += sum(batch.column("duration").to_pylist())
+        for column in ("faces", *FEATURE_COLUMNS.values()):
+            if column in batch.schema.names:
+                frames = batch.column(column).flatten()
+                self.frames[column] = self.frames.get(column, 0) + len(frames)
+                if column != "faces" and len(frames):
+                    values = frames.flatten().to_numpy().reshape(len(frames), -1)
+                    statistics = self.statistics.setdefault(column, RunningStatistics(values.shape[1]))
+                    statistics.update(values, self.feature_reader.defined_cells(column, values))
+
+    def record(self) -> dict:
+        statistics = {column: statistics.as_dict() for column, statistics in self.statistics.items()}
+        counts = {"clips": self.clips, "rows": self.rows, "seconds": self.seconds, "frames": self.frames}
+        return counts | {"failures": self.failures, "statistics": statistics}
 
 
 def _columns(corpus: Corpus, reader: ClipReader | None, feature_reader: FeatureReader | None) -> Features:
     """What is written: the corpus' own columns, with inputs or features in place of the clips."""
     columns = dict(corpus.features)
     if reader is not None:
-        columns = {name: column for name, column in columns.items() if name not in ("video", "audio", "file", "path")}
+        columns = {name: column for name, column in columns.items() if name not in MEDIA_COLUMNS}
         columns |= dict(reader.features)
-        del columns["error"]
+        if "audio" in columns:
+            columns["audio"] = Audio(sampling_rate=SAMPLING_RATE, decode=False)
     if feature_reader is not None:
         columns = {name: column for name, column in columns.items() if name not in ("audio", "faces")}
         columns |= dict(feature_reader.features)
     return Features(columns)
 
 
-def _read(rows, reader: ClipReader | None, manifest: dict) -> Iterator[dict]:
-    """The rows with their inputs; without a reader they have them already."""
-    for number, row in enumerate(rows):
-        inputs = reader(row) if reader is not None else {}
-        if inputs.get("error") is None:
-            row = row | inputs
-            manifest["clips"] += 1
-            manifest["seconds"] += row["duration"]
-            yield row
-        else:
-            manifest["failures"].append({"row": number, "error": inputs["error"]})
-
-
-def _batches(rows: Iterator[dict], size: int) -> Iterator[list[dict]]:
-    batch = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-__all__ = ["extract"]
+__all__ = ["ClipTask", "extract"]

@@ -1,61 +1,91 @@
-"""Model inputs of a clip as dataset columns: sound as FLAC, face crops as PNG, or the features made from them."""
+"""Model inputs of a clip as dataset columns: sound as FLAC, face crops as PNG."""
 
-import io
+import itertools
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
-import torch
-from datasets import Features, Image, List, Value
-from PIL import Image as PILImage
+from datasets import Dataset, Features, Image, List, Value
 
 from ..errors import InputError
-from ..media import DETECTORS, blazeface_is_cached, load_detector, open_clip, track_faces
+from ..media import DETECTORS, SPEAKERS, FaceTrack, blazeface_is_cached, face_windows, load_detector, open_clip
+from .columns import (
+    MEDIA_COLUMNS,
+    SAMPLING_RATE,
+    clip_source,
+    decode_waveform,
+    encode_crop,
+    encode_waveform,
+    require_modality,
+)
 from .corpus import Corpus
 
 logger = logging.getLogger(__name__)
 
-SAMPLING_RATE = 16000
 SILENCE = 1e-4  # 80 dB below full scale: what stays below it is no sound
 MODALITIES = ("audio", "image", "both")
-FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
-INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
 REPORT_FEATURES = {
+    "start": Value("float32"),
     "duration": Value("float32"),
     "lead_black": Value("float32"),
     "face_coverage": Value("float32"),
     "detector": Value("string"),
-    "error": Value("string"),
 }
 
 
 @dataclass(frozen=True)
 class ClipInputs:
-    """What a clip gives to the models.
+    """What a clip, or a window of it, gives to the models.
 
     Attributes:
-        waveform: `(samples,)` float32 at 16 kHz; of length 0 when the clip has no sound, or nothing but silence.
+        waveform: `(samples,)` float32 at 16 kHz; of length 0 when there is no sound, or nothing but silence.
         crops: `(Tv, S, S, 3)` uint8, the followed face in the frames that show it.
-        face_times: `(Tv,)` seconds.
+        face_times: `(Tv,)` seconds since the start of the window.
+        num_frames: frames that were looked at.
+        start: seconds from the start of the clip (behind a black beginning) to that of the window.
         duration: seconds.
-        lead_black: seconds of black pictures that were cut from the start.
-        face_coverage: share of the frames that show the followed face.
+        lead_black: seconds of black pictures that were cut from the start of the clip.
         detector: name of the face detector that ran, `None` when none did.
     """
 
     waveform: np.ndarray
     crops: np.ndarray
     face_times: np.ndarray
+    num_frames: int
+    start: float
     duration: float
     lead_black: float
-    face_coverage: float
     detector: str | None
 
     @property
+    def face_coverage(self) -> float:
+        """Share of the frames that show the followed face; 0 without a picture."""
+        return len(self.face_times) / self.num_frames if self.num_frames else 0.0
+
+    @property
     def modalities(self) -> list[str]:
-        """`audio` and `image`, as far as the clip has them."""
+        """`audio` and `image`, as far as there is something of them."""
         return [name for name, part in (("audio", self.waveform), ("image", self.crops)) if len(part)]
+
+    def stored_waveform(self) -> np.ndarray:
+        """The waveform as it comes back from a column, rounded to 16 bits."""
+        return decode_waveform({"bytes": encode_waveform(self.waveform)}) if len(self.waveform) else self.waveform
+
+    def join(self, following: "ClipInputs") -> "ClipInputs":
+        """This window and the one that follows it as one."""
+        gap = round((following.start - self.start) * SAMPLING_RATE) - len(self.waveform)
+        silence = np.zeros(max(0, gap) if len(following.waveform) else 0, np.float32)
+        return ClipInputs(
+            waveform=np.concatenate([self.waveform, silence, following.waveform]),
+            crops=np.concatenate([self.crops, following.crops]),
+            face_times=np.concatenate([self.face_times, following.face_times + (following.start - self.start)]),
+            num_frames=self.num_frames + following.num_frames,
+            start=self.start,
+            duration=following.start + following.duration - self.start,
+            lead_black=self.lead_black,
+            detector=self.detector or following.detector,
+        )
 
 
 class ClipReader:
@@ -66,52 +96,109 @@ class ClipReader:
         fps: frames per second.
         detector: name of the face detector, see [`load_detector`].
         crop_size: side of a face crop in pixels.
+        speaker: which of several faces is followed, see [`face_windows`].
+        window: seconds; a longer clip gives several windows, so that memory does not grow with it. A rest of less
+            than half a window belongs to the window before.
 
     Raises:
-        InputError: an unknown modality or detector.
+        InputError: an unknown modality, detector or way to choose the speaker, or a window that is not positive.
     """
 
-    def __init__(self, modality: str = "both", fps: float = 10.0, detector: str = "auto", crop_size: int = 112):
+    def __init__(
+        self,
+        modality: str = "both",
+        fps: float = 10.0,
+        detector: str = "auto",
+        crop_size: int = 112,
+        speaker: str = "size",
+        window: float = 60.0,
+    ):
         if modality not in MODALITIES:
             raise InputError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
         if detector not in DETECTORS:
             raise InputError(f"there is no face detector {detector!r}; choose one of {', '.join(DETECTORS)}")
+        if speaker not in SPEAKERS:
+            raise InputError(f"speaker {speaker!r} is not one of {', '.join(SPEAKERS)}")
+        if not window > 0:
+            raise InputError(f"window={window}: has to be positive; use 10 seconds, for instance")
         self.modality, self.fps, self.detector, self.crop_size = modality, fps, detector, crop_size
+        self.speaker, self.window = speaker, window
         self._detector = None
 
     def __getstate__(self) -> dict:
         # workers receive this, and datasets finds its cache by it: the settings and what "auto" comes to
         return self.__dict__ | {"_detector": None, "has_blazeface": blazeface_is_cached()}
 
-    def read(self, source: str | bytes) -> ClipInputs:
-        """Read one clip from a path or from bytes.
+    @property
+    def settings(self) -> dict:
+        """What decides what is read, as JSON values."""
+        return {name: getattr(self, name) for name in ("modality", "fps", "crop_size", "speaker", "window")} | {
+            "detector": self.load().name if self.modality != "audio" else None
+        }
+
+    def load(self):
+        """The face detector, loaded once.
+
+        Raises:
+            InputError: it cannot be loaded, which would cost every clip.
+        """
+        self._detector = self._detector or load_detector(self.detector)
+        return self._detector
+
+    def windows(self, source: str | bytes) -> Iterator[ClipInputs]:
+        """Read one clip from a path or from bytes, window after window; always at least one.
 
         Raises:
             InputError: the clip cannot be read.
         """
-        clip = open_clip(source, fps=self.fps)
-        waveform, track = np.zeros(0, np.float32), None
-        if self.modality != "image" and clip.waveform is not None and np.abs(clip.waveform).max(initial=0) > SILENCE:
-            waveform = clip.waveform
-        if self.modality != "audio" and clip.has_picture:
-            track = track_faces(clip, self._loaded_detector(), crop_size=self.crop_size)
-        return ClipInputs(
-            waveform=waveform,
-            crops=track.crops if track else np.zeros((0, self.crop_size, self.crop_size, 3), np.uint8),
-            face_times=track.timestamps if track else np.zeros(0),
-            duration=float(clip.duration),
-            lead_black=float(clip.lead_black),
-            face_coverage=float(track.coverage) if track else 0.0,
-            detector=track.detector if track else None,
-        )
+        held: list[ClipInputs] = []
+        for window in self._full_windows(source):
+            held.append(window)
+            if len(held) == 3:
+                yield held.pop(0)
+        if len(held) > 1 and held[-1].duration < self.window / 2:
+            held[-2:] = [held[-2].join(held[-1])]
+        yield from held
 
-    def _loaded_detector(self):
-        self._detector = self._detector or load_detector(self.detector)
-        return self._detector
+    def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
+        clip = open_clip(source, fps=self.fps)
+        sound = clip.audio(self.window) if self.modality != "image" and clip.has_sound else iter(())
+        faces: Iterator[FaceTrack] = iter(())
+        if self.modality != "audio" and clip.has_picture:
+            faces = face_windows(clip, self.load(), self.crop_size, speaker=self.speaker, window=self.window)
+        nothing = np.zeros(0, np.float32)
+        parts = itertools.zip_longest(sound, faces)
+        first = next(parts, (None, None))  # a clip that has nothing of what is asked for is one empty window
+        for number, (waveform, track) in enumerate(itertools.chain([first], parts)):
+            start = number * self.window if number else 0.0
+            waveform = nothing if waveform is None else waveform
+            rest = max(clip.duration - start, len(waveform) / SAMPLING_RATE)
+            yield ClipInputs(
+                waveform=waveform if np.abs(waveform).max(initial=0) > SILENCE else nothing,
+                crops=track.crops if track else np.zeros((0, self.crop_size, self.crop_size, 3), np.uint8),
+                face_times=track.timestamps - start if track else np.zeros(0),
+                num_frames=track.num_frames if track else 0,
+                start=start,
+                duration=min(rest, self.window),
+                lead_black=clip.lead_black,
+                detector=track.detector if track else None,
+            )
+            number += 1
+
+    def read(self, source: str | bytes) -> ClipInputs:
+        """Read a whole clip; its waveform and all its crops are in memory.
+
+        Raises:
+            InputError: the clip cannot be read.
+        """
+        whole = None
+        for window in self.windows(source):
+            whole = whole.join(window) if whole else window
+        return whole
 
     @property
     def features(self) -> Features:
-        """Types of the columns that `__call__` fills."""
+        """Types of the columns that [`encode`] fills."""
         columns = {}
         if self.modality != "image":
             # datasets asks for torchcodec to write an `Audio`; what that holds is this struct
@@ -120,170 +207,61 @@ class ClipReader:
             columns |= {"faces": List(Image(decode=False)), "face_times": List(Value("float32"))}
         return Features(columns | REPORT_FEATURES)
 
-    def __call__(self, row: dict) -> dict:
-        """Columns for a row whose clip stands in `video`, `audio`, `file` or `path`.
+    def windows_of(self, row: dict) -> Iterator[ClipInputs]:
+        """As [`windows`], of the clip that stands in `video`, `audio`, `file` or `path` of a row."""
+        return self.windows(clip_source(row))
 
-        A clip that cannot be read gives empty inputs and the reason in `error`, so that it costs that clip only.
-
-        Raises:
-            InputError: the face detector cannot be loaded, which would cost every clip.
-        """
-        columns = dict.fromkeys(self.features)
-        if "faces" in columns:
-            self._loaded_detector()
-        try:
-            inputs = self.read(clip_source(row))
-        except InputError as error:
-            return columns | {"error": str(error)}
-        columns |= {name: getattr(inputs, name) for name in ("duration", "lead_black", "face_coverage", "detector")}
-        if "audio" in columns and len(inputs.waveform):
-            columns["audio"] = {"bytes": encode_waveform(inputs.waveform), "path": None}
-        if "faces" in columns:
-            columns["faces"] = [{"bytes": encode_crop(crop), "path": None} for crop in inputs.crops]
-            columns["face_times"] = inputs.face_times.tolist()
-        return columns
-
-
-def clip_source(row: dict) -> str | bytes:
-    """Path or bytes of the clip in a row."""
-    for column in ("video", "audio", "file", "path"):
-        cell = row.get(column)
-        if isinstance(cell, dict):
-            cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
-        if cell is not None:
-            return cell
-    raise InputError("the row holds no clip: expected one of the columns video, audio, file, path")
-
-
-def encode_waveform(waveform: np.ndarray) -> bytes:
-    """Mono waveform `(samples,)` at 16 kHz to 16-bit FLAC."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(waveform, -1, 1), SAMPLING_RATE, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def encode_crop(crop: np.ndarray) -> bytes:
-    """Face crop `(S, S, 3)` uint8 to PNG."""
-    buffer = io.BytesIO()
-    PILImage.fromarray(crop).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def decode_waveform(cell: dict | None) -> np.ndarray:
-    """The waveform `(samples,)` of an `audio` cell; of length 0 where the clip has no sound."""
-    if cell is None:
-        return np.zeros(0, np.float32)
-    return soundfile.read(io.BytesIO(cell["bytes"]), dtype="float32")[0]
-
-
-def decode_faces(cells: list[dict] | None) -> list[np.ndarray]:
-    """The crops of a `faces` cell."""
-    return [np.asarray(PILImage.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in cells or []]
-
-
-class FeatureReader:
-    """Adds to a row of inputs what the frozen part of a model makes of them: descriptors or image features.
-
-    Args:
-        audio_model: an [`AVEmotionAudioModel`], for `input_features`.
-        image_model: an [`AVEmotionImageModel`], for `image_features`.
-        image_processor: prepares the crops for `image_model`.
-    """
-
-    def __init__(self, audio_model=None, image_model=None, image_processor=None):
-        self.audio_model, self.image_model, self.image_processor = audio_model, image_model, image_processor
-
-    @property
-    def features(self) -> Features:
-        """Types of the columns that `__call__` fills: one list of floats per frame."""
-        models = {"audio": self.audio_model, "image": self.image_model}
-        return Features(
-            {
-                FEATURE_COLUMNS[name]: List(List(Value("float32")))
-                for name, model in models.items()
-                if model is not None
-            }
-        )
-
-    @torch.no_grad()
-    def __call__(self, row: dict) -> dict:
-        """Compute the features of one row of inputs; a clip without the modality has no frames."""
-        computed = {}
-        if self.audio_model is not None:
-            waveform = torch.from_numpy(decode_waveform(row["audio"]))
-            computed["input_features"] = (
-                self.audio_model.extract_features(waveform[None])[0][0].numpy() if len(waveform) else []
-            )
-        if self.image_model is not None:
-            crops = decode_faces(row["faces"])
-            computed["image_features"] = []
-            if crops:
-                pixels = self.image_processor([crops], return_tensors="pt").pixel_values
-                computed["image_features"] = self.image_model.extract_features(pixels)[0][0].numpy()
-        return computed
-
-
-def modality_kind(corpus: Corpus, modality: str) -> str | None:
-    """In what form a corpus holds one modality: `features`, `inputs`, `clips`, or `None`."""
-    if FEATURE_COLUMNS[modality] in corpus.features:
-        return "features"
-    if modality == "image" and "faces" in corpus.features:
-        return "inputs"
-    if modality == "audio" and "audio" in corpus.features:
-        return "inputs" if "face_coverage" in corpus.features else "clips"
-    if any(column in corpus.features for column in ("video", "file", "path")):
-        return "clips"
-    return None
-
-
-def require_modality(corpus: Corpus, modality: str) -> str:
-    """As [`modality_kind`], but an [`InputError`] where the corpus has nothing of the modality."""
-    kind = modality_kind(corpus, modality)
-    if kind is None:
-        raise InputError(
-            f"the corpus has no {modality}: expected a column video, audio, file or path (clips), "
-            f"{INPUT_COLUMNS[modality]} or {FEATURE_COLUMNS[modality]} (written by `extract`); "
-            f"it has {', '.join(corpus.features)}"
-        )
-    return kind
+    def encode(self, inputs: ClipInputs) -> dict:
+        """The cells of [`features`] for a window."""
+        cells = {name: getattr(inputs, name) for name in REPORT_FEATURES}
+        if self.modality != "image":
+            sound = {"bytes": encode_waveform(inputs.waveform), "path": None} if len(inputs.waveform) else None
+            cells["audio"] = sound
+        if self.modality != "audio":
+            cells["faces"] = [{"bytes": encode_crop(crop), "path": None} for crop in inputs.crops]
+            cells["face_times"] = inputs.face_times.tolist()
+        return cells
 
 
 def with_inputs(corpus: Corpus, reader: ClipReader, num_proc: int | None = None) -> Corpus:
     """The corpus with its clips read by `reader`, where it does not hold inputs or features already.
 
-    A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by.
-    Rows that cannot be read are dropped with a warning.
+    A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by. A clip that is
+    longer than the reader's window becomes several rows. Clips that cannot be read are left out with a warning.
 
     Raises:
-        InputError: the corpus has no clip, input or feature of the modality asked for.
+        InputError: the corpus has no clip, input or feature of the modality asked for, or the face detector cannot be
+            loaded.
     """
     wanted = [name for name in ("audio", "image") if reader.modality in (name, "both")]
     if "clips" not in [require_modality(corpus, name) for name in wanted]:
         return corpus
-    media = [column for column in ("video", "audio", "file", "path") if column in corpus.features]
+    if reader.modality != "audio":
+        reader.load()
+    media = [column for column in MEDIA_COLUMNS if column in corpus.features]
     kept = {name: feature for name, feature in corpus.features.items() if name not in media}
-    options = {"num_proc": num_proc, "desc": "Reading clips"} if not _is_stream(corpus) else {}
-    corpus = corpus.map(reader, remove_columns=media, features=Features(kept | dict(reader.features)), **options)
-    return corpus.filter(readable, input_columns="error")
+    columns = Features(kept | dict(reader.features))
+    options = {"num_proc": num_proc, "desc": "Reading clips"} if isinstance(corpus, Dataset) else {}
+    return corpus.map(
+        _read_batch,
+        batched=True,
+        batch_size=1,
+        fn_kwargs={"reader": reader, "kept": list(kept)},
+        remove_columns=media,
+        features=columns,
+        **options,
+    )
 
 
-def readable(error: str | None) -> bool:
-    """Whether a clip was read; says so when it was not."""
-    if error is not None:
+def _read_batch(batch: dict[str, list], reader: ClipReader, kept: list[str]) -> dict[str, list]:
+    """The rows of one clip, in the way in which datasets lets one row become none or several."""
+    row = {name: values[0] for name, values in batch.items()}
+    try:
+        rows = [{name: row[name] for name in kept} | reader.encode(inputs) for inputs in reader.windows_of(row)]
+    except InputError as error:
         logger.warning("left out: %s", error)
-    return error is None
+        rows = []
+    return {name: [each[name] for each in rows] for name in (*kept, *reader.features)}
 
 
-def _is_stream(corpus: Corpus) -> bool:
-    return not hasattr(corpus, "num_rows")
-
-
-__all__ = [
-    "ClipInputs",
-    "ClipReader",
-    "FeatureReader",
-    "decode_faces",
-    "decode_waveform",
-    "modality_kind",
-    "with_inputs",
-]
+__all__ = ["ClipInputs", "ClipReader", "with_inputs"]

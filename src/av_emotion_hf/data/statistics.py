@@ -35,6 +35,18 @@ class RunningStatistics:
         self.count = total
         return self
 
+    def as_dict(self) -> dict[str, list[float]]:
+        """As JSON values."""
+        return {name: getattr(self, name).tolist() for name in ("count", "mean", "squares")}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, list[float]]) -> "RunningStatistics":
+        """The inverse of [`as_dict`]."""
+        statistics = cls(len(values["mean"]))
+        for name, value in values.items():
+            setattr(statistics, name, np.array(value, dtype=np.float64))
+        return statistics
+
     @property
     def std(self) -> np.ndarray:
         """Standard deviation `(F,)`; 1 where a feature never varied, so that it can be divided by."""

@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 from ..acoustics_av_emotion import acoustic_descriptors, acoustic_functionals
 from ..errors import InputError
 from ..media import open_clip
-from .corpus import MEDIA_COLUMNS, Corpus
-from .inputs import SAMPLING_RATE, clip_source
+from .columns import MEDIA_COLUMNS, SAMPLING_RATE, clip_source
+from .corpus import Corpus
 
 WRITERS = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
 FORMS = ("descriptors", "functionals")

@@ -2,11 +2,13 @@
 
 from .clip import Clip, ClipError, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector
-from .faces import FaceTrack, crop_square, track_faces
+from .faces import FaceTrack, crop_square, face_windows, track_faces
 from .paths import expand_paths
+from .speaker import SPEAKERS
 
 __all__ = [
     "DETECTORS",
+    "SPEAKERS",
     "Clip",
     "ClipError",
     "FaceDetector",
@@ -14,6 +16,7 @@ __all__ = [
     "blazeface_is_cached",
     "crop_square",
     "expand_paths",
+    "face_windows",
     "load_detector",
     "open_clip",
     "track_faces",

@@ -48,6 +48,15 @@ class Clip:
         """Whether there is a picture track of which at least one frame can be decoded."""
         return self._picture is not None
 
+    @property
+    def has_sound(self) -> bool:
+        return self.waveform is not None
+
+    def audio(self, block: float = 10.0):
+        step = round(block * self.sampling_rate)
+        for start in range(0, 0 if self.waveform is None else len(self.waveform), step):
+            yield self.waveform[start : start + step]
+
     def frames(self, batch_size: int = 32) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Read the picture from its start to its end in bounded memory; nothing comes without a picture track.
 

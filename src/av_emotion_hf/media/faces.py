@@ -1,35 +1,51 @@
 """The face that a clip is about: found in its frames, followed over time, cut out."""
 
-from dataclasses import dataclass, field
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import InputError
 from .clip import Clip
 from .detector import FaceDetector, load_detector
+from .speaker import SPEAKERS, choose_speaker, sound_levels, speech_evidence
+from .tracks import MAX_MISS, REACH, TrackLinker, match
 
-MAX_MISS = 0.5  # seconds without a detection that are bridged by interpolation
-MAX_ABSENCE = 2.0  # seconds after which a face at the same place counts as another one
-MIN_DETECTIONS = 3  # fewer in a whole clip are a false alarm
-SMOOTHING = np.array([1.0, 2.0, 3.0, 2.0, 1.0])  # weights of neighbouring boxes
+SPACING = 0.34  # seconds at most between looks of the detector; between them boxes are interpolated
+MIN_FRAMES = 3  # a face in fewer frames is a false alarm
+MAX_FACES = 4  # largest faces of a frame that are cut out
+BATCH = 12  # frames that are read at a time
+CONTINUITY = 1.2  # factor on the size of the face that was chosen in the window before
 
 
 @dataclass
 class FaceTrack:
-    """The face that was followed through a clip.
+    """The face that was followed through a clip, or through a window of it.
 
     Attributes:
         crops: (Tv, S, S, 3) uint8 RGB, only of frames that show the face.
         timestamps: (Tv,) float64, seconds.
         boxes: (Tv, 4) float64, the face without margin: x0, y0, x1, y1 in pixels of the frame.
-        num_frames: frames that were looked at.
+        frame_times: (n,) float64, seconds, of all frames that were looked at.
+        status: n words, one for each of these frames: `detected`, `tracked` (interpolated) or `none`.
+        num_faces: faces among which this one was chosen.
         detector: name of the detector.
     """
 
     crops: np.ndarray
     timestamps: np.ndarray
     boxes: np.ndarray
-    num_frames: int
+    frame_times: np.ndarray
+    status: list[str]
+    num_faces: int
     detector: str
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames that were looked at."""
+        return len(self.frame_times)
 
     @property
     def coverage(self) -> float:
@@ -38,118 +54,208 @@ class FaceTrack:
 
 
 def track_faces(
-    clip: Clip, detector: FaceDetector | str = "auto", crop_size: int = 112, margin: float = 0.3
+    clip: Clip,
+    detector: FaceDetector | str = "auto",
+    crop_size: int = 112,
+    margin: float = 0.3,
+    speaker: str = "size",
 ) -> FaceTrack:
-    """Follow the face that is largest for longest, and cut it out of each frame that shows it.
+    """Follow one face through a whole clip; arguments and errors as for [`face_windows`].
 
-    The frames are read twice, once to find faces and once to cut out the one that was chosen, so that memory holds
-    one batch of frames however long the clip is.
+    All its crops are in memory at the end; for clips of many minutes take [`face_windows`].
+    """
+    if isinstance(detector, str):
+        detector = load_detector(detector)
+    whole = next(face_windows(clip, detector, crop_size, margin, speaker, window=float("inf")), None)
+    return whole or _assemble([], None, crop_size, detector.name)
+
+
+def face_windows(
+    clip: Clip,
+    detector: FaceDetector | str = "auto",
+    crop_size: int = 112,
+    margin: float = 0.3,
+    speaker: str = "size",
+    window: float = 10.0,
+) -> Iterator[FaceTrack]:
+    """Follow the face of the speaker, window after window, in memory that does not grow with the clip.
+
+    Frames are read once. The detector looks at some three of them a second, and at those between where a face comes,
+    goes or jumps; elsewhere boxes are interpolated. Misses of up to half a second are bridged.
 
     Args:
-        clip: the clip; without a picture track the result is empty.
+        clip: the clip; nothing comes without a picture track.
         detector: a detector or its name.
         crop_size: side of the crops in pixels.
         margin: part of the box that is added to its longer side to make the side of the crop.
+        speaker: which face is followed where there are several: `size`, the one that is largest for longest, or
+            `speech`, the one whose mouth moves with the sound (`size` decides where none does).
+        window: seconds for which the choice is made.
+
+    Yields:
+        The face in [0, window), [window, 2 window), ... seconds; without crops where there is none.
 
     Raises:
-        ValueError: `crop_size` or `margin` is out of range, or there is no detector of this name.
+        ValueError: a setting is out of range.
+        InputError: an unknown detector or way to choose the speaker.
     """
     if crop_size < 1:
         raise ValueError(f"crop_size={crop_size}: the side of a crop has to be positive; use 112, for instance")
     if margin < 0:
         raise ValueError(f"margin={margin}: the margin cannot be negative; use 0.3, for instance")
+    if not window > 0:
+        raise ValueError(f"window={window}: has to be positive; use 10 seconds, for instance")
+    if speaker not in SPEAKERS:
+        raise InputError(f"speaker={speaker!r}: the face is chosen by one of {', '.join(SPEAKERS)}")
     if isinstance(detector, str):
         detector = load_detector(detector)
 
-    times, faces = [], []
-    for batch_times, frames in clip.frames():
-        times += batch_times.tolist()
-        faces += detector.detect(frames)
-    frame_indices, boxes = _choose(_link(np.array(times), faces), np.array(times))
-    crops = _cut(clip, frame_indices, boxes, crop_size, margin)
-    return FaceTrack(crops, np.array(times)[frame_indices], boxes, len(times), detector.name)
+    levels = sound_levels(clip, window) if speaker == "speech" and clip.has_sound else iter(())
+    chosen, number, seen = None, 0, 0
+    for cuts in _windows(_Follower(clip, detector, crop_size, margin).cuts(), window):
+        seen += len(cuts)
+        start = number * window if number else 0.0
+        chosen = _choose(cuts, start, next(levels, None), chosen, min(MIN_FRAMES, seen))
+        yield _assemble(cuts, chosen, crop_size, detector.name)
+        number += 1
 
 
-@dataclass
-class _Track:
-    """One face over time: frame indices and the boxes (x0, y0, x1, y1, score) found in them."""
+@dataclass(eq=False)
+class _Cut:
+    """A frame and the faces in it, by the number of their track: box (5,), crop (S, S, 3), whether it was detected."""
 
-    frames: list[int] = field(default_factory=list)
-    boxes: list[np.ndarray] = field(default_factory=list)
-
-    @property
-    def weight(self) -> float:
-        boxes = np.array(self.boxes)
-        return float(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) * boxes[:, 4]).sum())
+    time: float
+    faces: dict[int, tuple[np.ndarray, np.ndarray, bool]]
 
 
-def _link(times: np.ndarray, faces: list[np.ndarray]) -> list[_Track]:
-    """Join the detections of one face, frame after frame, best match first."""
-    tracks: list[_Track] = []
-    recent: list[_Track] = []
-    for index, found in enumerate(faces):
-        recent = [track for track in recent if times[index] - times[track.frames[-1]] <= MAX_ABSENCE]
-        affinity = np.array([[_affinity(track.boxes[-1], box) for box in found] for track in recent])
-        free = set(range(len(found)))
-        while affinity.size and affinity.max() > 0:
-            row, column = np.unravel_index(affinity.argmax(), affinity.shape)
-            recent[row].frames.append(index)
-            recent[row].boxes.append(found[column])
-            free.discard(int(column))
-            affinity[row], affinity[:, column] = 0, 0
-        new = [_Track([index], [found[i]]) for i in sorted(free)]
-        tracks += new
-        recent += new
-    return tracks
+class _Follower:
+    """Finds and cuts out the large faces of a clip, holding only frames in which they are not settled yet."""
+
+    def __init__(self, clip: Clip, detector: FaceDetector, crop_size: int, margin: float):
+        self.clip, self.detector, self.crop_size, self.margin = clip, detector, crop_size, margin
+        self.linker = TrackLinker()
+        self.held: deque[tuple[float, np.ndarray]] = deque()  # frames that were not cut yet
+        self.before: deque[float] = deque([np.nan] * REACH, maxlen=REACH)  # times of the last that were
+
+    def cuts(self) -> Iterator[_Cut]:
+        """Each frame of the clip with its faces."""
+        last = np.zeros((0, 5))
+        for groups in self._groups():
+            looks = self._detect([group[-1][1] for group in groups])
+            for group, found in zip(groups, looks, strict=True):
+                between = group[:-1] if _changed(last, found) else []
+                for (time, _), missed in zip(between, self._detect([frame for _, frame in between]), strict=True):
+                    self.linker.add(time, missed)
+                self.linker.add(group[-1][0], found)
+                last = found
+                yield from self._settled(group[-1][0])
+        yield from self._settled(np.inf)
+
+    def _groups(self) -> Iterator[list[list[tuple[float, np.ndarray]]]]:
+        """Frames in groups at whose ends the detector looks; those of a batch together, as it is faster on several."""
+        look, group = -np.inf, []
+        for times, frames in self.clip.frames(BATCH):
+            groups = []
+            for frame in zip(times.tolist(), frames, strict=True):
+                self.held.append(frame)
+                if group and frame[0] - look > SPACING:
+                    groups.append(group)
+                    look, group = group[-1][0], []
+                group.append(frame)
+                if frame[0] - look > SPACING:
+                    groups.append(group)
+                    look, group = frame[0], []
+            yield groups
+        if group:
+            yield [group]
+
+    def _detect(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """Faces (k, 5) in each of the frames, which may differ in size."""
+        found = []
+        for _, same in itertools.groupby(frames, key=np.shape):
+            found += self.detector.detect(np.stack(list(same)))
+        return found
+
+    def _settled(self, now: float) -> Iterator[_Cut]:
+        """Cut the frames whose faces no detection after `now` can change."""
+        while self.held:
+            ahead = [self.held[i][0] if i < len(self.held) else np.nan for i in range(REACH + 1)]
+            if now < np.inf and not ahead[-1] + MAX_MISS <= now:
+                return
+            time, frame = self.held.popleft()
+            times = np.array([*self.before, *ahead])
+            boxes = {track.number: (track.box_at(times), time in track.times) for track in self.linker.tracks}
+            largest = sorted((n for n in boxes if boxes[n][0] is not None), key=lambda n: -_area(boxes[n][0]))
+            yield _Cut(
+                time,
+                {
+                    n: (boxes[n][0], crop_square(frame, boxes[n][0][:4], self.crop_size, self.margin), boxes[n][1])
+                    for n in largest[:MAX_FACES]
+                },
+            )
+            self.before.append(time)
+            self.linker.forget(time)
 
 
-def _affinity(a: np.ndarray, b: np.ndarray) -> float:
-    """How surely two boxes are one face: 1 where they are equal, 0 where they are apart or of very different size."""
-    size_a, size_b = max(a[2] - a[0], a[3] - a[1]), max(b[2] - b[0], b[3] - b[1])
-    if not 0.5 < size_a / max(size_b, 1e-6) < 2.0:
-        return 0.0
-    distance = np.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2
-    return max(0.0, 1.0 - distance / (0.75 * min(size_a, size_b)))
+def _changed(before: np.ndarray, found: np.ndarray) -> bool:
+    """Whether a face came, went or jumped between two looks."""
+    pairs, new = match(list(before), found)
+    return bool(new) or len(pairs) < len(before)
 
 
-def _choose(tracks: list[_Track], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frame indices (Tv,) and smooth boxes (Tv, 4) of the largest track, short misses filled in."""
-    tracks = [track for track in tracks if len(track.frames) >= min(MIN_DETECTIONS, len(times))]
-    if not tracks:
-        return np.zeros(0, int), np.zeros((0, 4))
-    track = max(tracks, key=lambda track: track.weight)
-    seen, boxes = np.array(track.frames), np.array(track.boxes)[:, :4]
-    frames, smooth = [], []
-    for stretch in np.split(np.arange(len(seen)), np.flatnonzero(np.diff(times[seen]) > MAX_MISS) + 1):
-        filled = np.arange(seen[stretch[0]], seen[stretch[-1]] + 1)
-        sides = [np.interp(times[filled], times[seen[stretch]], boxes[stretch, side]) for side in range(4)]
-        frames.append(filled)
-        smooth.append(_smooth(np.stack(sides, axis=1)))
-    return np.concatenate(frames), np.concatenate(smooth)
+def _windows(cuts: Iterator[_Cut], window: float) -> Iterator[list[_Cut]]:
+    """The frames of [0, window), [window, 2 window), ...; empty lists for windows without a frame."""
+    held, number = [], 0
+    for cut in cuts:
+        while cut.time // window > number:
+            yield held
+            held, number = [], number + 1
+        held.append(cut)
+    if held:
+        yield held
 
 
-def _smooth(boxes: np.ndarray) -> np.ndarray:
-    """Weighted mean of each box and its neighbours; at the ends, of the neighbours that are there on both sides."""
-    reach = len(SMOOTHING) // 2
-    result = np.empty_like(boxes)
-    for index in range(len(boxes)):
-        near = min(reach, index, len(boxes) - 1 - index)  # symmetric, so that a moving face is not held back
-        result[index] = np.average(
-            boxes[index - near : index + near + 1], axis=0, weights=SMOOTHING[reach - near : reach + near + 1]
-        )
-    return result
+def _choose(
+    cuts: list[_Cut], start: float, levels: np.ndarray | None, previous: int | None, min_frames: int
+) -> int | None:
+    """Number of the track of the speaker; None where no face is seen long enough."""
+    faces: dict[int, list[tuple[float, np.ndarray, np.ndarray]]] = {}
+    for cut in cuts:
+        for number, (box, crop, _) in cut.faces.items():
+            faces.setdefault(number, []).append((cut.time - start, box, crop))
+    faces = {number: seen for number, seen in faces.items() if len(seen) >= min_frames or number == previous}
+    if not faces:
+        return None
+    sizes = {number: sum(_area(box) * box[4] for _, box, _ in seen) for number, seen in faces.items()}
+    if previous in sizes:
+        sizes[previous] *= CONTINUITY
+    evidence = {}
+    if levels is not None and len(faces) > 1:
+        for number, seen in faces.items():
+            times, _, crops = zip(*seen, strict=True)
+            evidence[number] = speech_evidence(np.stack(crops), np.array(times), levels)
+    return choose_speaker(sizes, evidence)
 
 
-def _cut(clip: Clip, frame_indices: np.ndarray, boxes: np.ndarray, crop_size: int, margin: float) -> np.ndarray:
-    crops = np.empty((len(frame_indices), crop_size, crop_size, 3), np.uint8)
-    rows = {int(frame): row for row, frame in enumerate(frame_indices)}
-    index = 0
-    for _, frames in clip.frames() if rows else ():
-        for frame in frames:
-            if index in rows:
-                crops[rows[index]] = crop_square(frame, boxes[rows[index]], crop_size, margin)
-            index += 1
-    return crops
+def _assemble(cuts: list[_Cut], chosen: int | None, crop_size: int, detector: str) -> FaceTrack:
+    """The chosen face's part of the frames."""
+    shown = [(cut.time, *cut.faces[chosen]) for cut in cuts if chosen in cut.faces]
+    words = {True: "detected", False: "tracked"}
+    return FaceTrack(
+        crops=np.stack([crop for _, _, crop, _ in shown])
+        if shown
+        else np.zeros((0, crop_size, crop_size, 3), np.uint8),
+        timestamps=np.array([time for time, *_ in shown], np.float64),
+        boxes=np.array([box[:4] for _, box, _, _ in shown], np.float64).reshape(-1, 4),
+        frame_times=np.array([cut.time for cut in cuts], np.float64),
+        status=[words[cut.faces[chosen][2]] if chosen in cut.faces else "none" for cut in cuts],
+        num_faces=len({number for cut in cuts for number in cut.faces}),
+        detector=detector,
+    )
+
+
+def _area(box: np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def crop_square(frame: np.ndarray, box: np.ndarray, crop_size: int, margin: float = 0.3) -> np.ndarray:

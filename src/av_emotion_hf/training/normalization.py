@@ -7,8 +7,8 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from ..data.collators import ClipCollator
+from ..data.columns import FEATURE_COLUMNS
 from ..data.corpus import Corpus
-from ..data.inputs import FEATURE_COLUMNS
 from ..data.statistics import RunningStatistics
 from ..errors import InputError
 from ..frontend_av_emotion import AcousticFrontEnd

@@ -6,8 +6,9 @@ from datasets import IterableDataset, concatenate_datasets
 from transformers import set_seed
 
 from ..data.collators import ClipCollator, MaskingCollator
+from ..data.columns import FEATURE_COLUMNS, INPUT_COLUMNS
 from ..data.corpus import Corpus
-from ..data.inputs import FEATURE_COLUMNS, INPUT_COLUMNS, ClipReader, with_inputs
+from ..data.inputs import ClipReader, with_inputs
 from ..errors import InputError
 from .arguments import RunOptions
 from .checkpoint import start
