@@ -24,13 +24,17 @@ KEPT = (
 )
 
 
+def kept(record: dict) -> dict:
+    """The part of a `run.json` that results are told by, without paths."""
+    facts = {key: record[key] for key in KEPT}
+    return facts | {"options": record["options"] | {"out": Path(record["options"]["out"]).name}}
+
+
 def main(runs: Path, out: Path) -> None:
     """Write scores and costs, by the name of the model."""
     scores = {path.stem: json.loads(path.read_text()) for path in sorted((runs / "scores").glob("*.json"))}
     records = {path.parent.name: json.loads(path.read_text()) for path in sorted(runs.glob("**/run.json"))}
-    trained = {name: {key: record[key] for key in KEPT} for name, record in records.items()}
-    for record in trained.values():
-        record["options"]["out"] = Path(record["options"]["out"]).name
+    trained = {name: kept(record) for name, record in records.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"scores": scores, "runs": trained}, indent=1, ensure_ascii=False) + "\n")
 

@@ -1,4 +1,4 @@
-"""Write the measured numbers of the READMEs and the card from `results/default_checkpoint.json`.
+"""Write the measured numbers of the READMEs and the card from `results/default_checkpoint.json` and `expression.json`.
 
 python examples/write_tables.py
 """
@@ -8,7 +8,7 @@ import re
 import statistics
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from av_emotion_hf.hub import render_card
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "src" / "av_emotion_hf" / "checkpoints" / "av-emotion-small"
@@ -75,6 +75,34 @@ def cost_table(runs: dict) -> str:
     return "\n".join(lines)
 
 
+def expression_table(runs: dict) -> str:
+    """What each expression recogniser was trained with, and its scores; in the order of those that may choose one."""
+    lines = [
+        "| run | network | parameters | epochs | batch | mixup | balance | minutes | validation accuracy % | UAR % "
+        "| test accuracy % | UAR % |",
+        "|---" * 12 + "|",
+    ]
+    for name, run in sorted(runs.items(), key=lambda item: item[1]["validation"]["war"] or 0):
+        settings, options = run["settings"], run["options"]
+        changes = settings.get("config") or {}
+        network = " ".join([settings["architecture"], *(f"{key} {value}" for key, value in changes.items())])
+        length = f"{options['epochs']:g}" if options["max_steps"] <= 0 else f"{run['steps']} steps"
+        scores = [run[part][score] for part in ("validation", "test") for score in ("war", "uar")]
+        cells = [
+            name,
+            network,
+            f"{run['parameters'] / 1e6:.2f} M",
+            length,
+            options["batch_size"],
+            settings.get("mixup", 0),
+            settings.get("balance", "none"),
+            f"{run['seconds'] / 60:.0f}",
+            *("-" if score is None else f"{100 * score:.1f}" for score in scores),
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
 def replace_block(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
     old = path.read_text(encoding="utf-8")
@@ -101,13 +129,12 @@ def main() -> None:
         "expression_confusion_table": confusion_table(scores["expression"]),
         "cost_table": cost_table(runs),
     }
-    templates = Environment(
-        loader=FileSystemLoader(ROOT / "modeling_cards"), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    card = templates.get_template("default_checkpoint.md.jinja").render(facts)
+    card = render_card("default_checkpoint.md.jinja", facts)
     (CHECKPOINT / "README.md").write_text(card, encoding="utf-8")
     replace_block(ROOT / "README.md", "scores", facts["score_table"])
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
+    choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
+    replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
 
 
 if __name__ == "__main__":

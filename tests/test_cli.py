@@ -69,6 +69,12 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         (["extract", "{folder}/nothing", "--out", "OUT"], "no corpus could be opened there"),
         (["extract", "ROWS", "--out", "OUT"], "the corpus has no audio"),
         (["extract", "ROWS", "--as", "features", "--out", "OUT"], "name its checkpoint with --init"),
+        (["extract", "ROWS", "--as", "descriptors", "--out", "OUT"], "describes voices, not --modality both: add"),
+        (
+            ["extract", "ROWS", "--as", "functionals", "--modality", "audio", "--deltas", "--out", "OUT"],
+            "--descriptors and --deltas are for --as descriptors, not for --as functionals",
+        ),
+        (["extract", "ROWS", "--as", "descriptors", "--modality", "audio", "--out", "OUT"], "ends in .parquet"),
         (["train-expression", "ROWS", "--split", "train", "--out", "OUT"], "has no split 'validation'"),
         (["pretrain", "ROWS", "--modality", "audio", "--out", "OUT"], "the corpus has no audio"),
         (["pretrain", "x", "--modality", "audio", "--out", "OUT", "--config", "{folder}/no.json"], "no such file"),
@@ -150,6 +156,25 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
     for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
         prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
         assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]
+
+
+def test_tables_of_the_voices_in_a_folder(run, clip, folder, tmp_path):
+    write_clip(folder / "silent.mp4", grey_frames([80] * 5), 10)
+    status, out, err = run(
+        "extract", folder, "--modality", "audio", "--as", "descriptors", "--descriptors", "loudness, voiced",
+        "--out", tmp_path / "voice.csv",
+    )  # fmt: skip
+    assert status == 0 and out == f"{tmp_path / 'voice.csv'}: 1 clips, 0.0 minutes\n"
+    assert "left out silent.mp4: " in err and "has no sound" in err
+    header, first, *rows = (tmp_path / "voice.csv").read_text().splitlines()
+    assert header == '"clip","time","loudness","voiced"' and first.startswith('"voice.mp4",0,')
+    assert len(rows) == pytest.approx(49, abs=3)
+    status, out, _ = run(
+        "extract", clip, "--modality", "audio", "--as", "functionals", "--out", tmp_path / "one.parquet", "--json"
+    )
+    summary = json.loads(out)
+    assert status == 0 and summary["rows"] == summary["clips"] == 1
+    assert summary["settings"] == {"dataset": "voice.mp4", "as": "functionals"}
 
 
 def test_one_of_several_processes_answers(capsys, monkeypatch):

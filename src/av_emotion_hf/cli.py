@@ -125,8 +125,17 @@ def extract(
     out: Out,
     modality: Annotated[ExtractModality, typer.Option(help="What to take out of a clip.")] = ExtractModality.both,
     form: Annotated[
-        Form, typer.Option("--as", help="inputs: sound and face crops; features: what frozen layers make of them.")
+        Form,
+        typer.Option(
+            "--as",
+            help="inputs: sound and face crops; features: what frozen layers make of them; of voices also descriptors "
+            "(a row per 10 ms) and functionals (a row per clip), as one .parquet or .csv file.",
+        ),
     ] = Form.inputs,
+    descriptors: Annotated[
+        str | None, typer.Option(help="Names or families for --as descriptors; default: egemaps,voiced")
+    ] = None,
+    deltas: Annotated[bool, typer.Option("--deltas", help="Add the slope of each descriptor over time.")] = False,
     init: Init = None,
     split: Split = None,
     streaming: Streaming = False,
@@ -143,13 +152,20 @@ def extract(
     ] = None,
     as_json: AsJson = False,
 ):
-    """Read clips once; write inputs or features as Parquet, for the verbs below."""
+    """Read clips once; write inputs or features as Parquet, for the verbs below, or a table of their voices."""
     from .data.extraction import extract as run
     from .data.features import FeatureReader
     from .data.inputs import ClipReader
     from .training.checkpoint import start
 
+    is_table = form in (Form.descriptors, Form.functionals)
+    if is_table and modality is not ExtractModality.audio:
+        raise InputError(f"--as {form.value} describes voices, not --modality {modality.value}: add --modality audio")
+    if (descriptors or deltas) and form is not Form.descriptors:
+        raise InputError(f"--descriptors and --deltas are for --as descriptors, not for --as {form.value}")
     corpus = open_part(dataset, split, streaming, group_column, exclude_groups, limit)
+    if is_table:
+        return extract_table(corpus, dataset, out, form.value, descriptors, deltas, as_json)
     feature_reader = None
     if form is Form.features:
         if modality is not ExtractModality.audio and not init:
@@ -169,10 +185,19 @@ def extract(
     reader = ClipReader(modality.value, fps, detector, speaker=speaker, window=window)
     workers = cores() if workers is None else workers
     manifest = quietly(run, corpus, out, reader, feature_reader, rows_per_shard, workers, about)
-    for failure in manifest["failures"]:
-        typer.echo(f"left out row {failure['row']}: {failure['error']}", err=True)
-    line = f"{out}: {manifest['clips']} clips, {manifest['seconds'] / 60:.1f} minutes"
-    report(manifest, as_json, line if manifest["complete"] else f"{line}; other processes are still at work")
+    report_reading(manifest, as_json, out)
+
+
+def extract_table(corpus, dataset, out, form, descriptors, deltas, as_json):
+    """The part of `extract` that writes one table."""
+    from .data.tables import write_table
+
+    chosen = names(descriptors) or ["egemaps", "voiced"]
+    about = {"dataset": Path(dataset).name, "as": form}
+    if form == "descriptors":
+        about |= {"descriptors": chosen, "deltas": deltas}
+    root = Path(dataset).expanduser() if Path(dataset).expanduser().is_dir() else Path(dataset).expanduser().parent
+    report_reading(quietly(write_table, corpus, out, form, chosen, deltas, root, about=about), as_json, out)
 
 
 @app.command("train-expression")
@@ -216,7 +241,9 @@ def train_expression(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
         seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
     )  # fmt: skip
-    about = {"dataset": Path(dataset).name}
+    about = {"dataset": Path(dataset).name if Path(dataset).expanduser().exists() else dataset, "split": split}
+    if validation is not None:
+        about["validation_split"] = validation_split
     record = quietly(
         run, train, validation, options, image_column, label_column, architecture.value, image_size,
         read_settings(config), mixup, balance.value, about,
@@ -506,6 +533,14 @@ def quietly(run, *args, **kwargs) -> dict:
     """Run a recipe; what libraries print on the way goes to standard error, so that the result stands alone."""
     with contextlib.redirect_stdout(sys.stderr):
         return run(*args, **kwargs)
+
+
+def report_reading(summary: dict, as_json: bool, out: str) -> None:
+    """Print what came of reading clips; those that were left out go to standard error."""
+    for failure in summary["failures"]:
+        typer.echo(f"left out {failure.get('clip') or 'row ' + str(failure['row'])}: {failure['error']}", err=True)
+    line = f"{out}: {summary['clips']} clips, {summary['seconds'] / 60:.1f} minutes"
+    report(summary, as_json, line if summary.get("complete", True) else f"{line}; other processes are still at work")
 
 
 def report(result: dict, as_json: bool, line: str) -> None:

@@ -34,6 +34,8 @@ class Form(StrEnum):
 
     inputs = "inputs"
     features = "features"
+    descriptors = "descriptors"
+    functionals = "functionals"
 
 
 class Architecture(StrEnum):

@@ -30,7 +30,7 @@ def test_opens_a_folder_and_a_file(folder, streaming):
         ("{folder}", None, "has the splits train, test; choose one with --split"),
         ("{folder}", "dev", "has no split 'dev'; it has train, test"),
         ("{folder}/nothing", None, "no corpus could be opened there"),
-        ("{folder}/notes.txt", None, "a corpus file must be one of .parquet"),
+        ("{folder}/notes.txt", None, r"a corpus file must be a table \(.parquet, .*\) or a clip such as .mp4"),
         ("{folder}/empty", None, "no corpus could be opened there"),
     ],
 )

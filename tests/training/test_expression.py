@@ -7,13 +7,15 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Image
 from PIL import Image as PILImage
-from transformers import AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer
 
 import av_emotion_hf as av
+from av_emotion_hf.data.faces import class_weights
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.training import expression
 from av_emotion_hf.training.checkpoint import start
 from av_emotion_hf.training.evaluation import evaluate
+from av_emotion_hf.training.trainer import WeightedSampler
 
 
 @pytest.fixture
@@ -33,18 +35,14 @@ def faces():
 
 
 @pytest.fixture
-def small_network(monkeypatch, small):
-    def config(architecture, labels):
-        from transformers import ResNetConfig
-
-        return ResNetConfig.from_dict(small["image"]["backbone_config"] | {"id2label": dict(enumerate(labels))})
-
-    monkeypatch.setattr(expression, "expression_config", config)
+def network():
+    """Settings of a small ResNet."""
+    return {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1]}
 
 
-def test_learns_saves_and_becomes_the_backbone(faces, options, small_network):
+def test_learns_saves_and_becomes_the_backbone(faces, options, network):
     run = options("expression", epochs=12, batch_size=8, learning_rate=1e-2)
-    record = expression.train_expression(faces, faces, run, image_size=32)
+    record = expression.train_expression(faces, faces, run, image_size=32, settings=network)
     assert record["scores"]["validation_war"] > 0.9
     assert json.loads((Path(run.out) / "run.json").read_text())["scores"] == record["scores"]
 
@@ -64,24 +62,28 @@ def test_learns_saves_and_becomes_the_backbone(faces, options, small_network):
     assert beginning.image_processor.size["height"] == 32
 
 
-def test_augmentation_keeps_shape_and_changes_every_picture():
-    pixels = torch.rand(8, 3, 24, 24)
-    changed = expression.augment_faces(pixels.clone())
-    assert changed.shape == pixels.shape and torch.isfinite(changed).all()
-    assert all(not torch.allclose(a, b, atol=0.05) for a, b in zip(pixels, changed, strict=True))
-    assert 0.4 < changed.mean() < 0.6
-
-
 def test_architectures():
     resnet = expression.expression_config("resnet", ["a", "b"])
     assert resnet.num_labels == 2 and resnet.hidden_sizes == av.AVEmotionImageConfig().backbone_config.hidden_sizes
     with pytest.raises(InputError, match="architecture 'vgg' is not one of resnet, densenet121"):
         expression.expression_config("vgg", ["a"])
+    small = expression.expression_config("resnet", ["a", "b"], {"hidden_sizes": [4, 6], "depths": [1, 1]})
+    assert small.hidden_sizes == [4, 6] and small.label2id == {"a": 0, "b": 1}
+    with pytest.raises(InputError, match="a ResNet has no setting 'width'; among those it has are hidden_sizes"):
+        expression.expression_config("resnet", ["a", "b"], {"width": 4})
+
+
+def test_a_densenet_trains_and_becomes_the_backbone(faces, options):
     pytest.importorskip("timm")
-    densenet = AutoModelForImageClassification.from_config(
-        expression.expression_config("densenet121", ["a", "b", "c"])
-    )
-    assert densenet(torch.randn(1, 3, 64, 64)).logits.shape == (1, 3)
+    run = options("dense", max_steps=1, batch_size=4)
+    settings = {"growth_rate": 4, "block_config": [1, 1]}
+    with pytest.raises(InputError, match=r"a densenet121 cannot be made with the settings .* 'width'"):
+        expression.expression_model("densenet121", ["a", "b"], {"width": 4})
+    expression.train_expression(faces.take(8), None, run, architecture="densenet121", image_size=32, settings=settings)
+    recogniser = AutoModelForImageClassification.from_pretrained(run.out)
+    assert recogniser(torch.randn(1, 3, 32, 32)).logits.shape == (1, 2)
+    backbone = start("pretraining", "image", [run.out]).model.image_encoder
+    assert backbone.extract_features(torch.randn(1, 2, 3, 32, 32))[0].shape[:2] == (1, 2)
 
 
 def test_bad_corpora_are_named(faces, options):
@@ -92,3 +94,88 @@ def test_bad_corpora_are_named(faces, options):
     )
     with pytest.raises(InputError, match="holds 1 class"):
         expression.train_expression(one, None, options("b"))
+    with pytest.raises(InputError, match="balance 'fair' is not one of none, weights, sampling"):
+        expression.train_expression(faces, None, options("c"), balance="fair")
+    with pytest.raises(InputError, match=r"mixup=-0.1: cannot be negative; use 0 for none"):
+        expression.train_expression(faces, None, options("d"), mixup=-0.1)
+
+
+def test_pictures_of_two_kinds_in_one_corpus_and_choices_in_the_record(faces, options, network):
+    def recode(row):
+        picture = PILImage.open(io.BytesIO(row["image"]["bytes"]))
+        large = row["emotion"] == 1  # colour and 112 pixels, or grey and 48
+        buffer = io.BytesIO()
+        picture.resize((112, 112) if large else (48, 48)).convert("RGB" if large else "L").save(buffer, format="PNG")
+        return {"image": {"bytes": buffer.getvalue(), "path": None}}
+
+    record = expression.train_expression(
+        faces.map(recode), faces, options("mixed", epochs=1, bf16=True), image_size=32, settings=network, mixup=0.2,
+        balance="weights", about={"dataset": "faces"},
+    )  # fmt: skip
+    assert np.isfinite([entry["loss"] for entry in record["history"] if "loss" in entry]).all()
+    assert record["options"]["bf16"] and record["scores"]["validation_loss"] > 0
+    chosen = {name: record["settings"][name] for name in ("mixup", "balance", "config", "dataset")}
+    assert chosen == {"mixup": 0.2, "balance": "weights", "config": network, "dataset": "faces"}
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 1.0, 2.0])])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_is_the_cross_entropy_of_torch(weight, smoothing):
+    logits, labels = torch.randn(5, 3, dtype=torch.bfloat16), torch.tensor([0, 2, 1, 1, 0])
+    loss = expression.ExpressionLoss(smoothing, weight)
+    expected = torch.nn.CrossEntropyLoss(weight, label_smoothing=smoothing)
+    torch.testing.assert_close(loss({"logits": logits}, labels), expected(logits.float(), labels))
+    soft = torch.rand(5, 3, dtype=torch.float64).softmax(1)
+    torch.testing.assert_close(loss({"logits": logits}, soft), expected(logits.float(), soft.float()))
+    assert loss({"logits": logits}, labels, num_items_in_batch=7) == loss({"logits": logits}, labels)
+
+
+def test_balanced_sampling_draws_classes_evenly_and_an_epoch_again_the_same():
+    labels = torch.tensor([0] * 900 + [1] * 80 + [2] * 20)
+    weights = class_weights(labels, 3)[labels]
+    sampler = WeightedSampler(weights, seed=3)
+    first = list(sampler)
+    assert len(first) == len(sampler) == 1000
+    assert torch.bincount(labels[first]).tolist() == pytest.approx([333] * 3, abs=60)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    resumed = WeightedSampler(weights, seed=3)
+    resumed.set_epoch(1)
+    assert first != second == list(resumed) and list(WeightedSampler(weights, seed=4)) != first
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "killed_at"),
+    [
+        ({"epochs": 3}, {"mixup": 0.2, "balance": "sampling"}, 9),  # of 18 steps, in the second epoch of 6
+        ({"epochs": 3, "workers": 2}, {"mixup": 0.2}, 9),
+        ({"max_steps": 16}, {"mixup": 0.2, "balance": "sampling"}, 10),  # saved every step, in the middle of an epoch
+    ],
+)
+def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, monkeypatch, changes, settings, killed_at):
+    def run(name, **more):
+        return expression.train_expression(
+            faces, None, options(name, batch_size=8, **changes, **more), image_size=32, settings=network,
+            **settings,
+        )  # fmt: skip
+
+    whole = run("whole")
+    step, calls = Trainer.training_step, []
+
+    def killed(self, *args, **kwargs):
+        calls.append(None)
+        if len(calls) == killed_at:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "training_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("killed")
+    resumed = run("killed", resume=True)
+    assert resumed["steps"] == whole["steps"] > killed_at
+    first, second = (
+        AutoModelForImageClassification.from_pretrained(options(name).out).state_dict() for name in ("whole", "killed")
+    )
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name

@@ -20,6 +20,7 @@ def test_learns_to_fill_in_and_keeps_the_statistics(features, options, small, mo
     assert record["scores"]["validation_loss"] == pytest.approx(min(losses), rel=1e-4)
     assert json.loads((Path(run.out) / "run.json").read_text())["scores"] == record["scores"]
     assert not (Path(run.out) / "checkpoints").exists()
+    statistics = json.loads((Path(run.out) / "run.json").read_text())["statistics"]
 
     model = AutoModelForPreTraining.from_pretrained(run.out)
     owner = model.audio_encoder.frontend if modality == "audio" else model.image_encoder
@@ -28,12 +29,15 @@ def test_learns_to_fill_in_and_keeps_the_statistics(features, options, small, mo
     if modality == "image":
         np.testing.assert_allclose(owner.feature_mean, frames.mean(0), atol=1e-4)
         np.testing.assert_allclose(owner.feature_std, frames.std(0), atol=1e-4)
+        assert statistics == {"frames": len(frames)}
     else:
         voiced = frames[:, owner.descriptor_names.index("voiced")] > 0.5
         for i, voiced_only in enumerate(owner.voiced_only):
             cells = frames[voiced, i] if voiced_only else frames[:, i]
             np.testing.assert_allclose(owner.feature_mean[i], cells.mean(), atol=1e-4)
         assert AutoFeatureExtractor.from_pretrained(run.out).sampling_rate == 16000
+        assert statistics == {"frames": len(frames), "share_of_voiced_frames": pytest.approx(voiced.mean(), abs=1e-4)}
+        assert 0.1 < voiced.mean() < 0.95
     assert len(owner.feature_mean) == size
 
 
@@ -84,18 +88,21 @@ def test_corpora_must_hold_the_same_form(features, options, small):
         )
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch):
+@pytest.mark.parametrize(("as_stream", "killed_at"), [(False, 13), (True, 6)])  # a stream: within its first pass
+def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch, as_stream, killed_at):
+    corpus = features.to_iterable_dataset() if as_stream else features
+    length = {"max_steps": 24} if as_stream else {"epochs": 3}
+
     def run(name, **changes):
-        return pretrain(
-            [features], [], "audio", options(name, epochs=3, **changes), ClipReader("audio"), settings=small["audio"]
-        )
+        settings = options(name, **length, **changes)
+        return pretrain([corpus], [], "audio", settings, ClipReader("audio"), settings=small["audio"])
 
     whole = run("whole")
     step, calls = Trainer.training_step, []
 
     def killed(self, *args, **kwargs):
         calls.append(None)
-        if len(calls) == 13:  # of 24, in the second of three epochs of 8
+        if len(calls) == killed_at:  # of 24, in three epochs of 8
             raise KeyboardInterrupt
         return step(self, *args, **kwargs)
 

@@ -4,7 +4,7 @@ from datasets import Dataset
 from transformers import TrainingArguments
 
 from av_emotion_hf import AVEmotionAudioForSequenceClassification
-from av_emotion_hf.training.trainer import EmotionTrainer
+from av_emotion_hf.training.trainer import EmotionTrainer, NumberedCollator
 
 
 @pytest.fixture
@@ -48,3 +48,22 @@ def test_accumulation_does_not_change_the_loss(trainer):
     parts.train()
     losses = [next(entry["loss"] for entry in t.state.log_history if "loss" in entry) for t in (whole, parts)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+def test_what_a_batch_draws_follows_from_its_number():
+    def draw(rows):
+        return torch.rand(3)
+
+    collate = NumberedCollator(draw, seed=1)
+    torch.manual_seed(0)
+    expected = torch.rand(2)
+    torch.manual_seed(0)
+    batches = [collate([]) for _ in range(4)]
+    assert torch.equal(torch.rand(2), expected)  # what others draw is left alone
+    assert len({tuple(batch.tolist()) for batch in batches}) == 4
+    collate.start(2)
+    assert torch.equal(collate([]), batches[2]) and torch.equal(collate([]), batches[3])
+    for other in (NumberedCollator(draw, seed=2), NumberedCollator(draw, seed=1, rank=1)):
+        assert not torch.equal(other([]), batches[0])
+    workers = torch.utils.data.DataLoader(range(4), num_workers=2, collate_fn=NumberedCollator(draw, seed=1))
+    assert torch.equal(torch.stack(list(workers)), torch.stack(batches))

@@ -6,23 +6,22 @@ from datasets import (
     Audio,
     ClassLabel,
     Dataset,
-    DatasetDict,
     Image,
     IterableDataset,
-    IterableDatasetDict,
     Video,
     load_dataset,
 )
 from datasets.exceptions import DatasetsError
 
 from ..errors import InputError
+from ..media.paths import MEDIA_SUFFIXES
 
 Corpus = Dataset | IterableDataset
 FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
 
 
 def open_corpus(name: str, split: str | None = None, streaming: bool = False) -> Corpus:
-    """Open a folder (media files or Parquet), a table file, or a dataset of the Hub.
+    """Open a folder (media files or Parquet), a table file, a single media file, or a dataset of the Hub.
 
     Args:
         name: a path or a Hub name.
@@ -37,10 +36,13 @@ def open_corpus(name: str, split: str | None = None, streaming: bool = False) ->
     """
     path = Path(name).expanduser()
     try:
-        if path.is_file():
+        if path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES:
+            clip = Dataset.from_dict({"file": [str(path)]})
+            found = {"train": clip.to_iterable_dataset() if streaming else clip}
+        elif path.is_file():
             if path.suffix.lower() not in FILE_FORMATS:
                 raise InputError(
-                    f"{name}: a corpus file must be one of {', '.join(FILE_FORMATS)}; pass the folder for media files"
+                    f"{name}: a corpus file must be a table ({', '.join(FILE_FORMATS)}) or a clip such as .mp4 or .wav"
                 )
             found = load_dataset(FILE_FORMATS[path.suffix.lower()], data_files=str(path), streaming=streaming)
         else:
@@ -53,7 +55,7 @@ def open_corpus(name: str, split: str | None = None, streaming: bool = False) ->
             f"{name}: no corpus could be opened there ({reason}); give a folder of clips or Parquet files, a table "
             "file, or the name of a dataset on the Hub"
         ) from error
-    if isinstance(found, DatasetDict | IterableDatasetDict):
+    if isinstance(found, dict):
         if split is None and len(found) > 1:
             raise InputError(f"{name}: has the splits {', '.join(found)}; choose one with --split")
         if split is not None and split not in found:

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..errors import InputError
+
 
 class FaceCollator:
     """Rows with a face picture to `pixel_values (B, 3, H, W)` and `labels`.
@@ -28,7 +30,7 @@ class FaceCollator:
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """Decode, prepare and, in training, augment one batch; `labels` are `(B,)`, or `(B, K)` after mixup."""
-        images = [np.asarray(Image.open(io.BytesIO(row[self.image_column]["bytes"])).convert("RGB")) for row in rows]
+        images = [read_picture(row[self.image_column]) for row in rows]
         pixels = self.image_processor([[image] for image in images], return_tensors="pt").pixel_values[:, 0]
         labels = torch.tensor([row["labels"] for row in rows])
         if self.augment:
@@ -36,6 +38,20 @@ class FaceCollator:
         if self.mixup > 0:
             pixels, labels = mix_faces(pixels, torch.nn.functional.one_hot(labels, self.num_labels), self.mixup)
         return {"pixel_values": pixels, "labels": labels}
+
+
+def read_picture(cell: dict) -> np.ndarray:
+    """The pixels `(H, W, 3)` uint8 of an undecoded `Image` cell, grey or in colour.
+
+    Raises:
+        InputError: it is not a picture.
+    """
+    try:
+        source = cell["path"] if cell.get("bytes") is None else io.BytesIO(cell["bytes"])
+        return np.asarray(Image.open(source).convert("RGB"))
+    except (OSError, TypeError, AttributeError) as error:
+        name = (cell or {}).get("path") or "a picture without a name"
+        raise InputError(f"{name}: cannot be read as a picture ({error}); leave its row out of the corpus") from error
 
 
 def augment_faces(pixels: torch.Tensor) -> torch.Tensor:
@@ -84,4 +100,4 @@ def class_weights(labels: Sequence[int], num_labels: int) -> torch.Tensor:
     return torch.where(counts > 0, len(labels) / (present * counts.clamp(min=1)), 0.0)
 
 
-__all__ = ["FaceCollator", "augment_faces", "class_weights", "mix_faces"]
+__all__ = ["FaceCollator", "augment_faces", "class_weights", "mix_faces", "read_picture"]

@@ -1,12 +1,13 @@
 """Training of the expression recogniser (CN112633263A, module 4a): face images and expression labels to a backbone."""
 
 import torch
-from transformers import AutoModelForImageClassification, ResNetConfig, TimmWrapperConfig, set_seed
+from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, TimmWrapperConfig, set_seed
 
 from ..configuration_av_emotion import AVEmotionImageConfig
 from ..data.corpus import Corpus, column_values, encode_labels, label_names, require_columns
 from ..data.faces import FaceCollator, class_weights
 from ..errors import InputError
+from ..hub.cards import write_card
 from ..image_processing_av_emotion import AVEmotionImageProcessor
 from .arguments import RunOptions
 from .metrics import compute_metrics
@@ -30,10 +31,30 @@ def expression_config(
         unknown = sorted(set(settings or {}) - set(fields))
         if unknown:
             raise InputError(f"a ResNet has no setting {unknown[0]!r}; among those it has are hidden_sizes and depths")
+        for name in ("out_features", "out_indices", "stage_names"):
+            fields.pop(name, None)  # they follow from the number of stages
         return ResNetConfig.from_dict(fields | (settings or {}) | names)
     if architecture in ARCHITECTURES:
         return TimmWrapperConfig(architecture=architecture, model_args={"in_chans": 3} | (settings or {}), **names)
     raise InputError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
+
+
+def expression_model(architecture: str, labels: list[str], settings: dict | None = None) -> PreTrainedModel:
+    """A recogniser with random weights, see [`expression_config`].
+
+    Raises:
+        InputError: a setting does not fit the network, or timm is not installed.
+    """
+    config = expression_config(architecture, labels, settings)
+    try:
+        model = AutoModelForImageClassification.from_config(config)
+    except ImportError as error:
+        raise InputError(f"{architecture}: needs timm; run pip install 'av-emotion-hf[densenet]'") from error
+    except (TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"a {architecture} cannot be made with the settings {settings} ({error}); change them"
+        ) from error
+    return model.to(memory_format=torch.channels_last)
 
 
 class ExpressionLoss:
@@ -68,7 +89,7 @@ def train_expression(
     balance: str = "none",
     about: dict | None = None,
 ) -> dict:
-    """Train the recogniser and save it, with its image processor, to `options.out`.
+    """Train the recogniser and save it, with its image processor and a model card, to `options.out`.
 
     Args:
         train: labelled face pictures of any size, grey or in colour.
@@ -103,10 +124,10 @@ def train_expression(
         raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a recogniser needs at least two")
     parts = [encode_labels(part, label_column, labels) if part is not None else None for part in (train, validation)]
 
-    weight = class_weights(column_values(parts[0], "labels"), len(labels)) if balance != "none" else None
+    classes = [column_values(part, "labels") if part is not None else None for part in parts]
+    weight = class_weights(classes[0], len(labels)) if balance != "none" else None
     set_seed(options.seed)
-    config = expression_config(architecture, labels, settings)
-    model = AutoModelForImageClassification.from_config(config).to(memory_format=torch.channels_last)
+    model = expression_model(architecture, labels, settings)
     processor = AVEmotionImageProcessor(size={"height": image_size, "width": image_size})
     record = RunRecord(
         "train-expression",
@@ -117,6 +138,11 @@ def train_expression(
         config=settings or {},
         mixup=mixup,
         balance=balance,
+        pictures={
+            name: {label: values.count(i) for i, label in enumerate(labels)}
+            for name, values in zip(("train", "validation"), classes, strict=True)
+            if values is not None
+        },
         **(about or {}),
     )
     trainer = EmotionTrainer(
@@ -128,12 +154,15 @@ def train_expression(
         eval_dataset=parts[1],
         compute_metrics=compute_metrics,
         compute_loss_func=ExpressionLoss(options.label_smoothing, weight if balance == "weights" else None),
-        row_weights=weight[torch.tensor(column_values(parts[0], "labels"))] if balance == "sampling" else None,
+        row_weights=weight[torch.tensor(classes[0])] if balance == "sampling" else None,
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
-    return record.finish(trainer, scores)
+    facts = record.finish(trainer, scores)
+    if trainer.is_world_process_zero():
+        write_card(options.out)
+    return facts
 
 
-__all__ = ["ARCHITECTURES", "BALANCES", "ExpressionLoss", "expression_config", "train_expression"]
+__all__ = ["ARCHITECTURES", "BALANCES", "ExpressionLoss", "expression_config", "expression_model", "train_expression"]

@@ -11,6 +11,7 @@ from ..data.columns import FEATURE_COLUMNS
 from ..data.corpus import Corpus
 from ..data.statistics import RunningStatistics
 from ..errors import InputError
+from ..frontend_av_emotion import AcousticFrontEnd
 
 INPUT_ARGUMENTS = {"audio": ("input_values", "attention_mask"), "image": ("pixel_values", "pixel_mask")}
 
@@ -23,7 +24,7 @@ def estimate_statistics(
     collate: ClipCollator,
     batch_size: int = 16,
     limit: int | None = None,
-) -> None:
+) -> dict[str, int | float]:
     """Put mean and deviation of the features of one modality into the model's buffers.
 
     Args:
@@ -34,11 +35,15 @@ def estimate_statistics(
         batch_size: clips at once.
         limit: clips to look at; all of them when `None`.
 
+    Returns:
+        `frames`, how many were seen, and for a voice `share_of_voiced_frames`, where the model's descriptors tell.
+
     Raises:
         InputError: the corpus has not one frame of that modality.
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
-    statistics = RunningStatistics(encoder.num_features)
+    statistics, voicing = RunningStatistics(encoder.num_features), RunningStatistics(1)
+    voiced = voicing_column(encoder.frontend) if modality == "audio" else None
     clips = corpus.take(limit) if limit else corpus
     values, mask_name = INPUT_ARGUMENTS[modality]
     for batch in tqdm(DataLoader(clips, batch_size=batch_size, collate_fn=collate), desc="Estimating statistics"):
@@ -47,6 +52,8 @@ def estimate_statistics(
         else:
             features, mask = encoder.extract_features(batch[values], batch[mask_name])
         frames = features[mask]
+        if voiced is not None:
+            voicing.update(frames[:, [voiced]].numpy() > 0.5)
         valid = encoder.frontend.defined_cells(frames).numpy() if modality == "audio" else None
         statistics.update(frames.numpy(), valid)
     if not statistics.count.any():
@@ -54,6 +61,14 @@ def estimate_statistics(
     owner = encoder.frontend if modality == "audio" else encoder
     owner.feature_mean.copy_(torch.from_numpy(statistics.mean.astype(np.float32)))
     owner.feature_std.copy_(torch.from_numpy(statistics.std.astype(np.float32)))
+    share = {"share_of_voiced_frames": round(float(voicing.mean[0]), 4)} if voiced is not None else {}
+    return {"frames": int(statistics.count.max())} | share
+
+
+def voicing_column(frontend: AcousticFrontEnd) -> int | None:
+    """The feature that is above 0.5 in voiced frames; `None` where no selected descriptor tells them."""
+    names = frontend.descriptor_names
+    return next((names.index(name) for name in ("voiced", "f0_semitone") if name in names), None)
 
 
 __all__ = ["estimate_statistics"]

@@ -61,12 +61,13 @@ def pretrain(
     model = beginning.model
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
-    if modality not in beginning.normalized:
-        estimate_statistics(model, modality, train, collate, options.batch_size, statistics_limit)
-
     record = RunRecord(
         "pretrain", options, modality=modality, init=names(init), config=settings or {}, **(about or {})
     )
+    if modality not in beginning.normalized:
+        record.facts["statistics"] = estimate_statistics(
+            model, modality, train, collate, options.batch_size, statistics_limit
+        )
     trainer = EmotionTrainer(
         model=model,
         args=options.training_arguments(

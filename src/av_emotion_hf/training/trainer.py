@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from datasets import IterableDataset
 from transformers import Trainer, TrainerCallback
 
 
@@ -12,6 +14,7 @@ class EmotionTrainer(Trainer):
 
     Args:
         train_collator: makes the training batches (augmentation, fresh masks); `data_collator` makes all others.
+            A resumed run gets the batches that the uninterrupted one would have got.
         slow_parts: substrings of the names of parameters that were trained well before, such as `backbone.`.
         slow_rate: factor on their learning rate.
         row_weights: `(N,)`; rows of the training table are drawn with replacement in proportion to them.
@@ -28,7 +31,10 @@ class EmotionTrainer(Trainer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.train_collator = train_collator or self.data_collator
+        self.train_collator = NumberedCollator(
+            train_collator or self.data_collator, self.args.seed, self.args.process_index
+        )
+        self.add_callback(NumberBatchesCallback(self.train_collator, isinstance(self.train_dataset, IterableDataset)))
         self.row_weights = row_weights
         self.slow_parts, self.slow_rate = tuple(slow_parts), slow_rate
 
@@ -71,6 +77,60 @@ class EmotionTrainer(Trainer):
         return self.optimizer
 
 
+class NumberedCollator:
+    """A collator whose random draws follow from the number of the batch, not from what was drawn before.
+
+    What the model draws (dropout) does not depend on it either; with both, a run that goes on from the middle of an
+    epoch is the uninterrupted one.
+
+    Args:
+        collate: makes a batch, drawing from torch's global generator.
+        seed: of the run.
+        rank: of the process, which makes batches of its own.
+    """
+
+    def __init__(self, collate: Callable, seed: int, rank: int = 0):
+        self.collate, self.seed, self.rank = collate, seed, rank
+        self.start(0)
+
+    def start(self, number: int) -> None:
+        """Number the batches that follow from `number` on."""
+        self.first, self.made = number, 0
+
+    def __call__(self, rows: list):
+        """One batch; the workers of a loader make them in turn, each with its own copy of this collator."""
+        worker = torch.utils.data.get_worker_info()
+        turns, turn = (worker.num_workers, worker.id) if worker else (1, 0)
+        number = self.first + self.made * turns + turn
+        self.made += 1
+        seed = np.random.SeedSequence((self.seed, self.rank, number)).generate_state(1)[0]
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would seed the GPUs as well
+            return self.collate(rows)
+
+
+class NumberBatchesCallback(TrainerCallback):
+    """Tells a [`NumberedCollator`] at the start of each epoch how many batches came before.
+
+    Args:
+        collator: to be told.
+        is_stream: whether a resumed run makes the batches before its checkpoint anew; those of a table are skipped.
+    """
+
+    def __init__(self, collator: NumberedCollator, is_stream: bool):
+        self.collator, self.is_stream, self.is_first = collator, is_stream, True
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """The first epoch of a run may start in its middle."""
+        self.is_first = True
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        """Called before the first batch of an epoch is made."""
+        replays = self.is_stream and self.is_first
+        self.collator.start(0 if replays else state.global_step * args.gradient_accumulation_steps)
+        self.is_first = False
+
+
 class WeightedSampler(torch.utils.data.Sampler):
     """As torch's `WeightedRandomSampler`, but epoch n draws the same rows in a resumed run."""
 
@@ -104,4 +164,4 @@ class SaveProcessorCallback(TrainerCallback):
             self.processor.save_pretrained(str(Path(args.output_dir) / f"checkpoint-{state.global_step}"))
 
 
-__all__ = ["EmotionTrainer", "SaveProcessorCallback"]
+__all__ = ["EmotionTrainer", "NumberedCollator", "SaveProcessorCallback", "WeightedSampler"]

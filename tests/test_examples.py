@@ -1,0 +1,74 @@
+"""The scripts in `examples` that gather results and write tables."""
+
+import io
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features, Image
+from PIL import Image as PILImage
+
+from av_emotion_hf.training.arguments import RunOptions
+from av_emotion_hf.training.expression import train_expression
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Function that runs a script of `examples` as a program, or gives its names when no words are passed."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+    def call(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        return runpy.run_path(str(EXAMPLES / name), run_name="__main__" if words else "example")
+
+    return call
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """A dataset folder of 12 faces with a test split of 4."""
+    rows = []
+    for i in range(12):
+        buffer = io.BytesIO()
+        PILImage.fromarray(np.full((24, 24), 20 * i, np.uint8)).save(buffer, format="PNG")
+        rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "emotion": i % 2})
+    features = Features({"image": Image(decode=False), "emotion": ClassLabel(names=["down", "up"])})
+    corpus = Dataset.from_list(rows, features=features)
+    for split, part in (("train", corpus), ("test", corpus.select(range(4)))):
+        part.to_parquet(str(tmp_path / "faces" / f"{split}-00000-of-00001.parquet"))
+    return corpus
+
+
+def test_choices_of_expression_recognisers_are_gathered_and_added_to(faces, tmp_path, script):
+    records = {}
+    for name, mixup in (("plain", 0.0), ("mixed", 0.2)):
+        records[name] = train_expression(
+            faces, faces, RunOptions(str(tmp_path / name), epochs=1, batch_size=4), image_size=32, mixup=mixup,
+            settings={"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1]},
+        )  # fmt: skip
+        script("expression_choices.py", tmp_path / "faces", tmp_path / "out.json", tmp_path / name)
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert list(results) == ["mixed", "plain"]
+    for name, result in results.items():
+        assert result["test"]["clips"] == np.sum(result["test"]["confusion_matrix"]) == 4
+        assert result["test"]["protocol"]["split"] == "test"
+        assert result["validation"]["war"] == records[name]["scores"]["validation_war"]
+        assert result["settings"] == json.loads((tmp_path / name / "run.json").read_text())["settings"]
+        assert "history" not in result and str(tmp_path) not in json.dumps(result)
+    table = script("write_tables.py")["expression_table"](results).splitlines()
+    assert len(table) == 4 and all(line.count("|") == 13 for line in table)
+    assert any(line.startswith("| mixed | resnet embedding_size 4") and " | 0.2 | none | " in line for line in table)
+
+
+def test_tables_are_those_of_the_results(script):
+    names = script("write_tables.py")
+    choices = json.loads((EXAMPLES / "results" / "expression.json").read_text())
+    costs = json.loads((EXAMPLES / "results" / "default_checkpoint.json").read_text())["runs"]
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for table in (names["expression_table"](choices), names["cost_table"](costs)):
+        assert table in text, "run `make tables`"
