@@ -2,6 +2,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from av_emotion_hf.data import encode_labels, label_names, open_corpus
+from av_emotion_hf.data.columns import clip_name
 from av_emotion_hf.data.corpus import require_columns
 from av_emotion_hf.errors import InputError
 
@@ -72,3 +73,27 @@ def test_text_labels_are_sorted_and_rows_without_one_dropped():
     assert label_names(corpus, "emotion") == ["angry", "sad"]
     encoded = encode_labels(corpus, "emotion", ["angry", "sad"])
     assert encoded["row"][:] == [0, 2] and encoded["labels"][:] == [1, 0]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_no_clip_of_a_folder_is_left_out(tmp_path, streaming):
+    """datasets alone passes over .mpg and .webm in a folder of .mp4, and over sound in a folder of video."""
+    names = ["a.mp4", "b.mpg", "c.webm", "d.MOV", "e.m4v", "f.ts"]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    rows = list(open_corpus(str(tmp_path), streaming=streaming))
+    assert sorted(clip_name(row) for row in rows) == names
+    (tmp_path / "g.wav").write_bytes(b"g")
+    rows = list(open_corpus(str(tmp_path), streaming=streaming))
+    assert [clip_name(row) for row in rows] == [*names, "g.wav"]
+
+
+def test_folders_of_a_folder_are_labels(tmp_path):
+    for suffix in (".webm", ".mp4"):  # listed by us, and by datasets
+        folder = tmp_path / suffix[1:]
+        for label in ("happy", "sad"):
+            (folder / label).mkdir(parents=True)
+            (folder / label / f"one{suffix}").write_bytes(b"x")
+        corpus = open_corpus(str(folder))
+        assert label_names(corpus, "label") == ["happy", "sad"] and corpus["label"][:] == [0, 1]
+        assert clip_name(corpus[1]) == f"one{suffix}"

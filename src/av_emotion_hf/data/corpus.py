@@ -8,13 +8,16 @@ from datasets import (
     Dataset,
     Image,
     IterableDataset,
+    Value,
     Video,
     load_dataset,
 )
 from datasets.exceptions import DatasetsError
+from datasets.packaged_modules.audiofolder.audiofolder import AudioFolder
+from datasets.packaged_modules.videofolder.videofolder import VideoFolder
 
 from ..errors import InputError
-from ..media.paths import MEDIA_SUFFIXES
+from ..media.paths import AUDIO_SUFFIXES, MEDIA_SUFFIXES, expand_paths
 
 Corpus = Dataset | IterableDataset
 FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
@@ -36,9 +39,9 @@ def open_corpus(name: str, split: str | None = None, streaming: bool = False) ->
     """
     path = Path(name).expanduser()
     try:
-        if path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES:
-            clip = Dataset.from_dict({"file": [str(path)]})
-            found = {"train": clip.to_iterable_dataset() if streaming else clip}
+        if (path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES) or _is_passed_over(path):
+            clips = _list_clips(path)
+            found = {"train": clips.to_iterable_dataset() if streaming else clips}
         elif path.is_file():
             if path.suffix.lower() not in FILE_FORMATS:
                 raise InputError(
@@ -67,6 +70,26 @@ def open_corpus(name: str, split: str | None = None, streaming: bool = False) ->
         if isinstance(feature, Audio | Image | Video) and feature.decode:
             found = found.cast_column(column, type(feature)(decode=False))
     return found
+
+
+def _is_passed_over(path: Path) -> bool:
+    """Whether datasets would silently leave out clips of a folder: kinds it does not know, or sound among video."""
+    suffixes = {file.suffix.lower() for file in path.rglob("*")} if path.is_dir() else set()
+    clips = suffixes & MEDIA_SUFFIXES
+    known = (set(VideoFolder.EXTENSIONS), set(AudioFolder.EXTENSIONS) & AUDIO_SUFFIXES)
+    return bool(clips) and not suffixes & set(FILE_FORMATS) and not any(clips <= each for each in known)
+
+
+def _list_clips(path: Path) -> Dataset:
+    """The clips of a folder, in the column `file`; names of folders in it are the column `label`, as in datasets."""
+    files = expand_paths([str(path)])
+    rows: dict[str, list] = {"file": files}
+    folders = [Path(file).parent.name for file in files]
+    if path.is_dir() and len(set(folders)) > 1 and path not in {Path(file).parent for file in files}:
+        names = sorted(set(folders))
+        features = Features({"file": Value("string"), "label": ClassLabel(names=names)})
+        return Dataset.from_dict(rows | {"label": [names.index(name) for name in folders]}, features=features)
+    return Dataset.from_dict(rows)
 
 
 def require_columns(corpus: Corpus, *columns: str | None) -> None:

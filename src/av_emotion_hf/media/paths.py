@@ -5,9 +5,8 @@ from pathlib import Path
 
 from ..errors import InputError
 
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .3gp .ts .wav .flac .mp3 .ogg .m4a .aac .opus .aiff".split()
-)
+AUDIO_SUFFIXES = frozenset(".wav .flac .mp3 .ogg .m4a .aac .opus .aiff".split())
+MEDIA_SUFFIXES = AUDIO_SUFFIXES | set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .3gp .ts".split())
 
 
 def expand_paths(paths: list[str]) -> list[str]:
