@@ -1,9 +1,10 @@
 """From a media file to a waveform, frames with timestamps and face crops."""
 
-from .clip import Clip, ClipError, open_clip
+from .clip import Clip, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector
 from .faces import FaceTrack, crop_square, track_faces
 from .paths import expand_paths
+from .source import ClipError
 
 __all__ = [
     "DETECTORS",
