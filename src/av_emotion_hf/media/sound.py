@@ -91,7 +91,8 @@ class Sound:
             begin = None
             if abs(time - expected) > TOLERANCE or setup != (frame.sample_rate, frame.format.name, frame.layout.name):
                 yield None, _mono(resampler.resample(None) if resampler else [])
-                resampler = av.AudioResampler("fltp", rate=SAMPLING_RATE)
+                # packed: of more than 8 planes PyAV reads beyond the end
+                resampler = av.AudioResampler("flt", rate=SAMPLING_RATE)
                 setup = frame.sample_rate, frame.format.name, frame.layout.name
                 begin = expected = time
             expected += frame.samples / frame.sample_rate
@@ -117,7 +118,7 @@ def open_sound(source: Source, tracks: list[Track] | None) -> Sound | None:
 
 
 def _mono(frames: list[av.AudioFrame]) -> np.ndarray:
-    """Mean of the channels of planar float frames; (samples,) float32 in [-1, 1]."""
-    mono = [frame.to_ndarray().mean(axis=0, dtype=np.float32) for frame in frames]
+    """Mean of the channels of packed float frames; (samples,) float32 in [-1, 1]."""
+    mono = [frame.to_ndarray().reshape(frame.samples, -1).mean(axis=1, dtype=np.float32) for frame in frames]
     samples = np.concatenate(mono) if mono else np.zeros(0, np.float32)
     return np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -1.0, 1.0)

@@ -102,7 +102,7 @@ class Source:
                 streams = {stream.index: stream for stream in container.streams if _is_wanted(stream)}
                 lengths = {index: _Length(float(stream.time_base)) for index, stream in streams.items()}
                 for packet in read_packets(container, *streams.values()):
-                    lengths[packet.stream_index].add(packet)
+                    lengths[packet.stream.index].add(packet)
                 default_first = sorted(
                     streams.values(), key=lambda stream: not stream.disposition & Disposition.default
                 )
@@ -172,8 +172,8 @@ class _Length:
 def read_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
     """Packets of some streams up to the end, or to where the file cannot be read any further."""
     try:
-        yield from container.demux(*streams)
-    except av.FFmpegError:
+        yield from container.demux(*streams) if streams else ()  # PyAV takes none for all
+    except (av.FFmpegError, IndexError):  # PyAV stumbles at the end over streams that turned up on the way
         return
 
 
