@@ -9,10 +9,9 @@ from functools import partial
 import decord
 import numpy as np
 
-from .source import MAX_GAP, Source, Track
+from .source import MAX_BACKWARD, MAX_GAP, Source, Track
 
 BLACK_LUMA = 16  # of 255: a frame that is darker than this on average is black
-MAX_BACKWARD = 1.0  # seconds: timestamps that go back farther begin anew, as where two files were joined
 THREADS = 2  # decodes ahead while the caller works on the last frames; more cost memory and gain little
 EARLY = 1e-3  # seconds: containers round their timestamps to a millisecond
 

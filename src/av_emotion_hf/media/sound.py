@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
-from .source import MAX_GAP, Source, Track
+from .source import MAX_BACKWARD, MAX_GAP, Source, Track
 
 SAMPLING_RATE = 16_000
 RATES = range(1000, 1_000_000)  # Hz: what else a header says is damage
 TOLERANCE = 0.02  # seconds that timestamps may jitter
-MAX_BACKWARD = 1.0  # seconds: timestamps that go back farther begin anew, as where two files were joined
 
 
 class Sound:

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from av.stream import Discard, Disposition
 from ..errors import InputError
 
 MAX_GAP = 600.0  # seconds: a timestamp that is farther from the one before it makes no sense
+MAX_BACKWARD = 1.0  # seconds: timestamps that go back farther begin anew, as where two files were joined
 
 
 class ClipError(InputError):
@@ -121,12 +123,21 @@ class Source:
                 if other is not stream:
                     other.discard = Discard.all
             stream.codec_context.thread_type, stream.codec_context.thread_count = "AUTO", threads
+            # AVI numbers its frames in the order of decoding; what FFmpeg makes of that is late by the decoder's delay
+            slots = deque() if container.format.name == "avi" and track.kind == "video" else None
             for packet in read_packets(container, stream):
+                if slots is not None and packet.size and packet.dts is not None:
+                    slots.append(packet.dts)
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:
+                    if slots:
+                        slots.pop()
                     continue
-                yield from frames
+                for frame in frames:
+                    if slots:
+                        frame.pts = slots.popleft()
+                    yield frame
 
     def _keep(self, file: BinaryIO) -> bytes:
         """Copy to a temporary file, which becomes the content; return its first bytes."""
@@ -139,7 +150,7 @@ class Source:
 
 
 class _Length:
-    """Adds up how long a track is, in constant memory; nonsense steps between timestamps do not count.
+    """Adds up how long a track is, in constant memory, over stretches between which the timestamps make no sense.
 
     Args:
         unit: seconds that timestamps are counted in.
@@ -147,26 +158,28 @@ class _Length:
 
     def __init__(self, unit: float):
         self.unit = unit
-        self.total = self.step = 0
-        self.last = None
-        self.empty = True
+        self.total, self.begin, self.end = 0, 0, None
 
     def add(self, packet: av.Packet) -> None:
-        """Count one more packet."""
+        """Count one more packet; they come in the order of decoding, not of showing."""
         if not packet.size:  # the one that ends the track
             return
-        stamp = packet.pts if packet.dts is None else packet.dts  # dts, for they are in order
-        step = -1 if stamp is None or self.last is None else stamp - self.last
-        step = step if 0 <= step * self.unit <= MAX_GAP else self.step
-        self.total += 0 if self.empty else step
         duration = packet.duration or 0
-        self.last, self.empty = stamp, False
-        self.step = duration if 0 < duration * self.unit <= MAX_GAP else step
+        duration = duration if 0 < duration * self.unit <= MAX_GAP else 0
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None:
+            stamp = self.end or 0
+        if self.end is None:
+            self.begin = self.end = stamp
+        elif not -max(MAX_BACKWARD, 20 * duration * self.unit) <= (stamp - self.end) * self.unit <= MAX_GAP:
+            self.total += self.end - self.begin
+            self.begin = self.end = stamp
+        self.begin, self.end = min(self.begin, stamp), max(self.end, stamp + duration)
 
     @property
     def seconds(self) -> float:
         """Length so far, the last packet included."""
-        return (self.total + self.step) * self.unit
+        return (self.total + (self.end or 0) - self.begin) * self.unit
 
 
 def read_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
