@@ -17,7 +17,7 @@ from av.stream import Discard, Disposition
 from ..errors import InputError
 
 MAX_GAP = 600.0  # seconds: a timestamp that is farther from the one before it makes no sense
-MAX_BACKWARD = 1.0  # seconds: timestamps that go back farther begin anew, as where two files were joined
+MAX_BACKWARD = 0.2  # seconds: timestamps that go back farther begin anew, as where two files were joined
 
 
 class ClipError(InputError):
