@@ -71,14 +71,17 @@ class Clip:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}: at least one frame has to be read at a time; use 1 or more")
-        batch: list[tuple[float, np.ndarray]] = []
+        times, frames, filled = np.empty(0), np.empty(0, np.uint8), 0
         for time, frame in self._picture.sample(self.fps, self.lead_black) if self._picture else ():
-            if batch and (len(batch) == batch_size or frame.shape != batch[0][1].shape):
-                yield _stack(batch)
-                batch = []
-            batch.append((time, frame))
-        if batch:
-            yield _stack(batch)
+            if filled and (filled == batch_size or frame.shape != frames.shape[1:]):
+                yield times[:filled], frames[:filled]
+                filled = 0
+            if not filled:
+                times, frames = np.empty(batch_size), np.empty((batch_size, *frame.shape), np.uint8)
+            times[filled], frames[filled] = time, frame
+            filled += 1
+        if filled:
+            yield times[:filled], frames[:filled]
 
     def audio(self, block: float = 10.0) -> Iterator[np.ndarray]:
         """Read the sound from behind the black start to its end in bounded memory; nothing comes without sound.
@@ -149,8 +152,3 @@ def open_clip(source: str | os.PathLike | bytes | BinaryIO, fps: float = 10.0, t
         _picture=picture,
         _sound=sound,
     )
-
-
-def _stack(batch: list[tuple[float, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    times, frames = zip(*batch, strict=True)
-    return np.array(times, np.float64), np.stack(frames)

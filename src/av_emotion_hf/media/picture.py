@@ -8,6 +8,7 @@ from functools import partial
 
 import decord
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from .source import MAX_BACKWARD, MAX_GAP, Source, Track
 
@@ -119,12 +120,13 @@ def open_picture(source: Source, tracks: list[Track] | None, trim_black: bool) -
 
 
 def _read_pyav(source: Source, track: Track) -> Iterator[RawFrame]:
+    converter = VideoReformatter()  # kept, for it takes longer to make one than to convert a small frame
     for frame in source.decode(track, THREADS):
         duration = float(frame.duration * frame.time_base) if frame.time_base else 0.0
 
         def to_rgb(frame=frame):
             turns = round(frame.rotation / 90)  # counterclockwise
-            return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+            return np.rot90(converter.reformat(frame, format="rgb24", threads=1).to_ndarray(), turns)
 
         yield frame.time, duration, to_rgb
 
@@ -145,7 +147,7 @@ def _read_decord(source: Source) -> Iterator[RawFrame]:
 def _unpadded(frame: np.ndarray) -> np.ndarray:
     """Frames that decord has turned by 90 degrees have the padding of their lines in place of a third of them."""
     height, width = frame.shape[:2]
-    return np.ascontiguousarray(frame.reshape(height, -1)[:, : 3 * width]).reshape(height, width, 3)
+    return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
 
 
 def _is_black(frame: np.ndarray) -> bool:
