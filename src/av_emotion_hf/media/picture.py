@@ -30,7 +30,7 @@ class Picture:
     Args:
         reader: "pyav" or "decord".
         frames: function that reads the raw frames from the start.
-        length: seconds from the first frame to the end of the last; None: to be counted.
+        track: what is read; None: its length has to be counted.
         trim_black: look for the first frame that is not black.
 
     Attributes:
@@ -43,8 +43,8 @@ class Picture:
         ValueError: no frame can be decoded.
     """
 
-    def __init__(self, reader: str, frames: Callable[[], Iterator[RawFrame]], length: float | None, trim_black: bool):
-        self.reader, self.length = reader, length
+    def __init__(self, reader: str, frames: Callable[[], Iterator[RawFrame]], track: Track | None, trim_black: bool):
+        self.reader = reader
         self._raw_frames = frames
         self.start = self.lead = None
         for time, _, to_rgb in self._frames():
@@ -54,7 +54,9 @@ class Picture:
                 break
         if self.lead is None:
             raise ValueError("no frame can be decoded")
-        if length is None:
+        if track is not None:
+            self.length = track.length_from(self.start)
+        else:
             time, duration, _ = deque(self._frames(), maxlen=1)[0]
             self.length = time + duration
 
@@ -107,7 +109,7 @@ def open_picture(source: Source, tracks: list[Track] | None, trim_black: bool) -
         trim_black: look for the first frame that is not black.
     """
     tracks = tracks and [track for track in tracks if track.kind == "video"]
-    readers = [("pyav", partial(_read_pyav, source, track), track.length) for track in tracks or () if track.decodable]
+    readers = [("pyav", partial(_read_pyav, source, track), track) for track in tracks or () if track.decodable]
     # decord may crash on damaged data, so it does not get what PyAV knows and cannot decode
     if tracks is None or not all(track.decodable for track in tracks):
         readers.append(("decord", partial(_read_decord, source), None))

@@ -34,7 +34,7 @@ class Sound:
 
     def end(self, start: float | None) -> float:
         """Seconds from the timestamp `start` to the end of the track."""
-        return self._offset(start) + self._track.length
+        return self._offset(start) + self._track.length_from(self.start)
 
     def blocks(self, start: float | None, lead: float, size: int) -> Iterator[np.ndarray]:
         """Consecutive blocks of sound in constant memory.

@@ -32,13 +32,20 @@ class Track:
         index: of the stream in the container.
         kind: "audio" or "video".
         decodable: whether PyAV has a decoder for it.
-        length: seconds from the first packet to the end of the last, as the index of the container tells.
+        start: timestamp of the first packet in seconds.
+        length: seconds from there to the end of the last packet.
     """
 
     index: int
     kind: str
     decodable: bool
+    start: float
     length: float
+
+    def length_from(self, stamp: float | None) -> float:
+        """Seconds from the first frame that the decoder gives; what is before, encoders put there as a run-up."""
+        before = 0.0 if stamp is None else stamp - self.start
+        return self.length - before if 0 < before < self.length else self.length
 
 
 @dataclass
@@ -109,7 +116,7 @@ class Source:
                     streams.values(), key=lambda stream: not stream.disposition & Disposition.default
                 )
                 return [
-                    Track(s.index, s.type, s.codec_context is not None, lengths[s.index].seconds)
+                    Track(s.index, s.type, s.codec_context is not None, *lengths[s.index].seconds)
                     for s in default_first
                 ]
         except av.FFmpegError:
@@ -158,7 +165,8 @@ class _Length:
 
     def __init__(self, unit: float):
         self.unit = unit
-        self.total, self.begin, self.end = 0, 0, None
+        self.start = self.begin = self.total = 0
+        self.end = None
 
     def add(self, packet: av.Packet) -> None:
         """Count one more packet; they come in the order of decoding, not of showing."""
@@ -170,16 +178,18 @@ class _Length:
         if stamp is None:
             stamp = self.end or 0
         if self.end is None:
-            self.begin = self.end = stamp
+            self.start = self.begin = self.end = stamp
         elif not -max(MAX_BACKWARD, 20 * duration * self.unit) <= (stamp - self.end) * self.unit <= MAX_GAP:
             self.total += self.end - self.begin
             self.begin = self.end = stamp
+        if not self.total:
+            self.start = min(self.start, stamp)
         self.begin, self.end = min(self.begin, stamp), max(self.end, stamp + duration)
 
     @property
-    def seconds(self) -> float:
-        """Length so far, the last packet included."""
-        return (self.total + (self.end or 0) - self.begin) * self.unit
+    def seconds(self) -> tuple[float, float]:
+        """Timestamp of the start, and length up to the end of the last packet so far."""
+        return self.start * self.unit, (self.total + (self.end or 0) - self.begin) * self.unit
 
 
 def read_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
