@@ -41,7 +41,7 @@ $(VENV)/bin/python:
 	$(BIN)/pip install --quiet --upgrade pip
 
 $(VENV)/demo.stamp: pyproject.toml $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable ".[demo]"
+	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/bin/python

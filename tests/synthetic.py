@@ -32,8 +32,7 @@ def write_clip(path: Path, frames=None, fps=25, sound=None, rate=44_100, codecs=
             audio = file.add_stream(codecs[1], rate=rate, layout=layout)
         for index, frame in enumerate(frames if frames is not None else ()):
             picture = av.VideoFrame.from_ndarray(frame, "rgb24")
-            if times_ms is not None:
-                picture.pts = times_ms[index]
+            picture.pts = index if times_ms is None else times_ms[index]
             file.mux(video.encode(picture))
         if video:
             file.mux(video.encode())

@@ -6,6 +6,7 @@ from datasets import (
     Audio,
     ClassLabel,
     Dataset,
+    Features,
     Image,
     IterableDataset,
     Value,

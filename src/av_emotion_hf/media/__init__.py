@@ -1,10 +1,11 @@
 """From a media file to a waveform, frames with timestamps and face crops."""
 
-from .clip import Clip, ClipError, open_clip
+from .clip import Clip, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
 from .faces import FaceTrack, crop_square, face_windows, track_faces
 from .paths import expand_paths
 from .sheet import FaceReport, draw_faces
+from .source import ClipError
 from .speaker import SPEAKERS
 
 __all__ = [

@@ -1,24 +1,169 @@
 """The picture track of a media file: frames in order, forward only, with their true timestamps."""
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
 import decord
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
-# Program and transport streams carry no index. decord seeks in them and lands behind the first group of pictures,
-# so that every frame comes too late; OpenCV reads them straight through.
-_PROGRAM_STREAMS = (b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")
-_TRANSPORT_SYNC = ((0, 188), (4, 196))
+from .source import MAX_BACKWARD, MAX_GAP, Source, Track
 
-# what decord raises for files that it cannot read
-DECODE_ERRORS = (decord.DECORDError, RuntimeError, AssertionError, IndexError)
+BLACK_LUMA = 16  # of 255: a frame that is darker than this on average is black
+THREADS = 2  # decodes ahead while the caller works on the last frames; more cost memory and gain little
+EARLY = 1e-3  # seconds: containers round their timestamps to a millisecond
+
+# timestamp in seconds or None, duration in seconds or 0, function that gives the frame (H, W, 3) uint8 RGB
+RawFrame = tuple[float | None, float, Callable[[], np.ndarray]]
+
+
+class Picture:
+    """The picture track of one clip, read anew by each call of its methods.
+
+    PyAV reads it. decord takes over where PyAV does not know the container or the codec. In the other order more
+    would go wrong: decord gives the same pixels, but it loses the first frames of streams without an index and the
+    timestamps of AVI with B-frames, converts also the frames that nobody asked for, and needs 150 MB for long files.
+
+    Args:
+        reader: "pyav" or "decord".
+        frames: function that reads the raw frames from the start.
+        track: what is read; None: its length has to be counted.
+        trim_black: look for the first frame that is not black.
+
+    Attributes:
+        reader: "pyav" or "decord".
+        start: timestamp of the first frame in the file, in seconds; None when the file has no timestamps.
+        length: seconds from the first frame to the end of the last, as the index of the file tells.
+        lead: seconds from the first frame to the first that is not black, 0 where all are or `trim_black` is off.
+
+    Raises:
+        ValueError: no frame can be decoded.
+    """
+
+    def __init__(self, reader: str, frames: Callable[[], Iterator[RawFrame]], track: Track | None, trim_black: bool):
+        self.reader = reader
+        self._raw_frames = frames
+        self.start = self.lead = None
+        for time, _, to_rgb in self._frames():
+            self.lead = self.lead or 0.0
+            if not trim_black or not _is_black(to_rgb()):
+                self.lead = time
+                break
+        if self.lead is None:
+            raise ValueError("no frame can be decoded")
+        if track is not None:
+            self.length = track.length_from(self.start)
+        else:
+            time, duration, _ = deque(self._frames(), maxlen=1)[0]
+            self.length = time + duration
+
+    def sample(self, fps: float, start: float) -> Iterator[tuple[float, np.ndarray]]:
+        """For each tick of a clock the last frame at or before it, each frame only once.
+
+        Args:
+            fps: ticks per second.
+            start: seconds from the first frame to the first tick.
+
+        Yields:
+            Seconds since the first tick, and the frame (H, W, 3) uint8 RGB; only these frames are converted.
+        """
+        last = None
+        for time, duration, to_rgb in self._frames():
+            if time < start:
+                continue
+            time -= start
+            if last and _ticks_before(last[0], fps) < _ticks_before(time, fps):
+                yield last[0], last[2]()
+            last = time, duration, to_rgb
+        if last and _ticks_before(last[0], fps) < _ticks_before(last[0] + last[1], fps):
+            yield last[0], last[2]()
+
+    def _frames(self) -> Iterator[tuple[float, float, Callable[[], np.ndarray]]]:
+        """Raw frames with times that start at 0 and increase strictly, whatever the timestamps say."""
+        last = shift = None
+        for stamp, duration, to_rgb in self._raw_frames():
+            duration = duration if 0 < duration <= MAX_GAP else 0.04
+            if last is None:
+                self.start, shift = stamp, -(stamp or 0.0)
+                time = 0.0
+            else:
+                following = last + duration
+                time = following if stamp is None else stamp + shift
+                if not -MAX_BACKWARD < time - last <= MAX_GAP:
+                    shift, time = shift + following - time, following
+                if time <= last:
+                    time = last + duration / 2
+            last = time
+            yield time, duration, to_rgb
+
+
+def open_picture(source: Source, tracks: list[Track] | None, trim_black: bool) -> Picture | None:
+    """The first picture track that can be decoded, and by which reader.
+
+    Args:
+        source: the file.
+        tracks: what is in it, None when PyAV cannot tell.
+        trim_black: look for the first frame that is not black.
+    """
+    tracks = tracks and [track for track in tracks if track.kind == "video"]
+    readers = [("pyav", partial(_read_pyav, source, track), track) for track in tracks or () if track.decodable]
+    # decord may crash on damaged data, so it does not get what PyAV knows and cannot decode
+    if tracks is None or not all(track.decodable for track in tracks):
+        readers.append(("decord", partial(_read_decord, source), None))
+    for reader in readers:
+        try:
+            return Picture(*reader, trim_black)
+        except ValueError:
+            continue
+    return None
+
+
+def _read_pyav(source: Source, track: Track) -> Iterator[RawFrame]:
+    converter = VideoReformatter()  # kept, for it takes longer to make one than to convert a small frame
+    for frame in source.decode(track, THREADS):
+        duration = float(frame.duration * frame.time_base) if frame.time_base else 0.0
+
+        def to_rgb(frame=frame):
+            turns = round(frame.rotation / 90)  # counterclockwise
+            return np.rot90(converter.reformat(frame, format="rgb24", threads=1).to_ndarray(), turns)
+
+        yield frame.time, duration, to_rgb
+
+
+def _read_decord(source: Source) -> Iterator[RawFrame]:
+    try:
+        with _quiet():
+            reader = decord.VideoReader(source.path, num_threads=1)
+        # one frame after the other: seeking and skipping are where decord loses or repeats frames
+        for index in range(len(reader)):
+            frame = reader.next()
+            begin, end = reader.get_frame_timestamp(index)
+            yield float(begin), float(end - begin), lambda frame=frame: _unpadded(frame.asnumpy())
+    except (decord.DECORDError, RuntimeError, AssertionError, IndexError, StopIteration):
+        return
+
+
+def _unpadded(frame: np.ndarray) -> np.ndarray:
+    """Frames that decord has turned by 90 degrees have the padding of their lines in place of a third of them."""
+    height, width = frame.shape[:2]
+    return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
+
+
+def _is_black(frame: np.ndarray) -> bool:
+    luma = frame[::4, ::4] @ np.array([0.299, 0.587, 0.114])
+    return luma.mean() < BLACK_LUMA
+
+
+def _ticks_before(time: float, fps: float) -> int:
+    """How many of the ticks 0, 1/fps, 2/fps, ... come before a frame that is shown at `time`."""
+    return int(np.ceil((time - EARLY) * fps))
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Send what C libraries write to the standard error stream to nowhere, for the length of the block."""
     decord.logging.set_level(decord.logging.QUIET)
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -29,144 +174,3 @@ def quiet() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-class Picture:
-    """The picture track of one clip.
-
-    decord reads it. OpenCV takes over where decord is known to go wrong: streams without an index, timestamps that
-    make no sense, and a decoder that stops half way (HEVC with several frames in flight, damaged files).
-
-    Args:
-        path: an absolute path, which FFmpeg cannot take for an address.
-
-    Attributes:
-        timestamps: (frames,) float64, seconds, strictly increasing, the first is 0.
-        duration: seconds from the first frame to the end of the last.
-        indexed: whether the container has an index; its timestamps then start at zero.
-
-    Raises:
-        ValueError: no frame can be decoded.
-    """
-
-    def __init__(self, path: str):
-        self.path = path
-        self._decord_until: int | None = None  # first frame that only OpenCV can give; None: not met yet
-        self.indexed = not _has_no_index(path)
-        times = self._decord_times() if self.indexed else None
-        if times is None:
-            self._decord_until = 0
-            times = self._opencv_times()
-        step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        self.timestamps = times - times[0]
-        self.duration = float(self.timestamps[-1]) + step
-        if next(self.read([0]), None) is None:
-            raise ValueError("no frame can be decoded")
-
-    def read(self, indices: list[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield `(index, frame (H, W, 3) uint8 RGB)` for increasing indices; stop early where the file is damaged."""
-        done = 0
-        for index, frame in self._read_decord(indices):
-            done += 1
-            yield index, frame
-        if done < len(indices):
-            yield from self._read_opencv(indices[done:])
-
-    def _decord_times(self) -> np.ndarray | None:
-        """Timestamps as decord tells them, None where it cannot or where they cannot be true."""
-        try:
-            reader = self._decord_reader()
-            times = reader.get_frame_timestamp(range(len(reader)))[:, 0].astype(np.float64)
-        except DECODE_ERRORS:
-            return None
-        return times if _plausible(times) else None
-
-    def _opencv_times(self) -> np.ndarray:
-        import cv2
-
-        times = []
-        with self._opencv_reader() as reader:
-            while reader.grab():
-                times.append(reader.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-            fps = reader.get(cv2.CAP_PROP_FPS)
-        if not times:
-            raise ValueError("no frame can be decoded")
-        times = np.asarray(times)
-        return times if _plausible(times) else np.arange(len(times)) / (fps if 1 <= fps <= 1000 else 25.0)
-
-    def _read_decord(self, indices: list[int]) -> Iterator[tuple[int, np.ndarray]]:
-        if self._decord_until == 0:
-            return
-        wanted = iter(indices)
-        target = next(wanted, None)
-        position = 0
-        try:
-            reader = self._decord_reader()
-            # One frame after the other: seeking and skipping are where decord loses or repeats frames.
-            while target is not None and position != self._decord_until:
-                frame = reader.next()
-                if position == target:
-                    yield position, frame.asnumpy()
-                    target = next(wanted, None)
-                position += 1
-        except (*DECODE_ERRORS, StopIteration):
-            self._decord_until = position
-
-    def _read_opencv(self, indices: list[int]) -> Iterator[tuple[int, np.ndarray]]:
-        import cv2
-
-        with self._opencv_reader() as reader:
-            position = -1
-            for index in indices:
-                while position < index:
-                    if not reader.grab():
-                        return
-                    position += 1
-                ok, frame = reader.retrieve()
-                if not ok:
-                    return
-                yield index, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-    def _decord_reader(self) -> decord.VideoReader:
-        with quiet():
-            return decord.VideoReader(self.path, num_threads=1)
-
-    @contextmanager
-    def _opencv_reader(self):
-        import cv2
-
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        with quiet():
-            reader = cv2.VideoCapture(self.path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        try:
-            yield reader
-        finally:
-            reader.release()
-
-
-def sample_indices(timestamps: np.ndarray, fps: float, duration: float) -> list[int]:
-    """Frames that are on screen at the ticks 0, 1/fps, 2/fps, ...: the last at or before each tick, each only once.
-
-    Args:
-        timestamps: (frames,) seconds, increasing from 0.
-        fps: ticks per second.
-        duration: seconds until the last frame ends; ticks end before it.
-
-    Returns:
-        Increasing frame indices, never more than there are frames.
-    """
-    early = 1e-3  # containers round their timestamps to a millisecond
-    ticks = np.arange(max(1, int(np.ceil((duration - early) * fps)))) / fps
-    return np.unique(np.searchsorted(timestamps, ticks + early, side="right") - 1).tolist()
-
-
-def _plausible(times: np.ndarray) -> bool:
-    return bool(np.isfinite(times).all() and abs(times[0]) < 1e6 and (np.diff(times) > 0).all())
-
-
-def _has_no_index(path: str) -> bool:
-    with Path(path).open("rb") as file:
-        head = file.read(256)
-    return head.startswith(_PROGRAM_STREAMS) or any(
-        head[a : a + 1] == head[b : b + 1] == b"G" for a, b in _TRANSPORT_SYNC
-    )

@@ -1,71 +1,123 @@
-"""The sound track of a media file as a mono waveform."""
+"""The sound track of a media file: mono, 16 kHz, in blocks, each sample at its true time."""
 
-import decord
+from collections.abc import Iterator
+
+import av
 import numpy as np
-import soundfile
-import torch
-from torchaudio.functional import resample
 
-from .picture import DECODE_ERRORS, quiet
+from .source import MAX_BACKWARD, MAX_GAP, Source, Track
 
 SAMPLING_RATE = 16_000
-_COMMON_RATES = np.array([8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 192000])
+RATES = range(1000, 1_000_000)  # Hz: what else a header says is damage
+TOLERANCE = 0.02  # seconds that timestamps may jitter
 
 
-def read_audio_file(path: str) -> tuple[np.ndarray, int] | None:
-    """Read a file that holds sound and nothing else (WAV, FLAC, MP3, Ogg, ...).
+class Sound:
+    """One sound track, decoded anew and resampled by each call of `blocks`.
 
-    Args:
-        path: an absolute path.
+    Attributes:
+        reader: "pyav".
+        start: timestamp of the first sample in the file, in seconds; None when the file has no timestamps.
 
-    Returns:
-        Samples (samples, channels) float32 and their rate in Hz; None when it is not such a file.
+    Raises:
+        ValueError: no sample can be decoded.
     """
-    try:
-        with quiet():
-            return soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, TypeError, ValueError):
-        return None
+
+    reader = "pyav"
+
+    def __init__(self, source: Source, track: Track):
+        self._source, self._track = source, track
+        first = next(self._frames(), None)
+        if first is None:
+            raise ValueError("no sample can be decoded")
+        self.start = first.time
+
+    def end(self, start: float | None) -> float:
+        """Seconds from the timestamp `start` to the end of the track."""
+        return self._offset(start) + self._track.length_from(self.start)
+
+    def blocks(self, start: float | None, lead: float, size: int) -> Iterator[np.ndarray]:
+        """Consecutive blocks of sound in constant memory.
+
+        Args:
+            start: timestamp to begin with, None to begin with the first sample. Before a track that starts later
+                comes silence.
+            lead: seconds that are left out from there.
+            size: samples per block.
+
+        Yields:
+            (size,) float32 in [-1, 1]; the last may be shorter.
+        """
+        block, filled = np.empty(size, np.float32), 0
+        for piece in self._placed(self._offset(start) - lead):
+            while len(piece):
+                part = piece[: size - filled]
+                block[filled : filled + len(part)] = part
+                filled, piece = filled + len(part), piece[len(part) :]
+                if filled == size:
+                    yield block
+                    block, filled = np.empty(size, np.float32), 0
+        if filled:
+            yield block[:filled]
+
+    def _offset(self, start: float | None) -> float:
+        """Seconds from the timestamp `start` to the first sample; 0 where one of them is unknown or nonsense."""
+        offset = self.start - start if self.start is not None and start is not None else 0.0
+        return offset if abs(offset) <= MAX_GAP else 0.0
+
+    def _placed(self, offset: float) -> Iterator[np.ndarray]:
+        """Consecutive samples from time 0 on, silence in the gaps, where the track begins at `offset` seconds."""
+        position = late = 0
+        for time, samples in self._runs():
+            if time is not None:
+                ahead = round((time + offset) * SAMPLING_RATE) - position
+                late = max(0, -ahead)
+                for silence in range(0, ahead, SAMPLING_RATE):
+                    yield np.zeros(min(SAMPLING_RATE, ahead - silence), np.float32)
+                position += max(0, ahead)
+            samples, late = samples[late:], max(0, late - len(samples))
+            position += len(samples)
+            yield samples
+
+    def _runs(self) -> Iterator[tuple[float | None, np.ndarray]]:
+        """Pieces (samples,) at 16 kHz, with their time after the first sample where they do not follow the last."""
+        resampler = setup = None
+        expected, shift = 0.0, -(self.start or 0.0)
+        for frame in self._frames():
+            time = expected if frame.time is None else frame.time + shift
+            if not -MAX_BACKWARD < time - expected <= MAX_GAP:
+                shift, time = shift + expected - time, expected
+            begin = None
+            if abs(time - expected) > TOLERANCE or setup != (frame.sample_rate, frame.format.name, frame.layout.name):
+                yield None, _mono(resampler.resample(None) if resampler else [])
+                # packed: of more than 8 planes PyAV reads beyond the end
+                resampler = av.AudioResampler("flt", rate=SAMPLING_RATE)
+                setup = frame.sample_rate, frame.format.name, frame.layout.name
+                begin = expected = time
+            expected += frame.samples / frame.sample_rate
+            frame.pts = None  # the resampler would fill gaps, too
+            yield begin, _mono(resampler.resample(frame))
+        yield None, _mono(resampler.resample(None) if resampler else [])
+
+    def _frames(self) -> Iterator[av.AudioFrame]:
+        for frame in self._source.decode(self._track, threads=1):
+            if frame.samples and frame.sample_rate in RATES:
+                yield frame
 
 
-def read_sound_track(path: str, align: bool = True) -> tuple[np.ndarray, int] | None:
-    """Read the sound track of a video file with decord.
-
-    Args:
-        path: an absolute path.
-        align: put silence before a track that starts later than the file does.
-
-    Returns:
-        Samples (samples, channels) float32 and their rate in Hz; None when there is no readable track.
-    """
-    try:
-        native = _decord_sound(path, -1)
-        if align:
-            native.add_padding()
-        samples_16k = _decord_sound(path, SAMPLING_RATE).shape[1]
-    except DECODE_ERRORS:
-        return None
-    if not native.shape[1] or not samples_16k:
-        return None
-    return native._array.T, _native_rate(native.shape[1], samples_16k)
+def open_sound(source: Source, tracks: list[Track] | None) -> Sound | None:
+    """The first track of sound that can be decoded."""
+    for track in tracks or ():
+        if track.kind == "audio" and track.decodable:
+            try:
+                return Sound(source, track)
+            except ValueError:
+                continue
+    return None
 
 
-def to_mono_16k(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Average the channels of (samples, channels), resample to 16 kHz and clip to [-1, 1]; (samples,) float32."""
-    mono = np.nan_to_num(samples.mean(axis=1, dtype=np.float32), posinf=1.0, neginf=-1.0)
-    if rate != SAMPLING_RATE and len(mono):
-        mono = resample(torch.from_numpy(mono), rate, SAMPLING_RATE).numpy()
-    return np.clip(mono, -1.0, 1.0)
-
-
-def _decord_sound(path: str, rate: int) -> decord.AudioReader:
-    # mono=True would add the channels with a gain of 0.7 each, which overflows; the mean is taken later
-    with quiet():
-        return decord.AudioReader(path, sample_rate=rate, mono=False)
-
-
-def _native_rate(native_samples: int, samples_16k: int) -> int:
-    """The rate that decord does not tell, from the lengths of the same track unresampled and resampled to 16 kHz."""
-    rate = SAMPLING_RATE * native_samples / samples_16k
-    nearest = int(_COMMON_RATES[np.abs(_COMMON_RATES - rate).argmin()])
-    return nearest if abs(nearest / rate - 1) < max(0.01, 4 / samples_16k) else round(rate)
+def _mono(frames: list[av.AudioFrame]) -> np.ndarray:
+    """Mean of the channels of packed float frames; (samples,) float32 in [-1, 1]."""
+    mono = [frame.to_ndarray().reshape(frame.samples, -1).mean(axis=1, dtype=np.float32) for frame in frames]
+    samples = np.concatenate(mono) if mono else np.zeros(0, np.float32)
+    return np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -1.0, 1.0)

@@ -1,0 +1,225 @@
+"""What a clip is read from: a file, bytes or a file object; opened anew by everyone who reads it."""
+
+import codecs
+import io
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.stream import Discard, Disposition
+
+from ..errors import InputError
+
+MAX_GAP = 600.0  # seconds: a timestamp that is farther from the one before it makes no sense
+MAX_BACKWARD = 0.2  # seconds: timestamps that go back farther begin anew, as where two files were joined
+
+
+class ClipError(InputError):
+    """A source that is no clip; the message is one line that names the source, the rule and the remedy."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One sound or picture track of a container.
+
+    Attributes:
+        index: of the stream in the container.
+        kind: "audio" or "video".
+        decodable: whether PyAV has a decoder for it.
+        start: timestamp of the first packet in seconds.
+        length: seconds from there to the end of the last packet.
+    """
+
+    index: int
+    kind: str
+    decodable: bool
+    start: float
+    length: float
+
+    def length_from(self, stamp: float | None) -> float:
+        """Seconds from the first frame that the decoder gives; what is before, encoders put there as a run-up."""
+        before = 0.0 if stamp is None else stamp - self.start
+        return self.length - before if 0 < before < self.length else self.length
+
+
+@dataclass
+class Source:
+    """A media file, of which any number of readers may be open at a time.
+
+    Args:
+        source: path, content, or file object, which is read from where it stands to its end.
+
+    Attributes:
+        name: for messages: the path, "<bytes>" or "<file>".
+
+    Raises:
+        ClipError: no such file, a folder, an empty file, or a text file.
+    """
+
+    name: str
+    _content: str | bytes = field(repr=False)
+    _copy: object = field(default=None, repr=False)  # a temporary file, deleted together with this object
+
+    def __init__(self, source: str | os.PathLike | bytes | BinaryIO):
+        self._copy = None
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            self.name, self._content = "<bytes>", bytes(source)
+            head = self._content[:4096]
+        elif hasattr(source, "read"):
+            self.name = "<file>"
+            head = self._keep(source)
+        else:
+            self.name, self._content = os.fspath(source), str(Path(source).absolute())
+            head = _head(self.name, Path(source))
+        if not head:
+            raise ClipError(f"{self.name}: is empty, and a clip needs sound or picture; copy or download it anew")
+        if _is_text(head):
+            raise ClipError(
+                f"{self.name}: is a text file, and a clip is a sound or video file; name the media file itself"
+            )
+
+    @property
+    def path(self) -> str:
+        """An absolute path, for readers that need one; bytes are written to a temporary file on the first call."""
+        if isinstance(self._content, bytes):
+            self._keep(io.BytesIO(self._content))
+        return self._content
+
+    def open(self) -> av.container.InputContainer:
+        """Open with PyAV, at the start.
+
+        Raises:
+            av.FFmpegError: it is no media file.
+        """
+        # with the protocol named, FFmpeg takes no file name for an address
+        file = io.BytesIO(self._content) if isinstance(self._content, bytes) else f"file:{self._content}"
+        return av.open(file, metadata_errors="replace")
+
+    def tracks(self) -> list[Track] | None:
+        """Tracks in the order in which they should be tried, default ones first; None where PyAV cannot open it.
+
+        All packets are read and none is decoded: headers are wrong or silent about the length too often.
+        """
+        try:
+            with self.open() as container:
+                streams = {stream.index: stream for stream in container.streams if _is_wanted(stream)}
+                lengths = {index: _Length(float(stream.time_base)) for index, stream in streams.items()}
+                for packet in read_packets(container, *streams.values()):
+                    lengths[packet.stream.index].add(packet)
+                default_first = sorted(
+                    streams.values(), key=lambda stream: not stream.disposition & Disposition.default
+                )
+                return [
+                    Track(s.index, s.type, s.codec_context is not None, *lengths[s.index].seconds)
+                    for s in default_first
+                ]
+        except av.FFmpegError:
+            return None
+
+    def decode(self, track: Track, threads: int) -> Iterator[av.VideoFrame | av.AudioFrame]:
+        """Decode a track from its start; a damaged packet costs its own frames only."""
+        with self.open() as container:
+            stream = container.streams[track.index]
+            for other in container.streams:
+                if other is not stream:
+                    other.discard = Discard.all
+            stream.codec_context.thread_type, stream.codec_context.thread_count = "AUTO", threads
+            # AVI numbers its frames in the order of decoding; what FFmpeg makes of that is late by the decoder's delay
+            slots = deque() if container.format.name == "avi" and track.kind == "video" else None
+            for packet in read_packets(container, stream):
+                if slots is not None and packet.size and packet.dts is not None:
+                    slots.append(packet.dts)
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    if slots:
+                        slots.pop()
+                    continue
+                for frame in frames:
+                    if slots:
+                        frame.pts = slots.popleft()
+                    yield frame
+
+    def _keep(self, file: BinaryIO) -> bytes:
+        """Copy to a temporary file, which becomes the content; return its first bytes."""
+        copy = tempfile.NamedTemporaryFile(prefix="av_emotion_hf_")
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        copy.seek(0)
+        self._content, self._copy = copy.name, copy
+        return copy.read(4096)
+
+
+class _Length:
+    """Adds up how long a track is, in constant memory, over stretches between which the timestamps make no sense.
+
+    Args:
+        unit: seconds that timestamps are counted in.
+    """
+
+    def __init__(self, unit: float):
+        self.unit = unit
+        self.start = self.begin = self.total = 0
+        self.end = None
+
+    def add(self, packet: av.Packet) -> None:
+        """Count one more packet; they come in the order of decoding, not of showing."""
+        if not packet.size:  # the one that ends the track
+            return
+        duration = packet.duration or 0
+        duration = duration if 0 < duration * self.unit <= MAX_GAP else 0
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None:
+            stamp = self.end or 0
+        if self.end is None:
+            self.start = self.begin = self.end = stamp
+        elif not -max(MAX_BACKWARD, 20 * duration * self.unit) <= (stamp - self.end) * self.unit <= MAX_GAP:
+            self.total += self.end - self.begin
+            self.begin = self.end = stamp
+        if not self.total:
+            self.start = min(self.start, stamp)
+        self.begin, self.end = min(self.begin, stamp), max(self.end, stamp + duration)
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Timestamp of the start, and length up to the end of the last packet so far."""
+        return self.start * self.unit, (self.total + (self.end or 0) - self.begin) * self.unit
+
+
+def read_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
+    """Packets of some streams up to the end, or to where the file cannot be read any further."""
+    try:
+        yield from container.demux(*streams) if streams else ()  # PyAV takes none for all
+    except (av.FFmpegError, IndexError):  # PyAV stumbles at the end over streams that turned up on the way
+        return
+
+
+def _is_wanted(stream: av.stream.Stream) -> bool:
+    return stream.type in ("audio", "video") and not stream.disposition & Disposition.attached_pic  # a cover
+
+
+def _head(name: str, path: Path) -> bytes:
+    if not path.exists():
+        raise ClipError(f"{name}: there is no such file; check the path")
+    if path.is_dir():
+        raise ClipError(f"{name}: is a folder, and a clip is a file; name one of the files in it")
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise ClipError(f"{name}: the file cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _is_text(head: bytes) -> bool:
+    """FFmpeg would draw a text file as a video, and follow the addresses in a playlist."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\n\r\f\ufeff" for character in text)
