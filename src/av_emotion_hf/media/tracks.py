@@ -84,7 +84,7 @@ class TrackLinker:
         """Let go of what no frame behind `time` depends on, so that memory does not grow."""
         self.tracks = [track for track in self.tracks if time - track.times[-1] <= MAX_ABSENCE]
         for track in self.tracks:
-            old = sum(known < time - MAX_ABSENCE for known in track.times[: 2 * REACH])
+            old = sum(known < time - MAX_ABSENCE for known in track.times[:-1][: 2 * REACH])
             del track.times[:old], track.boxes[:old]
 
 
