@@ -15,6 +15,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from loops import repeat_clip
 
 MINUTES = (1, 60)
 
@@ -24,7 +25,8 @@ def write_loop(path: Path, minutes: int) -> None:
     draw = np.random.default_rng(0)
     texture = draw.integers(40, 220, (270, 720, 3), np.uint8)
     samples = (8000 * np.sin(np.arange(480_000) * 0.06)).astype(np.int16)[None]
-    with av.open(str(path), "w") as file:
+    short = path.with_stem("short")
+    with av.open(str(short), "w") as file:
         video = file.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "40"})
         video.width, video.height, video.pix_fmt = 360, 270, "yuv420p"
         audio = file.add_stream("aac", rate=48_000, layout="mono")
@@ -38,15 +40,9 @@ def write_loop(path: Path, minutes: int) -> None:
             frame = av.AudioFrame.from_ndarray(samples[:, first : first + 1024], "s16", "mono")
             frame.sample_rate, frame.pts = 48_000, first
             packets += audio.encode(frame)
-        packets = [(p.stream, bytes(p), p.pts, p.dts, p.is_keyframe, p.time_base) for p in packets]
-        packets.sort(key=lambda packet: packet[3] * packet[5])
-        for loop in range(minutes * 6):
-            for stream, data, pts, dts, is_keyframe, time_base in packets:
-                packet = av.Packet(data)
-                later = round(loop * 10 / time_base)
-                packet.stream, packet.time_base, packet.is_keyframe = stream, time_base, is_keyframe
-                packet.pts, packet.dts = pts + later, dts + later
-                file.mux(packet)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            file.mux(packet)
+    repeat_clip(short, path, 60 * minutes)
 
 
 def read(path: str) -> None:
