@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipReader, FeatureReader, open_corpus
@@ -79,6 +80,22 @@ def test_features_of_inputs_equal_features_of_clips(clips, tmp_path, audio_confi
     ]
     with pytest.raises(InputError, match="there is nothing to extract"):
         extract(inputs, str(tmp_path / "again"), ClipReader("audio"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_features_of_both_modalities(clips, tmp_path, config, workers):
+    torch.manual_seed(0)
+    model = av.AVEmotionModel(config)
+    processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
+    reader = FeatureReader(model.audio_encoder, model.image_encoder, processor)
+    manifest = extract(clips, str(tmp_path / "out"), ClipReader(detector="cascade"), reader, workers=workers)
+    rows = list(open_corpus(str(tmp_path / "out")))
+    assert [len(row["image_features"]) for row in rows] == [len(row["face_times"]) for row in rows] == [5, 5, 0]
+    assert manifest["frames"]["image_features"] == 10 and "faces" not in rows[0] and "audio" not in rows[0]
+    crops = list(ClipReader(detector="cascade").read(clips[0]["video"]["bytes"]).crops)
+    np.testing.assert_array_equal(rows[0]["image_features"], reader(np.zeros(0), crops)["image_features"])
+    values = np.concatenate([row["image_features"] for row in rows[:2]])
+    np.testing.assert_allclose(manifest["statistics"]["image_features"]["mean"], values.mean(0), rtol=1e-5, atol=1e-7)
 
 
 def test_a_long_clip_becomes_several_rows(clips, tmp_path):

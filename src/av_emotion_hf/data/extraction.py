@@ -19,7 +19,7 @@ from .columns import (
 )
 from .corpus import Corpus
 from .features import FeatureReader
-from .inputs import REPORT_FEATURES, ClipReader
+from .inputs import ClipReader
 from .shards import Part, ShardFolder
 from .statistics import RunningStatistics
 from .workers import STALL, call_in_workers
@@ -133,11 +133,10 @@ class ClipTask:
             yield row | self.feature_reader(decode_waveform(row.get("audio")), decode_faces(row.get("faces")))
             return
         for inputs in self.reader.windows_of(row):
-            if self.feature_reader is None:
-                yield row | self.reader.encode(inputs)
-            else:
-                report = {name: getattr(inputs, name) for name in REPORT_FEATURES}
-                yield row | report | self.feature_reader(inputs.stored_waveform(), list(inputs.crops))
+            cells = row | self.reader.encode(inputs, media=self.feature_reader is None)
+            if self.feature_reader is not None:
+                cells |= self.feature_reader(inputs.stored_waveform(), list(inputs.crops))
+            yield cells
 
     def path(self, name: str) -> Path:
         """File of the row `name`."""

@@ -220,15 +220,16 @@ class ClipReader:
         """As [`windows`], of the clip that stands in `video`, `audio`, `file` or `path` of a row."""
         return self.windows(clip_source(row))
 
-    def encode(self, inputs: ClipInputs) -> dict:
-        """The cells of [`features`] for a window."""
+    def encode(self, inputs: ClipInputs, media: bool = True) -> dict:
+        """The cells of [`features`] for a window; without `media`, those beside sound and crops alone."""
         cells = {name: getattr(inputs, name) for name in REPORT_FEATURES}
-        if self.modality != "image":
+        if self.modality != "audio":
+            cells["face_times"] = inputs.face_times.tolist()
+            if media:
+                cells["faces"] = [{"bytes": encode_crop(crop), "path": None} for crop in inputs.crops]
+        if self.modality != "image" and media:
             sound = {"bytes": encode_waveform(inputs.waveform), "path": None} if len(inputs.waveform) else None
             cells["audio"] = sound
-        if self.modality != "audio":
-            cells["faces"] = [{"bytes": encode_crop(crop), "path": None} for crop in inputs.crops]
-            cells["face_times"] = inputs.face_times.tolist()
         return cells
 
 
