@@ -42,7 +42,7 @@ def _tensor(waveform: Waveform) -> Tensor:
 
 def context_blocks(frontend: AcousticFrontEnd) -> int:
     """Blocks of frames that a piece needs on both sides so that its own frames are those of the whole recording."""
-    samples = frontend.pitch_frame_length + 4 * frontend.sampling_rate / frontend.f0_min
+    samples = frontend.voice.frame_length + 4 * frontend.sampling_rate / frontend.f0_min
     frames = CONTEXT + math.ceil(samples / frontend.shift) + frontend.smoothing_frames + 8
     return math.ceil(frames / BLOCK)
 

@@ -1,0 +1,202 @@
+"""Spectral descriptors of short frames: differentiable, with the filterbank and its compression as arguments."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .configuration_av_emotion import AVEmotionAudioConfig
+from .descriptors_av_emotion import FORMANT_NAMES, VOICE_NAMES
+
+FLOOR = 1e-12  # keeps divisions and roots finite
+FRAMES_AT_ONCE = 512  # bounds the memory and stays in the cache
+LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
+PRE_EMPHASIS_HZ = 50
+
+
+def raised_cosine(length: int, edge: float) -> np.ndarray:
+    """Window (length,), `edge` high at its ends (Hann 0, Hamming 0.08), whose maximum is sample `length // 2`."""
+    phase = 2 * np.pi * (np.arange(length) - length // 2) / length
+    return (1 + edge) / 2 + (1 - edge) / 2 * np.cos(phase)
+
+
+def fft_length(length: int) -> int:
+    """Smallest of 2^k, 3 * 2^k, 5 * 2^k that is not below `length`."""
+    return min(m * 2 ** max(0, math.ceil(math.log2(length / m))) for m in (1, 3, 5))
+
+
+def scaled(window: np.ndarray, n_fft: int) -> np.ndarray:
+    """Window with which the power spectrum's bins sum to the windowed mean square of the frame (Parseval)."""
+    return window * math.sqrt(2 / (n_fft * np.sum(window**2)))
+
+
+def power_of(spectrum: Tensor) -> Tensor:
+    """Squared magnitude."""
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def slope_of(values: Tensor, at: Tensor) -> Tensor:
+    """Least-squares slope of `values` (..., N) over `at` (N,)."""
+    at = at - at.mean()
+    return values @ (at / (at @ at).clamp(min=FLOOR))
+
+
+def frames_of(signal: Tensor, length: int, shift: int) -> Tensor:
+    """View (B, T, length) of `signal` (B, samples), frame t centred on sample t * shift."""
+    num_samples = signal.shape[1]
+    end = (num_samples - 1) // shift * shift + length - length // 2
+    return F.pad(signal, (length // 2, end - num_samples)).unfold(1, length, shift)
+
+
+def float32(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Arrays as tensors on the CPU, whatever the default device."""
+    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+
+
+class SpectralAnalysis(nn.Module):
+    """The descriptors of the power spectrum P of short frames (Hamming window, Eyben et al. 2016).
+
+    [`AcousticFrontEnd`] defines them. Gradients reach the waveform, the filterbank and the compression.
+    """
+
+    def __init__(self, config: AVEmotionAudioConfig, computed: tuple[str, ...]):
+        super().__init__()
+        self.wanted = frozenset(computed)
+        self.sampling_rate = config.sampling_rate
+        self.num_mel_bins = config.num_mel_bins
+        self.mel_max_hz = config.mel_max_hz or config.sampling_rate / 2
+        self.power_floor = 10 ** (config.power_floor_db / 10)
+        self.shift, self.frame_length = (
+            max(1, round(ms * config.sampling_rate / 1000)) for ms in (config.frame_shift_ms, config.frame_length_ms)
+        )
+        self.n_fft = config.fft_length or fft_length(self.frame_length)
+        self.lpc_rate = min(LPC_RATE, self.sampling_rate)
+        for name, value in self.initial_tensors().items():
+            self.register_buffer(name, torch.empty(value.shape).copy_(value), persistent=False)
+
+    def initial_filterbank(self) -> np.ndarray:
+        """Triangles (bins, bands) on the HTK mel scale from 20 Hz; none so narrow that it falls between two bins."""
+        corners = self._corners()
+        frequencies = np.arange(self.n_fft // 2 + 1) * self.sampling_rate / self.n_fft
+        width, centre = np.maximum(np.diff(corners), self.sampling_rate / self.n_fft), corners[1:-1]
+        distance = frequencies[:, None] - centre
+        return np.maximum(0, 1 - np.maximum(-distance / width[:-1], distance / width[1:]))
+
+    def _corners(self) -> np.ndarray:
+        """Frequencies (bands + 2,) in Hz at which the triangles of the filterbank begin, peak and end."""
+        ends = 2595 * np.log10(1 + np.array([20, self.mel_max_hz]) / 700)
+        return 700 * (10 ** (np.linspace(*ends, self.num_mel_bins + 2) / 2595) - 1)
+
+    def initial_tensors(self) -> dict[str, Tensor]:
+        """Values of every buffer by name, on the CPU whatever the default device."""
+        frequencies = np.arange(self.n_fft // 2 + 1) * self.sampling_rate / self.n_fft
+        omega2 = (2 * np.pi * self._corners()[1:-1]) ** 2
+        equal_loudness = (omega2 + 56.8e6) * omega2**2 / ((omega2 + 6.3e6) ** 2 * (omega2 + 0.38e9))  # Hermansky 1990
+        dct = np.cos(np.pi * np.arange(1, 5) * (np.arange(self.num_mel_bins)[:, None] + 0.5) / self.num_mel_bins)
+        inside = frequencies < self.lpc_rate / 2
+        lpc_basis = np.cos(2 * np.pi * frequencies[inside, None] * np.arange(LPC_ORDER + 1) / self.lpc_rate)
+        # the autocorrelation after the pre-emphasis 1 - a / z
+        a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
+        emphasis = 1 + a * a - 2 * a * np.cos(2 * np.pi * frequencies[inside] / self.lpc_rate)
+        return float32(
+            {
+                "window": scaled(raised_cosine(self.frame_length, edge=0.08), self.n_fft),
+                "frequencies": frequencies,
+                "equal_loudness": np.cbrt(equal_loudness / equal_loudness.max()),
+                "dct": dct * math.sqrt(2 / self.num_mel_bins),
+                "lpc_basis": lpc_basis * emphasis[:, None],
+            }
+        )
+
+    def _bins(self, low: float, high: float) -> slice:
+        """Bins of the spectrum from `low` Hz up to, and without, `high` Hz; never empty."""
+        start, stop = (math.ceil(f * self.n_fft / self.sampling_rate) for f in (low, high))
+        return slice(min(start, self.n_fft // 2), max(start + 1, stop))
+
+    def forward(self, waveform: Tensor, filterbank: Tensor, compression: Tensor) -> dict[str, Tensor]:
+        """Selected descriptors (B, T) of waveforms (B, samples) by name.
+
+        With formants among them also `lpc_acf` (B, T, p + 1), the autocorrelation of the pre-emphasised frames.
+
+        Args:
+            waveform: (B, samples).
+            filterbank: (bins, bands), of which negative weights count as 0.
+            compression: (bands,), log of the power below which a band fades.
+        """
+        if not self.wanted - VOICE_NAMES | self.wanted & FORMANT_NAMES:
+            return {}
+        frames = frames_of(waveform, self.frame_length, self.shift)
+        step, count = max(1, FRAMES_AT_ONCE // len(waveform)), frames.shape[1]
+        # each block has the frame before it as well, for the flux
+        parts = [
+            self._block(frames[:, max(0, i - 1) : i + step], i > 0, filterbank, compression)
+            for i in range(0, count, step)
+        ]
+        return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+
+    def _block(self, frames: Tensor, has_previous: bool, filterbank: Tensor, compression: Tensor) -> dict[str, Tensor]:
+        """Selected descriptors (B, t) of frames (B, t, samples); not of the first where that is the previous one."""
+        wanted, columns = self.wanted, {}
+        power = power_of(torch.fft.rfft(frames * self.window.to(frames), n=self.n_fft))
+        if "spectral_flux" in wanted:
+            magnitude = torch.sqrt(power[..., self._bins(0, 5000)] + FLOOR)
+            change = magnitude.diff(dim=1, prepend=None if has_previous else magnitude[:, :1])
+            columns["spectral_flux"] = torch.linalg.vector_norm(change, dim=-1) / math.sqrt(change.shape[-1])
+        if has_previous:
+            power, frames = power[:, 1:], frames[:, 1:]
+        if any(name == "loudness" or name.startswith(("mfcc_", "log_mel_")) for name in wanted):
+            # relu and not clamp: it passes no gradient at 0, so that a band never grows beyond its triangle
+            mel = power @ torch.relu(filterbank.to(frames))
+            log_mel = torch.log(torch.exp(compression.to(frames)) + mel)
+            columns["loudness"] = torch.exp(log_mel / 3) @ self.equal_loudness.to(frames)
+            mfcc = log_mel @ self.dct.to(frames)
+            columns |= {f"mfcc_{i}": column for i, column in enumerate(mfcc.unbind(-1), 1)}
+            columns |= {f"log_mel_{i:02d}": column for i, column in enumerate(log_mel.unbind(-1))}
+        if "alpha_ratio_db" in wanted:
+            bass, treble = (power[..., self._bins(*band)].sum(-1) for band in ((50, 1000), (1000, 5000)))
+            columns["alpha_ratio_db"] = self._decibel(treble) - self._decibel(bass)
+        if "hammarberg_index_db" in wanted:
+            lower, upper = (power[..., self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000)))
+            columns["hammarberg_index_db"] = self._decibel(lower) - self._decibel(upper)
+        for low, high in ((0, 500), (500, 1500)):
+            if f"slope_{low}_{high}" in wanted:
+                band = self._bins(low, high)
+                columns[f"slope_{low}_{high}"] = slope_of(
+                    self._decibel(power[..., band]), self.frequencies.to(frames)[band]
+                )
+            if f"egemaps_slope_{low}_{high}" in wanted:
+                band = self._bins(low, high + 0.5 * self.sampling_rate / self.n_fft)
+                unscaled = power[..., band] / self.window.to(frames).amax().square()
+                slope = 10 * torch.log10(unscaled + FLOOR) @ self._egemaps_slope(self.frequencies.to(frames)[band])
+                columns[f"egemaps_slope_{low}_{high}"] = slope
+        if wanted & {"log_energy_db", "spectral_centroid", "spectral_rolloff"}:
+            total = power.sum(-1)
+            columns["log_energy_db"] = self._decibel(total)
+            columns["spectral_centroid"] = (power @ self.frequencies.to(frames)) / (total + FLOOR)
+        if "spectral_rolloff" in wanted:
+            below = (power.detach().cumsum(-1) < 0.85 * total.detach()[..., None]).sum(-1)
+            columns["spectral_rolloff"] = self.frequencies.to(frames)[below.clamp(max=self.n_fft // 2)]
+        if "zero_crossing_rate" in wanted:
+            positive = frames.detach() > 0
+            columns["zero_crossing_rate"] = (positive[..., 1:] != positive[..., :-1]).to(frames).mean(-1)
+        columns = {name: column for name, column in columns.items() if name in wanted}
+        if wanted & FORMANT_NAMES:
+            columns["lpc_acf"] = power[..., : len(self.lpc_basis)].detach() @ self.lpc_basis.to(frames)
+        return columns
+
+    @staticmethod
+    def _egemaps_slope(frequencies: Tensor) -> Tensor:
+        """Weights of the levels in the slope of eGeMAPSv02: a regression whose count of points is one too low.
+
+        So the weights do not sum to zero, and a louder frame has a steeper slope.
+        """
+        centre = frequencies.sum() / (len(frequencies) - 1)
+        return (frequencies - centre) / (frequencies @ (frequencies - centre))
+
+    def _decibel(self, power: Tensor) -> Tensor:
+        return 10 * torch.log10(power + self.power_floor)
+
+
+__all__ = ["SpectralAnalysis"]
