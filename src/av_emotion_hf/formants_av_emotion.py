@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-ITERATIONS = 10  # of the simultaneous search for roots; 6 of 1000 random ones have not converged then
+ITERATIONS = (5, 5)  # of the simultaneous search for roots: for all, and for the third that has not converged then
 
 
 def linear_prediction(acf: Tensor) -> Tensor:
@@ -40,35 +40,54 @@ def polynomial_roots(coefficients: Tensor) -> tuple[Tensor, Tensor]:
     angle = math.pi * (torch.arange(pairs, device=coefficients.device).to(coefficients) + 0.5) / pairs
     x, y = (0.9 * part[:, None].expand(pairs, len(coefficients)).contiguous() for part in (angle.cos(), angle.sin()))
     coefficients = coefficients.T.contiguous()  # (p + 1, N)
-    itself = torch.eye(pairs, device=x.device, dtype=x.dtype)[..., None] * 1e12
-    for _ in range(ITERATIONS):
-        # value and slope at x + iy by two real recursions: division by (z - root)(z - conjugate)
-        double, norm = 2 * x, -(x.square() + y.square())
-        b1, b2 = torch.ones_like(x), torch.zeros_like(x)
-        c1, c2 = torch.zeros_like(x), torch.zeros_like(x)
-        for c in coefficients[1:-1]:
-            b1, b2, c1, c2 = c + double * b1 + norm * b2, b1, b1 + double * c1 + norm * c2, c1
-        # the remainder is b1 (z - 2x) + b0, that of the quotient's own division c2 (z - 2x) + c1
-        b0 = coefficients[-1] + double * b1 + norm * b2
-        value_x, value_y = b0 - x * b1, y * b1
-        quotient_x, quotient_y = c1 - x * c2, y * c2
-        # the slope is 2iy times the quotient, plus b1
-        slope_x, slope_y = b1 - 2 * y * quotient_y, 2 * y * quotient_x
-        scale = 1 / (slope_x.square() + slope_y.square() + 1e-20)
-        newton_x = (value_x * slope_x + value_y * slope_y) * scale
-        newton_y = (value_y * slope_x - value_x * slope_y) * scale
-        # repulsion by the other roots, the conjugates, and its own conjugate
-        dx, dy, sy = x[:, None] - x, y[:, None] - y, y[:, None] + y
-        square = dx.square()
-        near, far = 1 / (square + dy.square() + itself), 1 / (square + sy.square() + 1e-12)
-        push_x, push_y = (dx * (near + far)).sum(1), -(dy * near + sy * far).sum(1)
-        below_x = 1 - (newton_x * push_x - newton_y * push_y)
-        below_y = -(newton_x * push_y + newton_y * push_x)
-        scale = 1 / (below_x.square() + below_y.square() + 1e-20)
-        x = x - (newton_x * below_x + newton_y * below_y) * scale
-        y = (y - (newton_y * below_x - newton_x * below_y) * scale).abs()
-    lost = newton_x.square() + newton_y.square() > 1e-4
+    # all of them first, then those that have not converged
+    x, y, lost = _approach(coefficients, x, y, ITERATIONS[0])
+    rest = lost.any(0).nonzero()[:, 0]
+    if len(rest):
+        x[:, rest], y[:, rest], lost[:, rest] = _approach(coefficients[:, rest], x[:, rest], y[:, rest], ITERATIONS[1])
     return x.masked_fill(lost, math.nan).T, y.masked_fill(lost, math.nan).T
+
+
+def _approach(coefficients: Tensor, x: Tensor, y: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Roots x + iy (p / 2, N) of polynomials (p + 1, N) after some steps, and which the last step still moved much."""
+    pairs = len(x)
+    # differences and sums of each two roots as products with matrices of 1 and -1
+    first, second = torch.triu_indices(pairs, pairs, 1, device=x.device)
+    identity = torch.eye(pairs, device=x.device, dtype=x.dtype)
+    minus, plus = identity[first] - identity[second], identity[first] + identity[second]
+    for _ in range(iterations):
+        # value and slope at x + iy by two real recursions: division by (z - root)(z - conjugate)
+        double, norm = 2 * x, -torch.addcmul(x.square(), y, y)
+        b1, b2 = double + coefficients[1], torch.ones_like(x)
+        c1, c2 = b2, torch.zeros_like(x)
+        for c in coefficients[2:-1]:
+            b, b2 = torch.addcmul(c, double, b1).addcmul_(norm, b2), b1
+            c1, c2 = torch.addcmul(b1, double, c1).addcmul_(norm, c2), c1
+            b1 = b
+        # the remainder is b1 (z - 2x) + b0, that of the quotient's own division c2 (z - 2x) + c1
+        b0 = torch.addcmul(coefficients[-1], double, b1).addcmul_(norm, b2)
+        value_x, value_y = torch.addcmul(b0, x, b1, value=-1), y * b1
+        quotient_x, quotient_y = torch.addcmul(c1, x, c2, value=-1), y * c2
+        # the slope is 2iy times the quotient, plus b1
+        slope_x, slope_y = torch.addcmul(b1, y, quotient_y, value=-2), 2 * y * quotient_x
+        newton_x, newton_y = _divide(value_x, value_y, slope_x, slope_y)
+        # repulsion by the other roots, the conjugates, and its own conjugate
+        dx, dy, sy = minus @ x, minus @ y, plus @ y
+        square = dx.square() + 1e-12
+        near, far = torch.addcmul(square, dy, dy).reciprocal_(), torch.addcmul(square, sy, sy).reciprocal_()
+        push_x = minus.T @ (dx * (near + far))
+        push_y = -(minus.T @ dy.mul_(near)).add_(plus.T @ sy.mul_(far)).add_(0.5 / (y + 1e-12))
+        below_x = torch.addcmul(1 - newton_x * push_x, newton_y, push_y)
+        below_y = -torch.addcmul(newton_x * push_y, newton_y, push_x)
+        step_x, step_y = _divide(newton_x, newton_y, below_x, below_y)
+        x, y = x - step_x, (y - step_y).abs_()
+    return x, y, newton_x.square() + newton_y.square() > 1e-4
+
+
+def _divide(ax: Tensor, ay: Tensor, bx: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of (ax + i ay) / (bx + i by)."""
+    scale = torch.addcmul(bx.square(), by, by).add_(1e-20).reciprocal_()
+    return torch.addcmul(ax * bx, ay, by).mul_(scale), torch.addcmul(ay * bx, ax, by, value=-1).mul_(scale)
 
 
 def formants(acf: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor, Tensor]:

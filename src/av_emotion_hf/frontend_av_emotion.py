@@ -28,6 +28,28 @@ def _neighbours(values: Tensor, reach: int) -> Tensor:
     return F.pad(values, (0, 0, reach, reach)).unfold(1, 2 * reach + 1, 1)
 
 
+def check_samples(waveform: Tensor) -> Tensor:
+    """`waveform` (..., samples) itself.
+
+    Raises:
+        ValueError: a sample is not finite, or far beyond full scale.
+    """
+    ends = torch.stack(torch.aminmax(waveform.detach())) if waveform.numel() else waveform.new_zeros(2)
+    if not (ends.abs() < MAX_AMPLITUDE).all():  # also where they are nan
+        place = (~(waveform.detach().abs() < MAX_AMPLITUDE)).nonzero()[0].tolist()
+        raise ValueError(
+            f"input_values{place} = {waveform[tuple(place)].item()}; samples must be finite and below "
+            f"{MAX_AMPLITUDE:g}, full scale being 1; drop the clip or repair its decoding"
+        )
+    return waveform
+
+
+def _sum_around(values: Tensor, reach: int) -> Tensor:
+    """Sum (B, T, F) of `values` (B, T, F) over the frames up to `reach` before and after each."""
+    padded = F.pad(values, (0, 0, reach, reach))
+    return sum(padded[:, i : i + values.shape[1]] for i in range(2 * reach + 1))
+
+
 class AcousticFrontEnd(nn.Module):
     r"""Prosodic, voice-quality and spectral descriptors per frame, with the parameters that module 3 trains.
 
@@ -77,6 +99,8 @@ class AcousticFrontEnd(nn.Module):
         self.spectrum = SpectralAnalysis(config, self.computed)
         self.voice = VoiceAnalysis(config, self.computed)
         self.shift, self.sampling_rate, self.f0_min = self.spectrum.shift, config.sampling_rate, config.f0_min
+        # shifts of zeros that the longer window needs on both sides of a clip
+        self.reach = -(-max(self.spectrum.frame_length, self.voice.frame_length) // (2 * self.shift))
         for name, value in self._own_tensors().items():
             tensor = torch.empty(value.shape, dtype=value.dtype).copy_(value)  # follows a default device such as meta
             if name in PARAMETERS:
@@ -144,15 +168,27 @@ class AcousticFrontEnd(nn.Module):
             Descriptors (B, T, F), zero in padded frames, and the frame mask (B, T), True for real frames.
         """
         waveform, lengths = self._checked(input_values, attention_mask)
-        steps = torch.arange(self.num_frames(waveform.shape[1]), device=waveform.device)
-        frame_mask = steps < self.num_frames(lengths)[:, None]
-        if not len(steps):
-            return waveform.new_zeros(len(waveform), 0, len(self.descriptor_names)), frame_mask
-        with torch.autocast(waveform.device.type, enabled=False):  # powers of 1e-12 do not survive half precision
-            columns = self.spectrum(waveform, self.filterbank, self.compression)
-            columns |= self.voice(waveform, lengths, frame_mask, columns.pop("lpc_acf", None))
-            features = self._over_time(columns, frame_mask)
+        count = self.num_frames(waveform.shape[1])
+        before = self.reach * self.shift
+        padded = F.pad(waveform, (before, (count + self.reach) * self.shift - waveform.shape[1]))
+        features, frame_mask = self.describe(padded, lengths)
         return features.masked_fill(~frame_mask[..., None], 0), frame_mask
+
+    def describe(self, padded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Descriptors (B, T, F) in physical units of clips that stand between zeros, and their frame mask (B, T).
+
+        Args:
+            padded: (B, (T + 2 * reach) * shift), the first sample of each clip at `reach * shift`. Not checked.
+            lengths: (B,), samples of each clip. The descriptors of frames behind a clip's end mean nothing.
+        """
+        steps = torch.arange(padded.shape[1] // self.shift - 2 * self.reach, device=padded.device)
+        frame_mask = steps < self.num_frames(lengths)[:, None]
+        if not frame_mask.numel():
+            return padded.new_zeros(*frame_mask.shape, len(self.descriptor_names)), frame_mask
+        with torch.autocast(padded.device.type, enabled=False):  # powers of 1e-12 do not survive half precision
+            columns = self.spectrum(padded, self.reach, self.filterbank, self.compression)
+            columns |= self.voice(padded, self.reach, lengths, frame_mask, columns.pop("lpc_acf", None))
+            return self._over_time(columns, frame_mask), frame_mask
 
     def _over_time(self, columns: dict[str, Tensor], frame_mask: Tensor) -> Tensor:
         """Columns (B, T) by name to features (B, T, F), smoothed and with their slopes over time where selected.
@@ -167,12 +203,10 @@ class AcousticFrontEnd(nn.Module):
         defined = frame_mask[..., None] & (~voiced_only | (columns["voiced"] > 0)[..., None])
         if self.smoothing_frames > 1:
             reach, weight = self.smoothing_frames // 2, defined.to(features)
-            total = _neighbours(features * weight, reach).sum(-1)
-            count = _neighbours(weight, reach).sum(-1)
-            smoothed = total / count.clamp(min=1)
-            step = [name == "voiced" for name in self.computed]
-            smoothed = torch.where(torch.tensor(step, device=features.device), features, smoothed)
-            features = smoothed * weight
+            total, count = (_sum_around(values, reach) for values in (features * weight, weight))
+            smoothed = total / count.clamp_(min=1)
+            step = torch.tensor([name == "voiced" for name in self.computed], device=features.device)
+            features = (torch.where(step, features, smoothed) if "voiced" in self.computed else smoothed) * weight
         if not deltas:
             return features
         around = _neighbours(features, DELTA_REACH)
@@ -195,15 +229,8 @@ class AcousticFrontEnd(nn.Module):
             if (real[:, 1:] & ~real[:, :-1]).any():
                 raise ValueError("attention_mask has ones after zeros; pad clips on the right")
             waveform, lengths = waveform.masked_fill(~real, 0), real.sum(dim=1)
-        ends = torch.stack(torch.aminmax(waveform.detach())) if waveform.numel() else waveform.new_zeros(2)
-        if not (ends.abs() < MAX_AMPLITUDE).all():  # also where they are nan
-            sound = waveform.detach().abs() < MAX_AMPLITUDE
-            row, sample = (~sound).nonzero()[0].tolist()
-            raise ValueError(
-                f"input_values[{row}, {sample}] = {waveform[row, sample].item()}; samples must be finite and below "
-                f"{MAX_AMPLITUDE:g}, full scale being 1; drop the clip or repair its decoding"
-            )
+        check_samples(waveform)
         return waveform, lengths
 
 
-__all__ = ["AcousticFrontEnd"]
+__all__ = ["AcousticFrontEnd", "check_samples"]

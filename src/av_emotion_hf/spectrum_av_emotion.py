@@ -11,7 +11,7 @@ from .configuration_av_emotion import AVEmotionAudioConfig
 from .descriptors_av_emotion import FORMANT_NAMES, VOICE_NAMES
 
 FLOOR = 1e-12  # keeps divisions and roots finite
-FRAMES_AT_ONCE = 512  # bounds the memory and stays in the cache
+FRAMES_AT_ONCE = 2048  # bounds the memory; fewer would cost more in calls than the cache gives back
 LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
 PRE_EMPHASIS_HZ = 50
 
@@ -32,9 +32,11 @@ def scaled(window: np.ndarray, n_fft: int) -> np.ndarray:
     return window * math.sqrt(2 / (n_fft * np.sum(window**2)))
 
 
-def power_of(spectrum: Tensor) -> Tensor:
-    """Squared magnitude."""
-    return spectrum.real.square() + spectrum.imag.square()
+def power_of(spectrum: Tensor, out: Tensor | None = None) -> Tensor:
+    """Squared magnitude. With `out` the spectrum is spent."""
+    parts = torch.view_as_real(spectrum)  # contiguous, which `real` and `imag` are not
+    parts = parts.square() if out is None else parts.square_()
+    return torch.add(parts[..., 0], parts[..., 1], out=out)
 
 
 def slope_of(values: Tensor, at: Tensor) -> Tensor:
@@ -43,11 +45,12 @@ def slope_of(values: Tensor, at: Tensor) -> Tensor:
     return values @ (at / (at @ at).clamp(min=FLOOR))
 
 
-def frames_of(signal: Tensor, length: int, shift: int) -> Tensor:
-    """View (B, T, length) of `signal` (B, samples), frame t centred on sample t * shift."""
-    num_samples = signal.shape[1]
-    end = (num_samples - 1) // shift * shift + length - length // 2
-    return F.pad(signal, (length // 2, end - num_samples)).unfold(1, length, shift)
+def frames_of(padded: Tensor, length: int, shift: int, reach: int) -> Tensor:
+    """View (N, length) of the frames of clips (B, slots * shift) that have `reach * shift` zeros on both sides.
+
+    Frame b * slots + t is centred on sample t * shift of clip b; the last `2 * reach` of a clip do not count.
+    """
+    return padded.flatten()[reach * shift - length // 2 :].unfold(0, length, shift)
 
 
 def float32(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
@@ -95,96 +98,130 @@ class SpectralAnalysis(nn.Module):
         omega2 = (2 * np.pi * self._corners()[1:-1]) ** 2
         equal_loudness = (omega2 + 56.8e6) * omega2**2 / ((omega2 + 6.3e6) ** 2 * (omega2 + 0.38e9))  # Hermansky 1990
         dct = np.cos(np.pi * np.arange(1, 5) * (np.arange(self.num_mel_bins)[:, None] + 0.5) / self.num_mel_bins)
-        inside = frequencies < self.lpc_rate / 2
-        lpc_basis = np.cos(2 * np.pi * frequencies[inside, None] * np.arange(LPC_ORDER + 1) / self.lpc_rate)
-        # the autocorrelation after the pre-emphasis 1 - a / z
-        a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
-        emphasis = 1 + a * a - 2 * a * np.cos(2 * np.pi * frequencies[inside] / self.lpc_rate)
         return float32(
             {
                 "window": scaled(raised_cosine(self.frame_length, edge=0.08), self.n_fft),
                 "frequencies": frequencies,
                 "equal_loudness": np.cbrt(equal_loudness / equal_loudness.max()),
                 "dct": dct * math.sqrt(2 / self.num_mel_bins),
-                "lpc_basis": lpc_basis * emphasis[:, None],
+                "sums": np.concatenate([np.zeros((len(frequencies), 0)), *self._sums(frequencies).values()], axis=1),
             }
         )
+
+    def _sums(self, frequencies: np.ndarray) -> dict[str, np.ndarray]:
+        """Weights (bins, n) of the bins in all sums over them, which are one product with the filterbank."""
+        sums = {}
+        if "alpha_ratio_db" in self.wanted:
+            bands = [self._bins(50, 1000), self._bins(1000, 5000)]
+            inside = [np.isin(np.arange(len(frequencies)), np.r_[band]) for band in bands]
+            sums["alpha"] = np.stack(inside, axis=1)
+        if self.wanted & {"log_energy_db", "spectral_centroid", "spectral_rolloff"}:
+            sums["moments"] = np.stack([np.ones_like(frequencies), frequencies], axis=1)
+        if self.wanted & FORMANT_NAMES:
+            phase = 2 * np.pi * frequencies[:, None] / self.lpc_rate
+            # the autocorrelation after the pre-emphasis 1 - a / z
+            a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
+            sums["lpc_acf"] = np.cos(phase * np.arange(LPC_ORDER + 1)) * (1 + a * a - 2 * a * np.cos(phase))
+            sums["lpc_acf"] *= frequencies[:, None] < self.lpc_rate / 2
+        return sums
 
     def _bins(self, low: float, high: float) -> slice:
         """Bins of the spectrum from `low` Hz up to, and without, `high` Hz; never empty."""
         start, stop = (math.ceil(f * self.n_fft / self.sampling_rate) for f in (low, high))
         return slice(min(start, self.n_fft // 2), max(start + 1, stop))
 
-    def forward(self, waveform: Tensor, filterbank: Tensor, compression: Tensor) -> dict[str, Tensor]:
-        """Selected descriptors (B, T) of waveforms (B, samples) by name.
+    def forward(self, padded: Tensor, reach: int, filterbank: Tensor, compression: Tensor) -> dict[str, Tensor]:
+        """Selected descriptors (B, T) of clips by name.
 
         With formants among them also `lpc_acf` (B, T, p + 1), the autocorrelation of the pre-emphasised frames.
 
         Args:
-            waveform: (B, samples).
+            padded: (B, (T + 2 * reach) * shift), the clips with zeros around them.
+            reach: frames of zeros before each clip.
             filterbank: (bins, bands), of which negative weights count as 0.
             compression: (bands,), log of the power below which a band fades.
         """
         if not self.wanted - VOICE_NAMES | self.wanted & FORMANT_NAMES:
             return {}
-        frames = frames_of(waveform, self.frame_length, self.shift)
-        step, count = max(1, FRAMES_AT_ONCE // len(waveform)), frames.shape[1]
+        frames, slots = frames_of(padded, self.frame_length, self.shift, reach), padded.shape[1] // self.shift
+        # relu and not clamp: it passes no gradient at 0, so that a band never grows beyond its triangle
+        weights = torch.cat([torch.relu(filterbank), self.sums], dim=1).to(frames)
+        scratch = None if frames.requires_grad else frames.new_zeros(FRAMES_AT_ONCE + 1, self.n_fft)
         # each block has the frame before it as well, for the flux
         parts = [
-            self._block(frames[:, max(0, i - 1) : i + step], i > 0, filterbank, compression)
-            for i in range(0, count, step)
+            self._block(frames[max(0, i - 1) : i + FRAMES_AT_ONCE], i > 0, weights, compression, scratch)
+            for i in range(0, len(frames), FRAMES_AT_ONCE)
         ]
-        return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+        columns = {}
+        for name in parts[0]:
+            column = torch.cat([part[name] for part in parts])
+            missing = len(padded) * slots - len(column)
+            column = F.pad(column, (*(0, 0) * (column.ndim - 1), 0, missing)).unflatten(0, (-1, slots))
+            columns[name] = column[:, : slots - 2 * reach]
+        if "spectral_flux" in columns:  # nothing changes before the first frame
+            columns["spectral_flux"] = F.pad(columns["spectral_flux"][:, 1:], (1, 0))
+        return columns
 
-    def _block(self, frames: Tensor, has_previous: bool, filterbank: Tensor, compression: Tensor) -> dict[str, Tensor]:
-        """Selected descriptors (B, t) of frames (B, t, samples); not of the first where that is the previous one."""
+    def _block(
+        self, frames: Tensor, has_previous: bool, weights: Tensor, compression: Tensor, scratch: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Selected descriptors (n,) of frames (n, samples); not of the first where that is the previous one.
+
+        `weights` are the filterbank and `sums`; `scratch` holds zeros after the samples of a frame.
+        """
         wanted, columns = self.wanted, {}
-        power = power_of(torch.fft.rfft(frames * self.window.to(frames), n=self.n_fft))
+        window = self.window.to(frames)
+        if scratch is None:
+            power = power_of(torch.fft.rfft(frames * window, n=self.n_fft))
+        else:
+            torch.mul(frames, window, out=scratch[: len(frames), : self.frame_length])
+            power = power_of(torch.fft.rfft(scratch[: len(frames)]))
         if "spectral_flux" in wanted:
-            magnitude = torch.sqrt(power[..., self._bins(0, 5000)] + FLOOR)
-            change = magnitude.diff(dim=1, prepend=None if has_previous else magnitude[:, :1])
+            magnitude = torch.sqrt(power[:, self._bins(0, 5000)] + FLOOR)
+            change = magnitude.diff(dim=0, prepend=None if has_previous else magnitude[:1])
             columns["spectral_flux"] = torch.linalg.vector_norm(change, dim=-1) / math.sqrt(change.shape[-1])
         if has_previous:
-            power, frames = power[:, 1:], frames[:, 1:]
+            power, frames = power[1:], frames[1:]
+        sums = power @ weights
+        bands = len(compression)
         if any(name == "loudness" or name.startswith(("mfcc_", "log_mel_")) for name in wanted):
-            # relu and not clamp: it passes no gradient at 0, so that a band never grows beyond its triangle
-            mel = power @ torch.relu(filterbank.to(frames))
-            log_mel = torch.log(torch.exp(compression.to(frames)) + mel)
+            log_mel = torch.log(torch.exp(compression.to(frames)) + sums[:, :bands])
             columns["loudness"] = torch.exp(log_mel / 3) @ self.equal_loudness.to(frames)
             mfcc = log_mel @ self.dct.to(frames)
             columns |= {f"mfcc_{i}": column for i, column in enumerate(mfcc.unbind(-1), 1)}
             columns |= {f"log_mel_{i:02d}": column for i, column in enumerate(log_mel.unbind(-1))}
+        sums = sums[:, bands:]
         if "alpha_ratio_db" in wanted:
-            bass, treble = (power[..., self._bins(*band)].sum(-1) for band in ((50, 1000), (1000, 5000)))
-            columns["alpha_ratio_db"] = self._decibel(treble) - self._decibel(bass)
+            bass, treble = self._decibel(sums[:, :2]).unbind(-1)
+            columns["alpha_ratio_db"], sums = treble - bass, sums[:, 2:]
+        if wanted & {"log_energy_db", "spectral_centroid", "spectral_rolloff"}:
+            total, moment = sums[:, :2].unbind(-1)
+            columns["log_energy_db"] = self._decibel(total)
+            columns["spectral_centroid"], sums = moment / (total + FLOOR), sums[:, 2:]
+        if wanted & FORMANT_NAMES:
+            columns["lpc_acf"] = sums.detach()
         if "hammarberg_index_db" in wanted:
-            lower, upper = (power[..., self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000)))
+            lower, upper = (power[:, self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000)))
             columns["hammarberg_index_db"] = self._decibel(lower) - self._decibel(upper)
         for low, high in ((0, 500), (500, 1500)):
             if f"slope_{low}_{high}" in wanted:
                 band = self._bins(low, high)
                 columns[f"slope_{low}_{high}"] = slope_of(
-                    self._decibel(power[..., band]), self.frequencies.to(frames)[band]
+                    self._decibel(power[:, band]), self.frequencies.to(frames)[band]
                 )
             if f"egemaps_slope_{low}_{high}" in wanted:
                 band = self._bins(low, high + 0.5 * self.sampling_rate / self.n_fft)
-                unscaled = power[..., band] / self.window.to(frames).amax().square()
-                slope = 10 * torch.log10(unscaled + FLOOR) @ self._egemaps_slope(self.frequencies.to(frames)[band])
-                columns[f"egemaps_slope_{low}_{high}"] = slope
-        if wanted & {"log_energy_db", "spectral_centroid", "spectral_rolloff"}:
-            total = power.sum(-1)
-            columns["log_energy_db"] = self._decibel(total)
-            columns["spectral_centroid"] = (power @ self.frequencies.to(frames)) / (total + FLOOR)
+                peak = window.amax().square()
+                slope = self._egemaps_slope(self.frequencies.to(frames)[band])
+                level = torch.log10(power[:, band] + peak * FLOOR)  # that of the window is taken out below
+                columns[f"egemaps_slope_{low}_{high}"] = 10 * (level @ slope - peak.log10() * slope.sum())
         if "spectral_rolloff" in wanted:
-            below = (power.detach().cumsum(-1) < 0.85 * total.detach()[..., None]).sum(-1)
+            below = (power.detach().cumsum(-1) < 0.85 * total.detach()[:, None]).sum(-1)
             columns["spectral_rolloff"] = self.frequencies.to(frames)[below.clamp(max=self.n_fft // 2)]
         if "zero_crossing_rate" in wanted:
             positive = frames.detach() > 0
-            columns["zero_crossing_rate"] = (positive[..., 1:] != positive[..., :-1]).to(frames).mean(-1)
-        columns = {name: column for name, column in columns.items() if name in wanted}
-        if wanted & FORMANT_NAMES:
-            columns["lpc_acf"] = power[..., : len(self.lpc_basis)].detach() @ self.lpc_basis.to(frames)
-        return columns
+            columns["zero_crossing_rate"] = (positive[:, 1:] != positive[:, :-1]).to(frames).mean(-1)
+        return {name: column for name, column in columns.items() if name in wanted or name == "lpc_acf"}
 
     @staticmethod
     def _egemaps_slope(frequencies: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Descriptors of the voice: F0, voicing, harmonicity, perturbation, harmonics and formants, without gradient."""
 
+import bisect
 import math
 
 import numpy as np
@@ -8,10 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .configuration_av_emotion import AVEmotionAudioConfig
-from .cycles_av_emotion import perturbation, smooth_waveform
+from .cycles_av_emotion import Bell, perturbation
 from .descriptors_av_emotion import FORMANTS, VOICE_NAMES, VOICED_ONLY
 from .formants_av_emotion import formants
-from .pitch_av_emotion import NUM_CANDIDATES, OCTAVE_COST, best_path, find_candidates, zoom
+from .pitch_av_emotion import (
+    GROUP,
+    NUM_CANDIDATES,
+    OCTAVE_COST,
+    VOICING_CHANGE_COST,
+    ZOOM_BINS,
+    best_path,
+    find_candidates,
+    zoom,
+)
 from .spectrum_av_emotion import (
     FRAMES_AT_ONCE,
     LPC_RATE,
@@ -24,6 +34,7 @@ from .spectrum_av_emotion import (
     slope_of,
 )
 
+FFTS_AT_ONCE = 128  # of which the transforms stay in the cache
 PITCH_BAND_HZ = 4000  # F0 is looked for below; HNR counts the noise of the whole band
 PITCH_TAPER = 1  # power of the cosine that falls to zero there: no ringing beside a peak
 FORMANT_BAND = 0.2  # the harmonics of a formant lie within this share of its frequency
@@ -52,7 +63,10 @@ class VoiceAnalysis(nn.Module):
         self.lags = range(
             math.ceil(1 / (self.f0_max * self.lag_step)), math.floor(1 / (self.f0_min * self.lag_step)) + 1
         )
+        # the end of the power spectra is filled up with zeros
+        self.bins = -(-(self.n_fft // 2 + 1) // ZOOM_BINS) * ZOOM_BINS
         self.lpc_rate = min(LPC_RATE, self.sampling_rate)
+        self.bell = Bell(self.sampling_rate)
         for name, value in self.initial_tensors().items():
             self.register_buffer(name, torch.empty(value.shape).copy_(value), persistent=False)
 
@@ -68,37 +82,52 @@ class VoiceAnalysis(nn.Module):
         taper = np.cos(np.pi / 2 * frequencies[low, None] / PITCH_BAND_HZ) ** PITCH_TAPER
         acf_basis = taper * np.cos(2 * np.pi * frequencies[low, None] * lags)
         acf_basis *= np.interp(lags, np.arange(len(lag_gain)) / (4 * self.sampling_rate), lag_gain)
+        preference = -OCTAVE_COST * np.log2(np.array(self.lags) * self.lag_step * self.f0_min)
+        spare = -len(preference) % GROUP
         response = np.fft.rfft(window, self.n_fft)
         return float32(
             {
                 "window": window,
-                "frequencies": frequencies,
                 "offset_response": np.stack([response.real, response.imag], axis=-1)[:OFFSET_BINS] / response[0].real,
-                "acf_basis": acf_basis,
-                "lag_preference": -OCTAVE_COST * np.log2(np.array(self.lags) * self.lag_step * self.f0_min),
+                "acf_basis": np.pad(acf_basis, ((0, 0), (0, spare))).T,
+                "lag_preference": np.pad(preference, (0, spare), constant_values=-np.inf),
                 "lag_gain": lag_gain,
             }
         )
 
     @torch.no_grad()
     def forward(
-        self, waveform: Tensor, lengths: Tensor, frame_mask: Tensor, lpc_acf: Tensor | None
+        self, padded: Tensor, reach: int, lengths: Tensor, frame_mask: Tensor, lpc_acf: Tensor | None
     ) -> dict[str, Tensor]:
-        """Selected descriptors (B, T) of pitch, voice quality and formants."""
+        """Selected descriptors (B, T) of pitch, voice quality and formants by name, and `voiced`.
+
+        Args:
+            padded: (B, (T + 2 * reach) * shift), the clips with zeros around them.
+            reach: frames of zeros before each clip.
+            lengths: (B,), samples of each clip.
+            frame_mask: (B, T), which frames are real.
+            lpc_acf: (B, T, p + 1), autocorrelations of pre-emphasised short frames, where formants are selected.
+        """
         wanted = self.wanted
         if not wanted & VOICE_NAMES:
             return {}
-        frames = frames_of(waveform, self.frame_length, self.shift)
-        row, frame = self._audible(waveform, frame_mask).nonzero(as_tuple=True)
-        blank = torch.zeros_like(frame_mask, dtype=waveform.dtype)
+        row, frame = self._audible(padded, reach, frame_mask).nonzero(as_tuple=True)
+        blank = torch.zeros_like(frame_mask, dtype=padded.dtype)
         if not len(row):
             return dict.fromkeys(wanted & VOICE_NAMES | {"voiced"}, blank)
-        scratch = waveform.new_zeros(FRAMES_AT_ONCE, self.n_fft)  # zeros after the frames stay zeros
+        frames, slots = frames_of(padded, self.frame_length, self.shift, reach), padded.shape[1] // self.shift
+        change = VOICING_CHANGE_COST * 0.01 * self.sampling_rate / self.shift
+        scratch = (
+            padded.new_zeros(FFTS_AT_ONCE, self.n_fft),  # zeros after the frames stay zeros
+            padded.new_zeros(FRAMES_AT_ONCE, self.bins),
+        )
         blocks = [
-            self._pitch_block(frames[of], scratch)
-            for of in zip(row.split(FRAMES_AT_ONCE), frame.split(FRAMES_AT_ONCE), strict=True)
+            self._pitch_block(frames, index, scratch, 2 * change)
+            for index in (row * slots + frame).split(FRAMES_AT_ONCE)
         ]
-        lag, height, strength, mean, cpp = (torch.cat(parts) for parts in list(zip(*blocks, strict=True))[:-1])
+        lag, height, strength, mean, cpp, possible, powers = zip(*blocks, strict=True)
+        lag, height, strength = (torch.cat(parts, dim=1).T for parts in (lag, height, strength))
+        mean, cpp = torch.cat(mean), torch.cat(cpp)
         # what is not audible is unvoiced
         shape = (*frame_mask.shape, NUM_CANDIDATES + 1)
         all_strength = strength.new_tensor([-1.0] * NUM_CANDIDATES + [self.voicing_threshold + 2]).expand(shape)
@@ -113,57 +142,75 @@ class VoiceAnalysis(nn.Module):
             "voicing_probability": blank.index_put((row, frame), height.clamp(0, 1)),
             "cpp_db": blank.index_put((row, frame), cpp),
         }
-        powers = [block[-1][of] for block, of in zip(blocks, voiced.split(FRAMES_AT_ONCE), strict=True)]
-        row, frame = row[voiced], frame[voiced]
+        # from here on the frames that may be voiced, and in the end those of them that are
+        possible = torch.cat(possible)
+        row, frame, voiced = row[possible], frame[possible], voiced[possible]
         lpc_acf = None if lpc_acf is None else lpc_acf[row, frame]
-        found = self._voice_quality(powers, lag[voiced], lpc_acf)
+        found = self._voice_quality(powers, lag[possible], lpc_acf)
+        row, frame = row[voiced], frame[voiced]
+        found = {name: values[voiced] for name, values in found.items()}
         if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
-            smooth = smooth_waveform(waveform, self.sampling_rate)
-            period = self.sampling_rate / found["f0"]
-            found |= perturbation(smooth, row, frame * self.shift, lengths[row], period, mean[voiced])
+            centre, period = (row * slots + frame + reach) * self.shift, self.sampling_rate / found["f0"]
+            clip = -frame * self.shift, lengths[row] - 1 - frame * self.shift
+            found |= perturbation(padded.flatten(), self.bell, centre, *clip, period, mean[possible][voiced])
         for name in wanted & set(VOICED_ONLY):
             columns[name] = blank.index_put((row, frame), found[name])
         return columns
 
-    def _audible(self, waveform: Tensor, frame_mask: Tensor) -> Tensor:
+    def _audible(self, padded: Tensor, reach: int, frame_mask: Tensor) -> Tensor:
         """Which frames (B, T) may be above the level of silence; the others need no search for pitch.
 
         All are kept where a descriptor of every frame is selected.
         """
         if {"voicing_probability", "cpp_db"} & self.wanted:
             return frame_mask
-        # mean square of the parts of the frame, each with the highest weight that the window has there
-        count, reach = frame_mask.shape[1], -(-self.frame_length // (2 * self.shift))
-        parts = F.pad(waveform, (reach * self.shift, (count + reach) * self.shift - waveform.shape[1]))
-        parts = parts.view(len(waveform), -1, self.shift).square().sum(-1)
-        window = self.window.to(waveform).square() * (self.n_fft / 2)
+        # sum of squares of the parts of the frame, each with the highest weight that the window has there
+        parts = torch.linalg.vector_norm(padded.view(len(padded), -1, self.shift), dim=-1).square()
+        window = self.window.to(padded).square() * (self.n_fft / 2)
+        window = F.pad(
+            window, (reach * self.shift - self.frame_length // 2, 0)
+        )  # the frame's centre is a part's start
         weights = F.pad(window, (0, 2 * reach * self.shift - len(window))).view(-1, self.shift).amax(-1)
-        weights = torch.maximum(weights, weights.flip(0))
-        bound = parts.unfold(1, 2 * reach, 1)[:, :count] @ weights
+        bound = parts.unfold(1, 2 * reach, 1)[:, : frame_mask.shape[1]] @ weights
         return frame_mask & (bound > (0.5 * self.silence) ** 2)
 
-    def _pitch_block(self, frames: Tensor, scratch: Tensor) -> tuple[Tensor, ...]:
-        """What pitch frames (N, samples) say on their own; `scratch` holds zeros (at least N, n_fft).
+    def _pitch_block(
+        self, frames: Tensor, index: Tensor, scratch: tuple[Tensor, Tensor], margin: float
+    ) -> tuple[Tensor, ...]:
+        """What the pitch frames `index` (n,) of `frames` (N, samples) say on their own.
 
-        Returns (N, K) lag in seconds, height and strength of the F0 candidates, strength also of "unvoiced";
-        (N,) mean of the waveform and cepstral peak prominence in dB; (N, bins) power spectrum.
+        Returns (K, n) lag in seconds, height and strength of the F0 candidates, strength also of "unvoiced"; (n,) mean
+        of the waveform and cepstral peak prominence in dB; which frames (n,) may be voiced at all, because no
+        candidate of the others comes within `margin` of "unvoiced"; and the power spectra (m, bins) of those that may.
         """
-        padded = scratch[: len(frames)]
-        torch.mul(frames, self.window.to(frames), out=padded[:, : frames.shape[1]])
-        spectrum = torch.fft.rfft(padded)
-        offset = spectrum.real[..., :1].clone()  # it would count as perfectly periodic
-        response = torch.view_as_complex(self.offset_response.to(frames))
-        spectrum[..., : len(response)] -= offset * response
-        power = power_of(spectrum)
-        acf = power[..., : len(self.acf_basis)] @ self.acf_basis.to(frames)
-        acf = acf[..., 1:] / acf[..., :1].clamp(min=1e-30)
+        padded, power = scratch[0], scratch[1][: len(index)]
+        bins, window = self.n_fft // 2 + 1, self.window.to(frames)
+        response = self.offset_response.to(frames)
+        offset = frames.new_empty(len(index))
+        size = self.frame_length
+        # neighbouring frames are read in place
+        runs = [0, *(index.diff().ne(1).nonzero()[:, 0] + 1).tolist(), len(index)]
+        at = index[runs[:-1]].tolist()
+        for start in range(0, len(index), FFTS_AT_ONCE):  # few enough for the cache
+            stop = min(start + FFTS_AT_ONCE, len(index))
+            part = slice(bisect.bisect_right(runs, start) - 1, bisect.bisect_left(runs, stop))
+            for first, begin, end in zip(at[part], runs[part], runs[part.start + 1 :], strict=False):
+                first, begin, end = first + max(0, start - begin), max(begin, start), min(end, stop)
+                torch.mul(frames[first : first + end - begin], window, out=padded[begin - start : end - start, :size])
+            spectrum = torch.fft.rfft(padded[: stop - start])
+            low = torch.view_as_real(spectrum)[:, : len(response)]
+            offset[start:stop] = low[:, 0, 0]  # it would count as perfectly periodic
+            low.sub_(offset[start:stop, None, None] * response)
+            power_of(spectrum, out=power[start:stop, :bins])
+        acf = self.acf_basis.to(frames) @ power[:, : self.acf_basis.shape[1]].T
+        acf = acf[1:].div_(acf[0].clamp(min=1e-30))
         lag, height, strength = find_candidates(acf, self.lags.start, self.lag_preference.to(frames))
-        loud = power.sum(-1, keepdim=True).sqrt()
-        silence = (2 - 2 * loud / self.silence).clamp(min=0)
-        strength = torch.cat([strength, self.voicing_threshold + silence], dim=-1)
-        mean = offset[..., 0] / self.window.to(frames).sum()
-        cpp = self._cepstral_peak(power) if "cpp_db" in self.wanted else mean
-        return lag * self.lag_step, height, strength, mean, cpp, power
+        loud = power.sum(-1).sqrt()
+        unvoiced = self.voicing_threshold + (2 - 2 * loud / self.silence).clamp(min=0)
+        possible = strength.amax(0) > unvoiced - margin
+        strength = torch.cat([strength, unvoiced[None]])
+        cpp = self._cepstral_peak(power[:, :bins]) if "cpp_db" in self.wanted else offset
+        return lag * self.lag_step, height, strength, offset / window.sum(), cpp, possible, power[possible]
 
     def _cepstral_peak(self, power: Tensor) -> Tensor:
         """Cepstral peak prominence (...) of power spectra (..., bins), in dB."""
@@ -210,19 +257,28 @@ class VoiceAnalysis(nn.Module):
         Returns (n,) F0 in Hz, share of the power that is periodic, level in dB of the first two harmonics, and (n, F)
         level of the highest harmonic in each formant.
         """
-        quarter = torch.arange(-8, 9, device=power.device).to(power) / (4 * self.sampling_rate)
-        lag, height = zoom(power, lag, self.frequencies.to(power), quarter, self.lag_gain.to(power))
+        bin_hz = self.sampling_rate / self.n_fft
+        lag, height = zoom(power, lag, bin_hz, 0.5 / self.sampling_rate, self.lag_gain.to(power))
         height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: undoing the window may overshoot
         f0 = 1 / lag
-        h1, h2 = self._level(power, f0[:, None] * torch.tensor([1.0, 2.0], device=f0.device).to(f0), 0).unbind(-1)
+        h1, h2 = self._level(power, f0[:, None] * torch.tensor([1.0, 2.0], device=f0.device).to(f0)).unbind(-1)
         return f0, height.clamp(1e-3, 1 - 1e-4), h1, h2, self._level(power, formants, FORMANT_BAND)
 
-    def _level(self, power: Tensor, frequency: Tensor, band: float) -> Tensor:
-        """Level in dB of the highest bin of `power` (N, bins) around frequencies (N, n), within the share `band`."""
+    def _level(self, power: Tensor, frequency: Tensor, band: float = 0) -> Tensor:
+        """Level in dB (N, n) of the highest bin of `power` (N, bins) around frequencies (N, n).
+
+        Within one bin, or within the share `band` of the frequency.
+        """
         at = frequency / (self.sampling_rate / self.n_fft)
-        spread = torch.linspace(-1, 1, 65 if band else 3, device=power.device).to(power)
-        bins = at[..., None] + spread * (at[..., None] * band if band else 1)
-        bins = bins.round().long().clamp(0, power.shape[-1] - 1)
+        points, reach = 3, torch.ones_like(at)
+        if band:
+            # fewer places to look, each for the highest of eight bins
+            points, reach = 17, (at * band - 3.5).clamp(min=0)
+            at = at - 3.5
+            for step in (1, 2, 4):
+                power = torch.maximum(power[:, :-step], power[:, step:])
+        spread = torch.linspace(-1, 1, points, device=power.device).to(power)
+        bins = torch.addcmul(at[..., None], spread, reach[..., None]).round_().clamp_(0, power.shape[-1] - 1).long()
         return self._decibel(power.gather(-1, bins.flatten(1)).unflatten(1, bins.shape[1:]).amax(-1))
 
 
