@@ -11,7 +11,7 @@ from .configuration_av_emotion import AVEmotionAudioConfig
 from .descriptors_av_emotion import FORMANT_NAMES, VOICE_NAMES
 
 FLOOR = 1e-12  # keeps divisions and roots finite
-FRAMES_AT_ONCE = 2048  # bounds the memory; fewer would cost more in calls than the cache gives back
+FRAMES_AT_ONCE = 256  # whose spectra stay in the cache
 LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
 PRE_EMPHASIS_HZ = 50
 
@@ -115,7 +115,7 @@ class SpectralAnalysis(nn.Module):
             bands = [self._bins(50, 1000), self._bins(1000, 5000)]
             inside = [np.isin(np.arange(len(frequencies)), np.r_[band]) for band in bands]
             sums["alpha"] = np.stack(inside, axis=1)
-        if self.wanted & {"log_energy_db", "spectral_centroid", "spectral_rolloff"}:
+        if self.wanted & {"log_energy_db", "spectral_centroid"}:
             sums["moments"] = np.stack([np.ones_like(frequencies), frequencies], axis=1)
         if self.wanted & FORMANT_NAMES:
             phase = 2 * np.pi * frequencies[:, None] / self.lpc_rate
@@ -148,28 +148,30 @@ class SpectralAnalysis(nn.Module):
         weights = torch.cat([torch.relu(filterbank), self.sums], dim=1).to(frames)
         scratch = None if frames.requires_grad else frames.new_zeros(FRAMES_AT_ONCE + 1, self.n_fft)
         # each block has the frame before it as well, for the flux
-        parts = [
-            self._block(frames[max(0, i - 1) : i + FRAMES_AT_ONCE], i > 0, weights, compression, scratch)
+        blocks = [
+            self._block(frames[max(0, i - 1) : i + FRAMES_AT_ONCE], i > 0, weights, scratch)
             for i in range(0, len(frames), FRAMES_AT_ONCE)
         ]
-        columns = {}
-        for name in parts[0]:
-            column = torch.cat([part[name] for part in parts])
-            missing = len(padded) * slots - len(column)
+        found = {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
+        columns = self._from_sums(found.pop("sums"), compression.to(frames)) | found
+        if "hammarberg_index_db" in columns:
+            lower, upper = self._decibel(columns["hammarberg_index_db"]).unbind(-1)
+            columns["hammarberg_index_db"] = lower - upper
+        missing = len(padded) * slots - len(frames)
+        for name, column in columns.items():
             column = F.pad(column, (*(0, 0) * (column.ndim - 1), 0, missing)).unflatten(0, (-1, slots))
             columns[name] = column[:, : slots - 2 * reach]
         if "spectral_flux" in columns:  # nothing changes before the first frame
             columns["spectral_flux"] = F.pad(columns["spectral_flux"][:, 1:], (1, 0))
         return columns
 
-    def _block(
-        self, frames: Tensor, has_previous: bool, weights: Tensor, compression: Tensor, scratch: Tensor | None
-    ) -> dict[str, Tensor]:
-        """Selected descriptors (n,) of frames (n, samples); not of the first where that is the previous one.
+    def _block(self, frames: Tensor, has_previous: bool, weights: Tensor, scratch: Tensor | None) -> dict[str, Tensor]:
+        """What reads every bin of the spectra of frames (n, samples); not of the first where that is the previous one.
 
-        `weights` are the filterbank and `sums`; `scratch` holds zeros after the samples of a frame.
+        The selected descriptors (n,), the two peaks (n, 2) of the Hammarberg index, and `sums`, the power times
+        `weights`. `scratch` holds zeros after the samples of a frame.
         """
-        wanted, columns = self.wanted, {}
+        wanted, found = self.wanted, {}
         window = self.window.to(frames)
         if scratch is None:
             power = power_of(torch.fft.rfft(frames * window, n=self.n_fft))
@@ -179,49 +181,52 @@ class SpectralAnalysis(nn.Module):
         if "spectral_flux" in wanted:
             magnitude = torch.sqrt(power[:, self._bins(0, 5000)] + FLOOR)
             change = magnitude.diff(dim=0, prepend=None if has_previous else magnitude[:1])
-            columns["spectral_flux"] = torch.linalg.vector_norm(change, dim=-1) / math.sqrt(change.shape[-1])
+            found["spectral_flux"] = torch.linalg.vector_norm(change, dim=-1) / math.sqrt(change.shape[-1])
         if has_previous:
             power, frames = power[1:], frames[1:]
-        sums = power @ weights
-        bands = len(compression)
-        if any(name == "loudness" or name.startswith(("mfcc_", "log_mel_")) for name in wanted):
-            log_mel = torch.log(torch.exp(compression.to(frames)) + sums[:, :bands])
-            columns["loudness"] = torch.exp(log_mel / 3) @ self.equal_loudness.to(frames)
-            mfcc = log_mel @ self.dct.to(frames)
-            columns |= {f"mfcc_{i}": column for i, column in enumerate(mfcc.unbind(-1), 1)}
-            columns |= {f"log_mel_{i:02d}": column for i, column in enumerate(log_mel.unbind(-1))}
-        sums = sums[:, bands:]
-        if "alpha_ratio_db" in wanted:
-            bass, treble = self._decibel(sums[:, :2]).unbind(-1)
-            columns["alpha_ratio_db"], sums = treble - bass, sums[:, 2:]
-        if wanted & {"log_energy_db", "spectral_centroid", "spectral_rolloff"}:
-            total, moment = sums[:, :2].unbind(-1)
-            columns["log_energy_db"] = self._decibel(total)
-            columns["spectral_centroid"], sums = moment / (total + FLOOR), sums[:, 2:]
-        if wanted & FORMANT_NAMES:
-            columns["lpc_acf"] = sums.detach()
+        found["sums"] = power @ weights
         if "hammarberg_index_db" in wanted:
-            lower, upper = (power[:, self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000)))
-            columns["hammarberg_index_db"] = self._decibel(lower) - self._decibel(upper)
+            peaks = [power[:, self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000))]
+            found["hammarberg_index_db"] = torch.stack(peaks, dim=-1)
         for low, high in ((0, 500), (500, 1500)):
             if f"slope_{low}_{high}" in wanted:
                 band = self._bins(low, high)
-                columns[f"slope_{low}_{high}"] = slope_of(
-                    self._decibel(power[:, band]), self.frequencies.to(frames)[band]
-                )
+                level = self._decibel(power[:, band])
+                found[f"slope_{low}_{high}"] = slope_of(level, self.frequencies.to(frames)[band])
             if f"egemaps_slope_{low}_{high}" in wanted:
                 band = self._bins(low, high + 0.5 * self.sampling_rate / self.n_fft)
                 peak = window.amax().square()
                 slope = self._egemaps_slope(self.frequencies.to(frames)[band])
                 level = torch.log10(power[:, band] + peak * FLOOR)  # that of the window is taken out below
-                columns[f"egemaps_slope_{low}_{high}"] = 10 * (level @ slope - peak.log10() * slope.sum())
+                found[f"egemaps_slope_{low}_{high}"] = 10 * (level @ slope - peak.log10() * slope.sum())
         if "spectral_rolloff" in wanted:
-            below = (power.detach().cumsum(-1) < 0.85 * total.detach()[:, None]).sum(-1)
-            columns["spectral_rolloff"] = self.frequencies.to(frames)[below.clamp(max=self.n_fft // 2)]
+            cumulated = power.detach().cumsum(-1)
+            below = (cumulated < 0.85 * cumulated[:, -1:]).sum(-1)
+            found["spectral_rolloff"] = self.frequencies.to(frames)[below.clamp(max=self.n_fft // 2)]
         if "zero_crossing_rate" in wanted:
             positive = frames.detach() > 0
-            columns["zero_crossing_rate"] = (positive[:, 1:] != positive[:, :-1]).to(frames).mean(-1)
-        return {name: column for name, column in columns.items() if name in wanted or name == "lpc_acf"}
+            found["zero_crossing_rate"] = (positive[:, 1:] != positive[:, :-1]).to(frames).mean(-1)
+        return found
+
+    def _from_sums(self, sums: Tensor, compression: Tensor) -> dict[str, Tensor]:
+        """Selected descriptors (N,) that follow from sums (N, n) over the bins, and `lpc_acf`."""
+        wanted, columns = self.wanted, {}
+        mel, sums = sums[:, : self.num_mel_bins], sums[:, self.num_mel_bins :]
+        if any(name == "loudness" or name.startswith(("mfcc_", "log_mel_")) for name in wanted):
+            log_mel = torch.log(torch.exp(compression) + mel)
+            columns["loudness"] = torch.exp(log_mel / 3) @ self.equal_loudness.to(mel)
+            mfcc = log_mel @ self.dct.to(mel)
+            columns |= {f"mfcc_{i}": column for i, column in enumerate(mfcc.unbind(-1), 1)}
+            columns |= {f"log_mel_{i:02d}": column for i, column in enumerate(log_mel.unbind(-1))}
+        if "alpha_ratio_db" in wanted:
+            bass, treble = self._decibel(sums[:, :2]).unbind(-1)
+            columns["alpha_ratio_db"], sums = treble - bass, sums[:, 2:]
+        if wanted & {"log_energy_db", "spectral_centroid"}:
+            total, moment = sums[:, :2].unbind(-1)
+            columns["log_energy_db"] = self._decibel(total)
+            columns["spectral_centroid"], sums = moment / (total + FLOOR), sums[:, 2:]
+        columns = {name: column for name, column in columns.items() if name in wanted}
+        return columns | ({"lpc_acf": sums.detach()} if wanted & FORMANT_NAMES else {})
 
     @staticmethod
     def _egemaps_slope(frequencies: Tensor) -> Tensor:

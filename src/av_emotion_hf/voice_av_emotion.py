@@ -23,7 +23,6 @@ from .pitch_av_emotion import (
     zoom,
 )
 from .spectrum_av_emotion import (
-    FRAMES_AT_ONCE,
     LPC_RATE,
     fft_length,
     float32,
@@ -34,11 +33,18 @@ from .spectrum_av_emotion import (
     slope_of,
 )
 
-FFTS_AT_ONCE = 128  # of which the transforms stay in the cache
+FFTS_AT_ONCE, FRAMES_AT_ONCE = 128, 512  # whose spectra and whose correlations stay in the cache
 PITCH_BAND_HZ = 4000  # F0 is looked for below; HNR counts the noise of the whole band
 PITCH_TAPER = 1  # power of the cosine that falls to zero there: no ringing beside a peak
 FORMANT_BAND = 0.2  # the harmonics of a formant lie within this share of its frequency
 OFFSET_BINS = 16  # as far as a constant offset spreads through the pitch window
+
+
+def _highest_of_eight(power: Tensor) -> Tensor:
+    """The highest (N, bins - 7) of each bin and the next seven of `power` (N, bins)."""
+    for step in (1, 2, 4):
+        power = torch.maximum(power[:, :-step], power[:, step:])
+    return power
 
 
 class VoiceAnalysis(nn.Module):
@@ -275,8 +281,7 @@ class VoiceAnalysis(nn.Module):
             # fewer places to look, each for the highest of eight bins
             points, reach = 17, (at * band - 3.5).clamp(min=0)
             at = at - 3.5
-            for step in (1, 2, 4):
-                power = torch.maximum(power[:, :-step], power[:, step:])
+            power = torch.cat([_highest_of_eight(part) for part in power.split(FFTS_AT_ONCE)])
         spread = torch.linspace(-1, 1, points, device=power.device).to(power)
         bins = torch.addcmul(at[..., None], spread, reach[..., None]).round_().clamp_(0, power.shape[-1] - 1).long()
         return self._decibel(power.gather(-1, bins.flatten(1)).unflatten(1, bins.shape[1:]).amax(-1))
