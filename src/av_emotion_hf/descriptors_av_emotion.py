@@ -105,4 +105,4 @@ def select_descriptors(
     return result
 
 
-__all__ = ["CATALOGUE", "DELTA", "EGEMAPS_NAMES", "VOICED_ONLY", "select_descriptors"]
+__all__ = ["CATALOGUE", "DELTA", "EGEMAPS_NAMES", "FORMANTS", "VOICED_ONLY", "select_descriptors"]
