@@ -1,17 +1,20 @@
-"""Formants: linear prediction from a power spectrum, and the resonances of its polynomial."""
+"""Formants: an all-pole model of the harmonics of a voice, and the resonances of its polynomial."""
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
+TABLE_HZ = 4  # between the frequencies at which a harmonic may stand
+STEP = 0.7  # towards the harmonics
 ITERATIONS = (5, 5)  # of the simultaneous search for roots: for all, and for the third that has not converged then
 
 
-def linear_prediction(acf: Tensor) -> Tensor:
-    """Coefficients (N, p + 1) of the prediction error filter of autocorrelations (N, p + 1); the first is 1.
+def linear_prediction(acf: Tensor) -> tuple[Tensor, Tensor]:
+    """Prediction error filters (N, p + 1) of autocorrelations (N, p + 1), and the share (N,) of the power they leave.
 
-    Levinson-Durbin (Makhoul 1975). A frame without energy gives the filter 1, 0, ...
+    Levinson-Durbin (Makhoul 1975). The first coefficient is 1; a frame without energy gives the filter 1, 0, ...
     """
     order = acf.shape[-1] - 1
     scale = acf[:, :1]
@@ -25,7 +28,55 @@ def linear_prediction(acf: Tensor) -> Tensor:
         reflection = -(filter[:i] * lags[1 : i + 1].flip(0)).sum(0) / error
         filter[1 : i + 1] = filter[1 : i + 1] + reflection * filter[:i].flip(0)
         error = error * (1 - reflection.square()).clamp(min=1e-9)
-    return filter.T
+    return filter.T, error
+
+
+def harmonic_table(sampling_rate: float, order: int) -> np.ndarray:
+    """Cosines and sines (frequencies, 2 * order + 2) of the lags, every `TABLE_HZ` below half the sampling rate."""
+    omega = 2 * np.pi * np.arange(0, sampling_rate / 2, TABLE_HZ)[:, None] / sampling_rate
+    return np.concatenate([np.cos(omega * np.arange(order + 1)), np.sin(omega * np.arange(order + 1))], axis=1)
+
+
+def discrete_all_pole(level: Tensor, harmonics: Tensor, table: Tensor) -> Tensor:
+    """Filters (N, p + 1) whose response goes through the harmonics, one step from that of linear prediction.
+
+    Linear prediction takes the autocorrelation of the harmonics for that of the envelope, so that formants are drawn
+    towards harmonics, by up to a tenth for high voices. A step of discrete all-pole modelling (El-Jaroudi and Makhoul
+    1991) compares the harmonics with the model at their places alone.
+
+    Args:
+        level: (N, K), power of the harmonics, 0 where there is none.
+        harmonics: (N, K), their row in the table.
+        table: (frequencies, 2 * p + 2), of [`harmonic_table`].
+    """
+    size = table.shape[1] // 2
+    waves = table[harmonics]  # (N, K, 2 p + 2)
+    there = (level > 0).to(level)
+    level = level / level.sum(-1, keepdim=True).clamp(min=1e-30)
+    acf = (level[:, None] @ waves[..., :size])[:, 0]
+    filter, error = linear_prediction(acf)
+    start = filter / error.sqrt()[:, None]
+    # the response 1 / A of the filter at the harmonics, and its mean with the waves
+    real, imaginary = (waves.unflatten(-1, (2, size)) @ start[:, None, :, None])[..., 0].unbind(-1)
+    weight = there / torch.addcmul(real.square(), imaginary, imaginary).clamp(min=1e-12)
+    weight = weight / there.sum(-1, keepdim=True).clamp(min=1)
+    # A = real - i imaginary, so Re(exp(-i w m) / A) = (cos real + sin imaginary) / |A|^2
+    response = ((weight * real)[:, None] @ waves[..., :size] + (weight * imaginary)[:, None] @ waves[..., size:])[:, 0]
+    return torch.lerp(start, _solve(filter.T, error, response.T).T, STEP)
+
+
+def _solve(filter: Tensor, error: Tensor, right: Tensor) -> Tensor:
+    """Solution (p + 1, N) of the Toeplitz system whose prediction error filter is `filter` (Gohberg-Semencul)."""
+    total = 0
+    for side, sign in ((filter, 1), (torch.cat([torch.zeros_like(filter[:1]), filter[1:].flip(0)]), -1)):
+        inner, outer = torch.zeros_like(right), torch.zeros_like(right)
+        size = len(side)
+        for i in range(size):
+            inner[: size - i].addcmul_(side[i], right[i:])
+        for i in range(size):
+            outer[i:].addcmul_(side[i], inner[: size - i])
+        total = total + sign * outer
+    return total / error
 
 
 def polynomial_roots(coefficients: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,15 +141,15 @@ def _divide(ax: Tensor, ay: Tensor, bx: Tensor, by: Tensor) -> tuple[Tensor, Ten
     return torch.addcmul(ax * bx, ay, by).mul_(scale), torch.addcmul(ay * bx, ax, by, value=-1).mul_(scale)
 
 
-def formants(acf: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor, Tensor]:
-    """Frequencies and bandwidths (N, count) in Hz of the lowest resonances of autocorrelations (N, p + 1).
+def formants(filters: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor, Tensor]:
+    """Frequencies and bandwidths (N, count) in Hz of the lowest resonances of filters (N, p + 1).
 
-    A resonance lies between 50 Hz and 50 Hz below half the sampling rate of the autocorrelation. Where there are too
-    few, the values are 0.
+    A resonance lies between 50 Hz and 50 Hz below half the sampling rate of the filter. Where there are too few, the
+    values are 0.
     """
-    x, y = polynomial_roots(linear_prediction(acf))
+    x, y = polynomial_roots(filters / filters[:, :1])
     frequency = torch.atan2(y, x) * (sampling_rate / (2 * math.pi))
-    bandwidth = -(x.square() + y.square()).clamp(min=1e-12).log() * (sampling_rate / (2 * math.pi))
+    bandwidth = (x.square() + y.square()).clamp(min=1e-12).log().abs() * (sampling_rate / (2 * math.pi))
     usable = (frequency > 50) & (frequency < sampling_rate / 2 - 50)
     frequency, order = frequency.masked_fill(~usable, math.inf).sort(dim=-1)
     frequency, bandwidth = frequency[:, :count], bandwidth.gather(-1, order[:, :count])
@@ -106,4 +157,4 @@ def formants(acf: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor,
     return frequency.masked_fill(missing, 0), bandwidth.masked_fill(missing, 0)
 
 
-__all__ = ["formants", "linear_prediction", "polynomial_roots"]
+__all__ = ["TABLE_HZ", "discrete_all_pole", "formants", "harmonic_table", "linear_prediction", "polynomial_roots"]

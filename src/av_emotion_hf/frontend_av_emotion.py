@@ -81,8 +81,8 @@ class AcousticFrontEnd(nn.Module):
     | `spectral_centroid` | Hz | mean frequency weighted by P | Peeters 2004 |
     | `spectral_rolloff` + | Hz | frequency below which 85 % of P lie | Peeters 2004 |
     | `zero_crossing_rate` + | share | neighbouring samples of different sign | Peeters 2004 |
-    | `f1_frequency` ... `f3_frequency` *+ | Hz | angle of the roots of linear prediction | Makhoul 1975 |
-    | `f1_bandwidth` ... `f3_bandwidth` *+ | Hz | distance of these roots from the unit circle | Makhoul 1975 |
+    | `f1_frequency` ... `f3_frequency` *+ | Hz | angle of the poles that fit the harmonics | El-Jaroudi et al. 1991 |
+    | `f1_bandwidth` ... `f3_bandwidth` *+ | Hz | distance of these poles from the unit circle | Makhoul 1975 |
     | `f1_amplitude_db` ... `f3_amplitude_db` *+ | dB | highest harmonic there over the first | Eyben et al. 2016 |
     | `mfcc_1` to `mfcc_4` | - | DCT-II of the log-mel bands | Davis and Mermelstein 1980 |
     | `log_mel_00` ... | ln power | log(exp(`compression`) + P @ `filterbank`) | CN112633263A (spectral descriptors) |
@@ -187,7 +187,7 @@ class AcousticFrontEnd(nn.Module):
             return padded.new_zeros(*frame_mask.shape, len(self.descriptor_names)), frame_mask
         with torch.autocast(padded.device.type, enabled=False):  # powers of 1e-12 do not survive half precision
             columns = self.spectrum(padded, self.reach, self.filterbank, self.compression)
-            columns |= self.voice(padded, self.reach, lengths, frame_mask, columns.pop("lpc_acf", None))
+            columns |= self.voice(padded, self.reach, lengths, frame_mask)
             return self._over_time(columns, frame_mask), frame_mask
 
     def _over_time(self, columns: dict[str, Tensor], frame_mask: Tensor) -> Tensor:

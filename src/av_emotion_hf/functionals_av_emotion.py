@@ -10,7 +10,7 @@ PEAK_THRESHOLD = 0.1  # of a contour's range, which a rise or a fall must exceed
 EVERYWHERE = ("spectral_flux", *(f"mfcc_{i}" for i in range(1, 5)))
 SPECTRAL = ("alpha_ratio_db", "hammarberg_index_db", "egemaps_slope_0_500", "egemaps_slope_500_1500", "spectral_flux")
 VOICED = tuple(EGEMAPS_NAMES)[list(EGEMAPS_NAMES).index("jitter_local") :]
-# Their zero is no absence of anything (levels, cepstra, slopes): a deviation relative to their mean would be arbitrary.
+# Zero has no meaning for these levels, cepstra and slopes: a deviation relative to their mean would be arbitrary.
 WITHOUT_ZERO = frozenset(
     (*SPECTRAL[:-1], *EVERYWHERE[1:], "hnr_db", "h1_h2_db", "h1_a3_db", *(f"f{i}_amplitude_db" for i in FORMANTS))
 )

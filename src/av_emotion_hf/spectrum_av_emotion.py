@@ -8,12 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .configuration_av_emotion import AVEmotionAudioConfig
-from .descriptors_av_emotion import FORMANT_NAMES, VOICE_NAMES
+from .descriptors_av_emotion import VOICE_NAMES
 
 FLOOR = 1e-12  # keeps divisions and roots finite
 FRAMES_AT_ONCE = 256  # whose spectra stay in the cache
-LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
-PRE_EMPHASIS_HZ = 50
 
 
 def raised_cosine(length: int, edge: float) -> np.ndarray:
@@ -75,7 +73,6 @@ class SpectralAnalysis(nn.Module):
             max(1, round(ms * config.sampling_rate / 1000)) for ms in (config.frame_shift_ms, config.frame_length_ms)
         )
         self.n_fft = config.fft_length or fft_length(self.frame_length)
-        self.lpc_rate = min(LPC_RATE, self.sampling_rate)
         for name, value in self.initial_tensors().items():
             self.register_buffer(name, torch.empty(value.shape).copy_(value), persistent=False)
 
@@ -117,12 +114,6 @@ class SpectralAnalysis(nn.Module):
             sums["alpha"] = np.stack(inside, axis=1)
         if self.wanted & {"log_energy_db", "spectral_centroid"}:
             sums["moments"] = np.stack([np.ones_like(frequencies), frequencies], axis=1)
-        if self.wanted & FORMANT_NAMES:
-            phase = 2 * np.pi * frequencies[:, None] / self.lpc_rate
-            # the autocorrelation after the pre-emphasis 1 - a / z
-            a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
-            sums["lpc_acf"] = np.cos(phase * np.arange(LPC_ORDER + 1)) * (1 + a * a - 2 * a * np.cos(phase))
-            sums["lpc_acf"] *= frequencies[:, None] < self.lpc_rate / 2
         return sums
 
     def _bins(self, low: float, high: float) -> slice:
@@ -133,15 +124,13 @@ class SpectralAnalysis(nn.Module):
     def forward(self, padded: Tensor, reach: int, filterbank: Tensor, compression: Tensor) -> dict[str, Tensor]:
         """Selected descriptors (B, T) of clips by name.
 
-        With formants among them also `lpc_acf` (B, T, p + 1), the autocorrelation of the pre-emphasised frames.
-
         Args:
             padded: (B, (T + 2 * reach) * shift), the clips with zeros around them.
             reach: frames of zeros before each clip.
             filterbank: (bins, bands), of which negative weights count as 0.
             compression: (bands,), log of the power below which a band fades.
         """
-        if not self.wanted - VOICE_NAMES | self.wanted & FORMANT_NAMES:
+        if self.wanted <= VOICE_NAMES:
             return {}
         frames, slots = frames_of(padded, self.frame_length, self.shift, reach), padded.shape[1] // self.shift
         # relu and not clamp: it passes no gradient at 0, so that a band never grows beyond its triangle
@@ -159,7 +148,7 @@ class SpectralAnalysis(nn.Module):
             columns["hammarberg_index_db"] = lower - upper
         missing = len(padded) * slots - len(frames)
         for name, column in columns.items():
-            column = F.pad(column, (*(0, 0) * (column.ndim - 1), 0, missing)).unflatten(0, (-1, slots))
+            column = F.pad(column, (0, missing)).unflatten(0, (-1, slots))
             columns[name] = column[:, : slots - 2 * reach]
         if "spectral_flux" in columns:  # nothing changes before the first frame
             columns["spectral_flux"] = F.pad(columns["spectral_flux"][:, 1:], (1, 0))
@@ -209,7 +198,7 @@ class SpectralAnalysis(nn.Module):
         return found
 
     def _from_sums(self, sums: Tensor, compression: Tensor) -> dict[str, Tensor]:
-        """Selected descriptors (N,) that follow from sums (N, n) over the bins, and `lpc_acf`."""
+        """Selected descriptors (N,) that follow from sums (N, n) over the bins."""
         wanted, columns = self.wanted, {}
         mel, sums = sums[:, : self.num_mel_bins], sums[:, self.num_mel_bins :]
         if any(name == "loudness" or name.startswith(("mfcc_", "log_mel_")) for name in wanted):
@@ -224,9 +213,8 @@ class SpectralAnalysis(nn.Module):
         if wanted & {"log_energy_db", "spectral_centroid"}:
             total, moment = sums[:, :2].unbind(-1)
             columns["log_energy_db"] = self._decibel(total)
-            columns["spectral_centroid"], sums = moment / (total + FLOOR), sums[:, 2:]
-        columns = {name: column for name, column in columns.items() if name in wanted}
-        return columns | ({"lpc_acf": sums.detach()} if wanted & FORMANT_NAMES else {})
+            columns["spectral_centroid"] = moment / (total + FLOOR)
+        return {name: column for name, column in columns.items() if name in wanted}
 
     @staticmethod
     def _egemaps_slope(frequencies: Tensor) -> Tensor:

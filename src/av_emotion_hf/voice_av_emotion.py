@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from .configuration_av_emotion import AVEmotionAudioConfig
 from .cycles_av_emotion import Bell, perturbation
-from .descriptors_av_emotion import FORMANTS, VOICE_NAMES, VOICED_ONLY
-from .formants_av_emotion import formants
+from .descriptors_av_emotion import FORMANT_NAMES, FORMANTS, VOICE_NAMES, VOICED_ONLY
+from .formants_av_emotion import TABLE_HZ, discrete_all_pole, formants, harmonic_table
 from .pitch_av_emotion import (
     GROUP,
     NUM_CANDIDATES,
@@ -23,7 +23,6 @@ from .pitch_av_emotion import (
     zoom,
 )
 from .spectrum_av_emotion import (
-    LPC_RATE,
     fft_length,
     float32,
     frames_of,
@@ -36,6 +35,8 @@ from .spectrum_av_emotion import (
 FFTS_AT_ONCE, FRAMES_AT_ONCE = 128, 512  # whose spectra and whose correlations stay in the cache
 PITCH_BAND_HZ = 4000  # F0 is looked for below; HNR counts the noise of the whole band
 PITCH_TAPER = 1  # power of the cosine that falls to zero there: no ringing beside a peak
+LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
+PRE_EMPHASIS_HZ = 50
 FORMANT_BAND = 0.2  # the harmonics of a formant lie within this share of its frequency
 OFFSET_BINS = 16  # as far as a constant offset spreads through the pitch window
 
@@ -95,6 +96,7 @@ class VoiceAnalysis(nn.Module):
             {
                 "window": window,
                 "offset_response": np.stack([response.real, response.imag], axis=-1)[:OFFSET_BINS] / response[0].real,
+                "harmonic_table": harmonic_table(self.lpc_rate, LPC_ORDER),
                 "acf_basis": np.pad(acf_basis, ((0, 0), (0, spare))).T,
                 "lag_preference": np.pad(preference, (0, spare), constant_values=-np.inf),
                 "lag_gain": lag_gain,
@@ -102,9 +104,7 @@ class VoiceAnalysis(nn.Module):
         )
 
     @torch.no_grad()
-    def forward(
-        self, padded: Tensor, reach: int, lengths: Tensor, frame_mask: Tensor, lpc_acf: Tensor | None
-    ) -> dict[str, Tensor]:
+    def forward(self, padded: Tensor, reach: int, lengths: Tensor, frame_mask: Tensor) -> dict[str, Tensor]:
         """Selected descriptors (B, T) of pitch, voice quality and formants by name, and `voiced`.
 
         Args:
@@ -112,7 +112,6 @@ class VoiceAnalysis(nn.Module):
             reach: frames of zeros before each clip.
             lengths: (B,), samples of each clip.
             frame_mask: (B, T), which frames are real.
-            lpc_acf: (B, T, p + 1), autocorrelations of pre-emphasised short frames, where formants are selected.
         """
         wanted = self.wanted
         if not wanted & VOICE_NAMES:
@@ -151,8 +150,7 @@ class VoiceAnalysis(nn.Module):
         # from here on the frames that may be voiced, and in the end those of them that are
         possible = torch.cat(possible)
         row, frame, voiced = row[possible], frame[possible], voiced[possible]
-        lpc_acf = None if lpc_acf is None else lpc_acf[row, frame]
-        found = self._voice_quality(powers, lag[possible], lpc_acf)
+        found = self._voice_quality(powers, lag[possible])
         row, frame = row[voiced], frame[voiced]
         found = {name: values[voiced] for name, values in found.items()}
         if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
@@ -231,44 +229,54 @@ class VoiceAnalysis(nn.Module):
     def _decibel(self, power: Tensor) -> Tensor:
         return 10 * torch.log10(power + self.power_floor)
 
-    def _voice_quality(self, powers: list[Tensor], lag: Tensor, lpc_acf: Tensor | None) -> dict[str, Tensor]:
-        """Descriptors (N,) of voiced frames.
-
-        From the power spectra of their pitch frames in blocks (n, bins), their lags (N,) in seconds, and the
-        autocorrelations (N, p + 1) of their pre-emphasised short frames.
-        """
-        frequency, bandwidth = lag.new_zeros(2, len(lag), 0)
-        if lpc_acf is not None:
-            frequency, bandwidth = formants(lpc_acf, self.lpc_rate, len(FORMANTS))
-        sizes = [len(power) for power in powers]
-        blocks = zip(powers, lag.split(sizes), frequency.split(sizes), strict=True)
-        f0, harmonic, h1, h2, level = (
-            torch.cat(parts) for parts in zip(*(self._harmonics(*block) for block in blocks), strict=True)
-        )
+    def _voice_quality(self, powers: list[Tensor], lag: Tensor) -> dict[str, Tensor]:
+        """Descriptors (N,) of frames with pitch at lags (N,) in seconds, from their power in blocks (n, bins)."""
+        step, sizes = 0.5 / self.sampling_rate, [len(power) for power in powers]
+        exact = [
+            zoom(power, of, self.sampling_rate / self.n_fft, step, self.lag_gain.to(power))
+            for power, of in zip(powers, lag.split(sizes), strict=True)
+        ]
+        lag, height = (torch.cat(parts) for parts in zip(*exact, strict=True))
+        height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: undoing the window may overshoot
+        height = height.clamp(1e-3, 1 - 1e-4)
+        f0 = 1 / lag
+        pairs = list(zip(powers, f0.split(sizes), strict=True))
+        first_two = torch.tensor([1.0, 2.0], device=f0.device).to(f0)
+        h1, h2 = torch.cat([self._level(power, of[:, None] * first_two) for power, of in pairs]).unbind(-1)
         found = {
             "f0": f0,
             "f0_semitone": 12 * torch.log2(f0 / 27.5),
-            "hnr_db": 10 * torch.log10(harmonic / (1 - harmonic)),
+            "hnr_db": 10 * torch.log10(height / (1 - height)),
             "h1_h2_db": h1 - h2,
         }
-        if lpc_acf is not None:
+        if self.wanted & FORMANT_NAMES:
+            filters = torch.cat([self._envelope(power, of) for power, of in pairs])
+            frequency, bandwidth = formants(filters, self.lpc_rate, len(FORMANTS))
+            blocks = zip(powers, frequency.split(sizes), strict=True)
+            level = torch.cat([self._level(power, of, FORMANT_BAND) for power, of in blocks])
             found["h1_a3_db"] = h1 - level[:, 2]
             for i, values in enumerate(zip(frequency.T, bandwidth.T, (level - h1[:, None]).T, strict=True), 1):
                 found |= dict(zip((f"f{i}_frequency", f"f{i}_bandwidth", f"f{i}_amplitude_db"), values, strict=True))
         return found
 
-    def _harmonics(self, power: Tensor, lag: Tensor, formants: Tensor) -> tuple[Tensor, ...]:
-        """What power spectra (n, bins) of voiced frames hold at lags (n,) and formants (n, F).
-
-        Returns (n,) F0 in Hz, share of the power that is periodic, level in dB of the first two harmonics, and (n, F)
-        level of the highest harmonic in each formant.
-        """
-        bin_hz = self.sampling_rate / self.n_fft
-        lag, height = zoom(power, lag, bin_hz, 0.5 / self.sampling_rate, self.lag_gain.to(power))
-        height = torch.where(height > 1, 1 / height, height)  # Boersma 1993: undoing the window may overshoot
-        f0 = 1 / lag
-        h1, h2 = self._level(power, f0[:, None] * torch.tensor([1.0, 2.0], device=f0.device).to(f0)).unbind(-1)
-        return f0, height.clamp(1e-3, 1 - 1e-4), h1, h2, self._level(power, formants, FORMANT_BAND)
+    def _envelope(self, power: Tensor, f0: Tensor) -> Tensor:
+        """All-pole model (N, p + 1) of the pre-emphasised envelope of power spectra (N, bins) of voices of F0 (N,)."""
+        filters, table = power.new_zeros(len(f0), LPC_ORDER + 1), self.harmonic_table.to(power)
+        octave = torch.log2(f0 / f0.amin()).long() if len(f0) else f0.long()
+        a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
+        for i in octave.unique().tolist():  # voices of about as many harmonics together
+            of = (octave == i).nonzero()[:, 0]
+            count = int(self.lpc_rate / 2 / float(f0[of].amin()))
+            at = f0[of, None] * torch.arange(1, count + 1, device=f0.device)
+            row = (at / TABLE_HZ).round().long()
+            there = row < len(table)
+            row = row.clamp(max=len(table) - 1)
+            level = power[of].gather(
+                1, (at * (self.n_fft / self.sampling_rate)).round().long().clamp(max=self.bins - 1)
+            )
+            level = level * (1 + a * a - 2 * a * table[row, 1]) * there  # the pre-emphasis 1 - a / z
+            filters[of] = discrete_all_pole(level, row, table)
+        return filters
 
     def _level(self, power: Tensor, frequency: Tensor, band: float = 0) -> Tensor:
         """Level in dB (N, n) of the highest bin of `power` (N, bins) around frequencies (N, n).
