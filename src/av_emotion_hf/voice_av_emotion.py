@@ -98,7 +98,7 @@ class VoiceAnalysis(nn.Module):
                 "offset_response": np.stack([response.real, response.imag], axis=-1)[:OFFSET_BINS] / response[0].real,
                 "harmonic_table": harmonic_table(self.lpc_rate, LPC_ORDER),
                 "acf_basis": np.pad(acf_basis, ((0, 0), (0, spare))).T,
-                "lag_preference": np.pad(preference, (0, spare), constant_values=-np.inf),
+                "lag_preference": np.pad(preference, (0, spare), constant_values=-1e3),
                 "lag_gain": lag_gain,
             }
         )
