@@ -41,7 +41,7 @@ def find_candidates(acf: Tensor, first_lag: int, preference: Tensor) -> tuple[Te
     Args:
         acf: (lags + 4, N), normalised; the lags in question with two more on both sides, a multiple of `GROUP`.
         first_lag: lag of `acf[2]`, in steps.
-        preference: (lags,), added to the height of a peak to make its strength; below -1 where a lag is out of question.
+        preference: (lags,), added to the height of a peak to make its strength; below -1 for lags that do not count.
 
     Returns:
         Lag in steps, height and strength of the peaks (K, N). A strength of -1 says that there is no such peak.

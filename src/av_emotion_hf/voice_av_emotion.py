@@ -191,16 +191,18 @@ class VoiceAnalysis(nn.Module):
         bins, window = self.n_fft // 2 + 1, self.window.to(frames)
         response = self.offset_response.to(frames)
         offset = frames.new_empty(len(index))
-        size = self.frame_length
-        # neighbouring frames are read in place
-        runs = [0, *(index.diff().ne(1).nonzero()[:, 0] + 1).tolist(), len(index)]
-        at = index[runs[:-1]].tolist()
+        # neighbouring frames are read in place; on a GPU one copy is cheaper than many calls
+        runs = [0, *(index.diff().ne(1).nonzero()[:, 0] + 1).tolist(), len(index)] if not index.is_cuda else []
+        at = index[runs[:-1]].tolist() if runs else []
         for start in range(0, len(index), FFTS_AT_ONCE):  # few enough for the cache
             stop = min(start + FFTS_AT_ONCE, len(index))
-            part = slice(bisect.bisect_right(runs, start) - 1, bisect.bisect_left(runs, stop))
-            for first, begin, end in zip(at[part], runs[part], runs[part.start + 1 :], strict=False):
+            part = padded[: stop - start, : self.frame_length]
+            if index.is_cuda:
+                torch.mul(frames[index[start:stop]], window, out=part)
+            inside = slice(max(0, bisect.bisect_right(runs, start) - 1), bisect.bisect_left(runs, stop))
+            for first, begin, end in zip(at[inside], runs[inside], runs[1:][inside], strict=True):
                 first, begin, end = first + max(0, start - begin), max(begin, start), min(end, stop)
-                torch.mul(frames[first : first + end - begin], window, out=padded[begin - start : end - start, :size])
+                torch.mul(frames[first : first + end - begin], window, out=part[begin - start : end - start])
             spectrum = torch.fft.rfft(padded[: stop - start])
             low = torch.view_as_real(spectrum)[:, : len(response)]
             offset[start:stop] = low[:, 0, 0]  # it would count as perfectly periodic
@@ -260,20 +262,25 @@ class VoiceAnalysis(nn.Module):
         return found
 
     def _envelope(self, power: Tensor, f0: Tensor) -> Tensor:
-        """All-pole model (N, p + 1) of the pre-emphasised envelope of power spectra (N, bins) of voices of F0 (N,)."""
+        """All-pole model (N, p + 1) of the pre-emphasised envelope of power spectra (N, bins) of voices of F0 (N,).
+
+        The level of a harmonic is the mean power from half F0 below to half F0 above it: its one bin would be chance
+        where the voice is noisy.
+        """
         filters, table = power.new_zeros(len(f0), LPC_ORDER + 1), self.harmonic_table.to(power)
         octave = torch.log2(f0 / f0.amin()).long() if len(f0) else f0.long()
         a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
+        sums = F.pad(power.cumsum(1), (1, 0))
         for i in octave.unique().tolist():  # voices of about as many harmonics together
             of = (octave == i).nonzero()[:, 0]
             count = int(self.lpc_rate / 2 / float(f0[of].amin()))
-            at = f0[of, None] * torch.arange(1, count + 1, device=f0.device)
-            row = (at / TABLE_HZ).round().long()
+            harmonics = torch.arange(count + 1, device=f0.device).to(f0)
+            edges = f0[of, None] * ((harmonics + 0.5) * (self.n_fft / self.sampling_rate)) + 0.5
+            edges = edges.round_().long().clamp_(max=self.bins)
+            level = sums[of].gather(1, edges).diff(dim=1).clamp_(min=0) / edges.diff(dim=1).clamp(min=1)
+            row = (f0[of, None] * (harmonics[1:] / TABLE_HZ)).round_().long()
             there = row < len(table)
-            row = row.clamp(max=len(table) - 1)
-            level = power[of].gather(
-                1, (at * (self.n_fft / self.sampling_rate)).round().long().clamp(max=self.bins - 1)
-            )
+            row = row.clamp_(max=len(table) - 1)
             level = level * (1 + a * a - 2 * a * table[row, 1]) * there  # the pre-emphasis 1 - a / z
             filters[of] = discrete_all_pole(level, row, table)
         return filters
