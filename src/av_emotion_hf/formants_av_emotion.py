@@ -5,8 +5,10 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 TABLE_HZ = 4  # between the frequencies at which a harmonic may stand
+AT_ONCE = 256  # models whose harmonics stay in the cache
 STEP = 0.7  # towards the harmonics
 ITERATIONS = (5, 5)  # of the simultaneous search for roots: for all, and for the third that has not converged then
 
@@ -50,18 +52,24 @@ def discrete_all_pole(level: Tensor, harmonics: Tensor, table: Tensor) -> Tensor
         table: (frequencies, 2 * p + 2), of [`harmonic_table`].
     """
     size = table.shape[1] // 2
-    waves = table[harmonics]  # (N, K, 2 p + 2)
     there = (level > 0).to(level)
     level = level / level.sum(-1, keepdim=True).clamp(min=1e-30)
-    acf = (level[:, None] @ waves[..., :size])[:, 0]
+    waves = [F.embedding(row, table) for row in harmonics.split(AT_ONCE)]  # (n, K, 2 p + 2)
+    acf = torch.cat([(of[:, None] @ wave)[:, 0, :size] for of, wave in zip(level.split(AT_ONCE), waves, strict=True)])
     filter, error = linear_prediction(acf)
     start = filter / error.sqrt()[:, None]
-    # the response 1 / A of the filter at the harmonics, and its mean with the waves
-    real, imaginary = (waves.unflatten(-1, (2, size)) @ start[:, None, :, None])[..., 0].unbind(-1)
-    weight = there / torch.addcmul(real.square(), imaginary, imaginary).clamp(min=1e-12)
-    weight = weight / there.sum(-1, keepdim=True).clamp(min=1)
-    # A = real - i imaginary, so Re(exp(-i w m) / A) = (cos real + sin imaginary) / |A|^2
-    response = ((weight * real)[:, None] @ waves[..., :size] + (weight * imaginary)[:, None] @ waves[..., size:])[:, 0]
+    both = F.pad(start, (0, size)).unsqueeze(-1), F.pad(start, (size, 0)).unsqueeze(-1)
+    both = torch.cat(both, dim=-1)  # for the cosines and for the sines
+    responses = []
+    for wave, part, real_ones in zip(waves, both.split(AT_ONCE), there.split(AT_ONCE), strict=True):
+        # the response 1 / A of the filter at the harmonics, and its mean with the waves
+        real, imaginary = (wave @ part).unbind(-1)
+        weight = real_ones / torch.addcmul(real.square(), imaginary, imaginary).clamp_(min=1e-12)
+        weight /= real_ones.sum(-1, keepdim=True).clamp(min=1)
+        # A = real - i imaginary, so Re(exp(-i w m) / A) = (cos real + sin imaginary) / |A|^2
+        sums = torch.stack([weight * real, weight * imaginary], dim=1) @ wave
+        responses.append(sums[:, 0, :size] + sums[:, 1, size:])
+    response = torch.cat(responses)
     return torch.lerp(start, _solve(filter.T, error, response.T).T, STEP)
 
 

@@ -252,8 +252,9 @@ class VoiceAnalysis(nn.Module):
             "h1_h2_db": h1 - h2,
         }
         if self.wanted & FORMANT_NAMES:
-            filters = torch.cat([self._envelope(power, of) for power, of in pairs])
-            frequency, bandwidth = formants(filters, self.lpc_rate, len(FORMANTS))
+            count = int(self.lpc_rate / 2 / float(f0.amin())) if len(f0) else 1
+            harmonics = torch.cat([self._harmonics(power, of, count) for power, of in pairs])
+            frequency, bandwidth = formants(self._envelopes(harmonics, f0), self.lpc_rate, len(FORMANTS))
             blocks = zip(powers, frequency.split(sizes), strict=True)
             level = torch.cat([self._level(power, of, FORMANT_BAND) for power, of in blocks])
             found["h1_a3_db"] = h1 - level[:, 2]
@@ -261,28 +262,30 @@ class VoiceAnalysis(nn.Module):
                 found |= dict(zip((f"f{i}_frequency", f"f{i}_bandwidth", f"f{i}_amplitude_db"), values, strict=True))
         return found
 
-    def _envelope(self, power: Tensor, f0: Tensor) -> Tensor:
-        """All-pole model (N, p + 1) of the pre-emphasised envelope of power spectra (N, bins) of voices of F0 (N,).
+    def _harmonics(self, power: Tensor, f0: Tensor, count: int) -> Tensor:
+        """Level (n, count) of the harmonics of power spectra (n, bins) of voices of F0 (n,).
 
-        The level of a harmonic is the mean power from half F0 below to half F0 above it: its one bin would be chance
-        where the voice is noisy.
+        It is the mean power from half F0 below to half F0 above: the one bin there would be chance in a noisy voice.
         """
-        filters, table = power.new_zeros(len(f0), LPC_ORDER + 1), self.harmonic_table.to(power)
+        edges = torch.arange(0.5, count + 1, device=f0.device).to(f0) * (self.n_fft / self.sampling_rate)
+        edges = torch.addcmul(power.new_full((), 0.5), f0[:, None], edges).round_().clamp_(max=self.bins)
+        sums = F.pad(power.cumsum(1), (1, 0)).gather(1, edges.long())
+        return sums.diff(dim=1).clamp_(min=0) / edges.diff(dim=1).clamp_(min=1)
+
+    def _envelopes(self, level: Tensor, f0: Tensor) -> Tensor:
+        """All-pole models (N, p + 1) of the pre-emphasised harmonics of voices of F0 (N,), whose level is (N, K)."""
+        filters, table = level.new_zeros(len(f0), LPC_ORDER + 1), self.harmonic_table.to(level)
         octave = torch.log2(f0 / f0.amin()).long() if len(f0) else f0.long()
         a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
-        sums = F.pad(power.cumsum(1), (1, 0))
         for i in octave.unique().tolist():  # voices of about as many harmonics together
             of = (octave == i).nonzero()[:, 0]
             count = int(self.lpc_rate / 2 / float(f0[of].amin()))
-            harmonics = torch.arange(count + 1, device=f0.device).to(f0)
-            edges = f0[of, None] * ((harmonics + 0.5) * (self.n_fft / self.sampling_rate)) + 0.5
-            edges = edges.round_().long().clamp_(max=self.bins)
-            level = sums[of].gather(1, edges).diff(dim=1).clamp_(min=0) / edges.diff(dim=1).clamp(min=1)
-            row = (f0[of, None] * (harmonics[1:] / TABLE_HZ)).round_().long()
+            harmonics = torch.arange(1, count + 1, device=f0.device).to(f0)
+            row = (f0[of, None] * (harmonics / TABLE_HZ)).round_().long()
             there = row < len(table)
             row = row.clamp_(max=len(table) - 1)
-            level = level * (1 + a * a - 2 * a * table[row, 1]) * there  # the pre-emphasis 1 - a / z
-            filters[of] = discrete_all_pole(level, row, table)
+            emphasis = 1 + a * a - 2 * a * table[:, 1]  # of 1 - a / z
+            filters[of] = discrete_all_pole(level[of, :count] * emphasis[row] * there, row, table)
         return filters
 
     def _level(self, power: Tensor, frequency: Tensor, band: float = 0) -> Tensor:
