@@ -82,6 +82,9 @@ def cases() -> Iterator[Case]:
         for jitter, shimmer in ((0.005, 0.02), (0.01, 0.05), (0.015, 0.08), (0.02, 0.1)):
             signal, truth = clicks(f0, jitter, shimmer, seed)
             yield Case("jitter and shimmer", signal, truth)
+    for seed, f0 in enumerate((90, 140, 200, 280)):
+        signal, truth = clicks(f0, 0.03, 0.1, seed)
+        yield Case("jitter of 3 %", signal, truth)
     for f0 in (100, 150, 220, 320):
         for hnr in (5, 10, 15, 20, 25):
             tone = harmonic_tone(f0)

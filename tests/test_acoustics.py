@@ -133,6 +133,12 @@ def test_functionals_by_hand():
     assert result["loudnessPeaksPerSec"] == pytest.approx(3)
     assert result["alphaRatioV_sma3nz_amean"] == pytest.approx(-5)
     assert result["alphaRatioUV_sma3nz_amean"] == pytest.approx(7)
+    # -5 and 7 dB are levels, whose deviation is not divided by their mean, and a frequency is not a level
+    table["alpha_ratio_db"] = np.where(np.arange(count) % 20 < 10, 5.0, -5.0)
+    table["f1_frequency"] = np.where(np.arange(count) % 20 < 10, 500.0, 1500.0) * voiced
+    spread = functionals(table, 0.01, 0.01)
+    assert spread["alphaRatioV_sma3nz_stddevNorm"] == pytest.approx(5, rel=0.15)
+    assert spread["F1frequency_sma3nz_stddevNorm"] == pytest.approx(0.5, rel=0.15)
     assert result["F1frequency_sma3nz_amean"] == pytest.approx(2)
     assert result["F1frequency_sma3nz_stddevNorm"] == pytest.approx(0)
     inside = np.linspace(20, 30, count)[voiced > 0]

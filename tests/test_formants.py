@@ -3,7 +3,14 @@
 import numpy as np
 import torch
 
-from av_emotion_hf.formants_av_emotion import formants, linear_prediction, polynomial_roots
+from av_emotion_hf.formants_av_emotion import (
+    TABLE_HZ,
+    discrete_all_pole,
+    formants,
+    harmonic_table,
+    linear_prediction,
+    polynomial_roots,
+)
 
 
 def resonances(frequencies, bandwidths, rate):
@@ -16,9 +23,9 @@ def resonances(frequencies, bandwidths, rate):
 
 def test_linear_prediction_finds_the_filter():
     polynomial, acf = resonances((500, 1500, 2500, 3500, 4500), (60, 90, 120, 150, 180), 11000)
-    found = linear_prediction(torch.tensor(acf[None]))
+    found, _ = linear_prediction(torch.tensor(acf[None]))
     np.testing.assert_allclose(found[0].numpy(), polynomial, atol=1e-2)
-    silent = linear_prediction(torch.zeros(1, 11))
+    silent, _ = linear_prediction(torch.zeros(1, 11))
     np.testing.assert_allclose(silent[0].numpy(), np.eye(11)[0])
 
 
@@ -36,8 +43,20 @@ def test_roots_against_numpy():
 
 def test_formants_and_bandwidths():
     _, acf = resonances((600, 1200, 2600, 3600, 4600), (70, 90, 150, 200, 200), 11000)
-    frequency, bandwidth = formants(torch.tensor(acf[None], dtype=torch.float32), 11000)
+    frequency, bandwidth = formants(linear_prediction(torch.tensor(acf[None], dtype=torch.float32))[0], 11000)
     np.testing.assert_allclose(frequency[0], (600, 1200, 2600), rtol=0.01)
     np.testing.assert_allclose(bandwidth[0], (70, 90, 150), rtol=0.15)
-    frequency, bandwidth = formants(torch.zeros(2, 11), 11000)
+    frequency, bandwidth = formants(linear_prediction(torch.zeros(2, 11))[0], 11000)
     assert frequency.isfinite().all() and bandwidth.isfinite().all()
+
+
+def test_harmonics_of_a_high_voice_do_not_draw_formants():
+    polynomial, _ = resonances((390, 1990, 2550, 3500, 4500), (60, 110, 130, 150, 180), 11000)
+    row = torch.arange(1, 25)[None] * round(220 / TABLE_HZ)  # the first formant lies between two harmonics
+    omega = 2 * np.pi * row.numpy() * TABLE_HZ / 11000
+    level = torch.tensor(1 / np.abs(np.exp(-1j * omega[..., None] * np.arange(11)) @ polynomial) ** 2)
+    table = torch.tensor(harmonic_table(11000, 10))
+    frequency, _ = formants(discrete_all_pole(level, row, table), 11000)
+    np.testing.assert_allclose(frequency[0], (390, 1990, 2550), rtol=0.05)
+    drawn, _ = formants(linear_prediction(level @ table[row[0], :11])[0], 11000)
+    assert drawn[0, 0] > 1.08 * 390

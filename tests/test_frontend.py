@@ -79,7 +79,7 @@ def test_names_families_and_sizes(frontend):
     voiced_only = {name for name, flag in zip(names, frontend.voiced_only.tolist(), strict=True) if flag}
     assert voiced_only == {"f0_semitone", "jitter_local", "shimmer_local", "hnr_db", "h1_h2_db"}
     other = AcousticFrontEnd(AVEmotionAudioConfig(num_mel_bins=80, sampling_rate=24000, frame_shift_ms=10))
-    assert other.filterbank.shape == (other.n_fft // 2 + 1, 80)
+    assert other.filterbank.shape == (other.spectrum.n_fft // 2 + 1, 80)
     assert (other.filterbank.sum(dim=0) > 0).all()
     assert other.descriptors(torch.zeros(1, 2400))[0].shape == (1, 10, 20 + 80)
 
@@ -320,9 +320,10 @@ def test_initial_tensors_cover_the_module_and_the_meta_device(frontend):
     assert all(tensor.is_meta for tensor in tensors.values())
     assert all(tensor.device.type == "cpu" for tensor in initial.values())
     model.to_empty(device="cpu")
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     with torch.no_grad():
         for name, value in initial.items():
-            getattr(model, name).copy_(value)
+            tensors[name].copy_(value)
     signal = torch.tensor(harmonics(150), dtype=torch.float32)[None]
     torch.testing.assert_close(model(signal), fresh(signal), rtol=0, atol=0)
     assert set(model.state_dict()) == {"filterbank", "compression", "gain", "offset", "feature_mean", "feature_std"}
@@ -428,11 +429,11 @@ def test_amplitudes_of_formants(egemaps):
     signal = sum(10 ** (level / 20) * np.cos(2 * np.pi * f * time_axis() + f) for f, level in tones.items())
     frontend = copy.deepcopy(egemaps)
     power = torch.fft.rfft(
-        torch.tensor(0.1 * signal, dtype=torch.float32)[None, 4000:4960] * frontend.pitch_window,
-        n=frontend.pitch_n_fft,
+        torch.tensor(0.1 * signal, dtype=torch.float32)[None, 4000:4960] * frontend.voice.window,
+        n=frontend.voice.n_fft,
     )
     power = power.abs().square()
-    level = frontend._level(power, torch.tensor([[200.0, 600.0, 2500.0]]), 0.2)
+    level = frontend.voice._level(power, torch.tensor([[200.0, 600.0, 2500.0]]), 0.2)
     np.testing.assert_allclose(level[0] - level[0, 0], [0, -10, -25], atol=0.5)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .configuration_av_emotion import AVEmotionAudioConfig
 from .descriptors_av_emotion import EGEMAPS_NAMES
-from .frontend_av_emotion import AcousticFrontEnd
+from .frontend_av_emotion import AcousticFrontEnd, check_samples
 from .functionals_av_emotion import functionals
 from .pitch_av_emotion import BLOCK, CONTEXT
 
@@ -37,12 +37,12 @@ def _tensor(waveform: Waveform) -> Tensor:
         raise ValueError(f"waveform has shape {tuple(waveform.shape)}; one channel (samples,) is needed")
     if not waveform.is_floating_point():
         raise ValueError(f"waveform holds {waveform.dtype}; floating point with full scale 1 is needed")
-    return waveform.to(torch.float32)
+    return check_samples(waveform.to(torch.float32))
 
 
 def context_blocks(frontend: AcousticFrontEnd) -> int:
     """Blocks of frames that a piece needs on both sides so that its own frames are those of the whole recording."""
-    samples = frontend.pitch_frame_length + 4 * frontend.sampling_rate / frontend.f0_min
+    samples = frontend.voice.frame_length + 4 * frontend.sampling_rate / frontend.f0_min
     frames = CONTEXT + math.ceil(samples / frontend.shift) + frontend.smoothing_frames + 8
     return math.ceil(frames / BLOCK)
 
@@ -71,14 +71,13 @@ def frame_descriptors(frontend: AcousticFrontEnd, waveforms: Sequence[Tensor]) -
         longest = pieces[-1][2] - pieces[-1][1]
         count = max(1, BATCH_FRAMES // longest)
         pieces, batch = pieces[:-count], pieces[-count:]
-        cuts = [waveforms[i][first * frontend.shift : last * frontend.shift] for i, first, last, _, _ in batch]
-        samples = max(map(len, cuts))
-        values = torch.zeros(len(cuts), samples)
-        mask = torch.zeros(len(cuts), samples, dtype=torch.bool)
-        for row, cut in enumerate(cuts):
-            values[row, : len(cut)] = cut
-            mask[row, : len(cut)] = True
-        features, _ = frontend.descriptors(values.to(device), mask.to(device))
+        before, size = frontend.reach * frontend.shift, (longest + 2 * frontend.reach) * frontend.shift
+        values, lengths = torch.zeros(len(batch), size), torch.zeros(len(batch), dtype=torch.long)
+        for row, (i, first, last, _, _) in enumerate(batch):
+            cut = waveforms[i][first * frontend.shift : last * frontend.shift]
+            values[row, before : before + len(cut)] = cut
+            lengths[row] = len(cut)
+        features, _ = frontend.describe(values.to(device), lengths.to(device))
         for row, (i, first, _, start, stop) in enumerate(batch):
             results[i][start:stop] = features[row, start - first : stop - first]
     return results

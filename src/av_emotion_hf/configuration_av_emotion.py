@@ -4,7 +4,7 @@
 import math
 
 from huggingface_hub.dataclasses import strict
-from transformers import CONFIG_MAPPING, PreTrainedConfig, ResNetConfig
+from transformers import PreTrainedConfig
 
 from .descriptors_av_emotion import select_descriptors
 
@@ -12,8 +12,10 @@ RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
 
 
-def _default_backbone() -> ResNetConfig:
+def _default_backbone() -> PreTrainedConfig:
     """A ResNet of 1.3 million parameters, sized for faces of 96 x 96 pixels on a CPU."""
+    from transformers import ResNetConfig  # takes seconds, which users of the acoustic descriptors need not wait
+
     return ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 128], depths=[2, 2, 2, 2], layer_type="basic")
 
 
@@ -208,6 +210,8 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         if self.backbone_config is None:
             self.backbone_config = _default_backbone()
         elif isinstance(self.backbone_config, dict):
+            from transformers import CONFIG_MAPPING
+
             settings = dict(self.backbone_config)
             model_type = settings.pop("model_type", "resnet")
             self.backbone_config = CONFIG_MAPPING[model_type].from_dict(settings)

@@ -2,9 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .pitch_av_emotion import parabola
 
@@ -16,23 +16,41 @@ MAX_PERIOD_FACTOR = 1.3
 MAX_AMPLITUDE_FACTOR = 1.6
 
 
-def smooth_waveform(waveform: Tensor, sampling_rate: int) -> Tensor:
-    """Waveform (B, samples) through a bell about 0.5 ms wide, which takes the formants' ripple off the glottal peaks.
+class Bell:
+    """A window about 0.5 ms wide, which takes the formants' ripple off the glottal peaks, and leaves 8 kHz or so.
 
     Both references match whole cycles instead of peaks; with this width the result is nearest to theirs.
     """
-    steps = [max(1, round(step * sampling_rate / 16000)) for step in SMOOTHING_STEPS]
-    rows = []
-    for row in waveform.split(1):  # a row at a time stays in the cache
-        row = F.pad(row, (sum(steps), sum(steps)))
-        for step in steps:
-            row = torch.add(row[:, : -2 * step], row[:, 2 * step :]).mul_(0.25).add_(row[:, step:-step], alpha=0.5)
-        rows.append(row)
-    return torch.cat(rows)
+
+    def __init__(self, sampling_rate: int):
+        kernel = np.ones(1)
+        for step in SMOOTHING_STEPS:
+            step = max(1, round(step * sampling_rate / 16000))
+            kernel = np.convolve(kernel, np.pad([1.0], step) / 2 + np.eye(2 * step + 1)[[0, -1]].sum(0) / 4)
+        self.every = max(1, round(sampling_rate / 8000))  # samples of which one stays
+        self.reach = len(kernel) // 2
+        self.block = 32 * self.every
+        weights = np.zeros((2 * self.block, 32))
+        for i in range(32):
+            weights[i * self.every :][: len(kernel), i] = kernel
+        self.weights = torch.from_numpy(weights.astype(np.float32))
+
+    def __call__(self, signal: Tensor, margin: int) -> Tensor:
+        """The smooth signal of one (samples,) between `margin` zeros: sample m belongs to `reach + every * m`.
+
+        As two products with matrices, each on blocks of samples: several times faster than a convolution.
+        """
+        blocks = signal[: len(signal) // self.block * self.block].view(-1, self.block)
+        smooth = signal.new_zeros(len(blocks) * 32 + 2 * margin)
+        inner = smooth[margin : len(smooth) - margin].view(-1, 32)
+        weights = self.weights.to(signal)
+        torch.mm(blocks, weights[: self.block], out=inner)
+        inner[:-1].addmm_(blocks[1:, : 2 * self.reach], weights[self.block :][: 2 * self.reach])
+        return smooth
 
 
 def perturbation(
-    smooth: Tensor, row: Tensor, centre: Tensor, length: Tensor, period: Tensor, mean: Tensor
+    signal: Tensor, bell: Bell, centre: Tensor, first: Tensor, last: Tensor, period: Tensor, mean: Tensor
 ) -> dict[str, Tensor]:
     """Local jitter and shimmer of N voiced frames.
 
@@ -40,10 +58,11 @@ def perturbation(
     the `REACH` cycles before and after it have theirs near whole periods from there.
 
     Args:
-        smooth: (B, samples), the waveform whose peaks are followed.
-        row: (N,), clip of each frame.
-        centre: (N,), sample at its centre.
-        length: (N,), real samples of its clip.
+        signal: (samples,), in which the clips stand one after the other.
+        bell: what smooths it for the search of peaks.
+        centre: (N,), sample at the centre of each frame.
+        first: (N,), where its clip begins, counted from there.
+        last: (N,), where its clip ends, counted from there.
         period: (N,), in samples.
         mean: (N,), the offset of the waveform, which is no part of the amplitude.
 
@@ -53,17 +72,17 @@ def perturbation(
         has less than three cycles.
     """
     result = period.new_zeros(3, len(period))
+    period = period / bell.every
     shortest, longest = (float(end) for end in torch.aminmax(period)) if len(period) else (1.0, 1.0)
     margin = math.ceil((REACH + 2) * longest)  # no position is outside of this
-    smooth = F.pad(smooth, (margin, margin))
-    base = row * smooth.shape[1] + centre + margin
+    smooth = bell(signal, margin)
+    base = (centre - bell.reach) // bell.every + margin
+    first, last = first / bell.every, last / bell.every
     octave = torch.log2(period / shortest).floor().long()  # frames of similar periods are worked on together
     for i in octave.unique().tolist():
         of = (octave == i).nonzero()[:, 0]
         result[:, of] = _perturbation(
-            smooth.flatten(),
-            shortest * 2 ** (i + 1),
-            *(values[of] for values in (base, -centre, length - 1 - centre, period, mean)),
+            smooth, shortest * 2 ** (i + 1), *(values[of] for values in (base, first, last, period, mean))
         )
     return dict(zip(("jitter_local", "shimmer_local", "shimmer_local_db"), result, strict=True))
 
@@ -128,4 +147,4 @@ def _change(values: Tensor, comparable: Tensor) -> Tensor:
     return _mean(values.diff(dim=-1).abs(), comparable)
 
 
-__all__ = ["perturbation", "smooth_waveform"]
+__all__ = ["Bell", "perturbation"]

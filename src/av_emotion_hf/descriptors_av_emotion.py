@@ -31,6 +31,10 @@ VOICED_ONLY = (
     *(f"f{i}_{what}" for i in FORMANTS for what in ("frequency", "bandwidth", "amplitude_db")),
 )
 
+# What the analysis of the voice computes, and those of it that need formants.
+VOICE_NAMES = frozenset((*VOICED_ONLY, "voiced", "voicing_probability", "cpp_db"))
+FORMANT_NAMES = frozenset(("h1_a3_db", *(name for name in VOICED_ONLY if name[:2] in ("f1", "f2", "f3"))))
+
 # The 25 low-level descriptors of eGeMAPSv02 (Eyben et al. 2016), in its order.
 EGEMAPS_NAMES = {
     "loudness": "Loudness",
@@ -101,4 +105,4 @@ def select_descriptors(
     return result
 
 
-__all__ = ["CATALOGUE", "DELTA", "EGEMAPS_NAMES", "VOICED_ONLY", "select_descriptors"]
+__all__ = ["CATALOGUE", "DELTA", "EGEMAPS_NAMES", "FORMANTS", "VOICED_ONLY", "select_descriptors"]

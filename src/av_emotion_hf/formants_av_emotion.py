@@ -1,17 +1,22 @@
-"""Formants: linear prediction from a power spectrum, and the resonances of its polynomial."""
+"""Formants: an all-pole model of the harmonics of a voice, and the resonances of its polynomial."""
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-ITERATIONS = 10  # of the simultaneous search for roots; 6 of 1000 random ones have not converged then
+TABLE_HZ = 4  # between the frequencies at which a harmonic may stand
+AT_ONCE = 256  # models whose harmonics stay in the cache
+STEP = 0.7  # towards the harmonics
+ITERATIONS = (5, 5)  # of the simultaneous search for roots: for all, and for the third that has not converged then
 
 
-def linear_prediction(acf: Tensor) -> Tensor:
-    """Coefficients (N, p + 1) of the prediction error filter of autocorrelations (N, p + 1); the first is 1.
+def linear_prediction(acf: Tensor) -> tuple[Tensor, Tensor]:
+    """Prediction error filters (N, p + 1) of autocorrelations (N, p + 1), and the share (N,) of the power they leave.
 
-    Levinson-Durbin (Makhoul 1975). A frame without energy gives the filter 1, 0, ...
+    Levinson-Durbin (Makhoul 1975). The first coefficient is 1; a frame without energy gives the filter 1, 0, ...
     """
     order = acf.shape[-1] - 1
     scale = acf[:, :1]
@@ -25,7 +30,61 @@ def linear_prediction(acf: Tensor) -> Tensor:
         reflection = -(filter[:i] * lags[1 : i + 1].flip(0)).sum(0) / error
         filter[1 : i + 1] = filter[1 : i + 1] + reflection * filter[:i].flip(0)
         error = error * (1 - reflection.square()).clamp(min=1e-9)
-    return filter.T
+    return filter.T, error
+
+
+def harmonic_table(sampling_rate: float, order: int) -> np.ndarray:
+    """Cosines and sines (frequencies, 2 * order + 2) of the lags, every `TABLE_HZ` below half the sampling rate."""
+    omega = 2 * np.pi * np.arange(0, sampling_rate / 2, TABLE_HZ)[:, None] / sampling_rate
+    return np.concatenate([np.cos(omega * np.arange(order + 1)), np.sin(omega * np.arange(order + 1))], axis=1)
+
+
+def discrete_all_pole(level: Tensor, harmonics: Tensor, table: Tensor) -> Tensor:
+    """Filters (N, p + 1) whose response goes through the harmonics, one step from that of linear prediction.
+
+    Linear prediction takes the autocorrelation of the harmonics for that of the envelope, so that formants are drawn
+    towards harmonics, by up to a tenth for high voices. A step of discrete all-pole modelling (El-Jaroudi and Makhoul
+    1991) compares the harmonics with the model at their places alone.
+
+    Args:
+        level: (N, K), power of the harmonics, 0 where there is none.
+        harmonics: (N, K), their row in the table.
+        table: (frequencies, 2 * p + 2), of [`harmonic_table`].
+    """
+    size = table.shape[1] // 2
+    there = (level > 0).to(level)
+    level = level / level.sum(-1, keepdim=True).clamp(min=1e-30)
+    waves = [F.embedding(row, table) for row in harmonics.split(AT_ONCE)]  # (n, K, 2 p + 2)
+    acf = torch.cat([(of[:, None] @ wave)[:, 0, :size] for of, wave in zip(level.split(AT_ONCE), waves, strict=True)])
+    filter, error = linear_prediction(acf)
+    start = filter / error.sqrt()[:, None]
+    both = F.pad(start, (0, size)).unsqueeze(-1), F.pad(start, (size, 0)).unsqueeze(-1)
+    both = torch.cat(both, dim=-1)  # for the cosines and for the sines
+    responses = []
+    for wave, part, real_ones in zip(waves, both.split(AT_ONCE), there.split(AT_ONCE), strict=True):
+        # the response 1 / A of the filter at the harmonics, and its mean with the waves
+        real, imaginary = (wave @ part).unbind(-1)
+        weight = real_ones / torch.addcmul(real.square(), imaginary, imaginary).clamp_(min=1e-12)
+        weight /= real_ones.sum(-1, keepdim=True).clamp(min=1)
+        # A = real - i imaginary, so Re(exp(-i w m) / A) = (cos real + sin imaginary) / |A|^2
+        sums = torch.stack([weight * real, weight * imaginary], dim=1) @ wave
+        responses.append(sums[:, 0, :size] + sums[:, 1, size:])
+    response = torch.cat(responses)
+    return torch.lerp(start, _solve(filter.T, error, response.T).T, STEP)
+
+
+def _solve(filter: Tensor, error: Tensor, right: Tensor) -> Tensor:
+    """Solution (p + 1, N) of the Toeplitz system whose prediction error filter is `filter` (Gohberg-Semencul)."""
+    total = 0
+    for side, sign in ((filter, 1), (torch.cat([torch.zeros_like(filter[:1]), filter[1:].flip(0)]), -1)):
+        inner, outer = torch.zeros_like(right), torch.zeros_like(right)
+        size = len(side)
+        for i in range(size):
+            inner[: size - i].addcmul_(side[i], right[i:])
+        for i in range(size):
+            outer[i:].addcmul_(side[i], inner[: size - i])
+        total = total + sign * outer
+    return total / error
 
 
 def polynomial_roots(coefficients: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,46 +99,65 @@ def polynomial_roots(coefficients: Tensor) -> tuple[Tensor, Tensor]:
     angle = math.pi * (torch.arange(pairs, device=coefficients.device).to(coefficients) + 0.5) / pairs
     x, y = (0.9 * part[:, None].expand(pairs, len(coefficients)).contiguous() for part in (angle.cos(), angle.sin()))
     coefficients = coefficients.T.contiguous()  # (p + 1, N)
-    itself = torch.eye(pairs, device=x.device, dtype=x.dtype)[..., None] * 1e12
-    for _ in range(ITERATIONS):
-        # value and slope at x + iy by two real recursions: division by (z - root)(z - conjugate)
-        double, norm = 2 * x, -(x.square() + y.square())
-        b1, b2 = torch.ones_like(x), torch.zeros_like(x)
-        c1, c2 = torch.zeros_like(x), torch.zeros_like(x)
-        for c in coefficients[1:-1]:
-            b1, b2, c1, c2 = c + double * b1 + norm * b2, b1, b1 + double * c1 + norm * c2, c1
-        # the remainder is b1 (z - 2x) + b0, that of the quotient's own division c2 (z - 2x) + c1
-        b0 = coefficients[-1] + double * b1 + norm * b2
-        value_x, value_y = b0 - x * b1, y * b1
-        quotient_x, quotient_y = c1 - x * c2, y * c2
-        # the slope is 2iy times the quotient, plus b1
-        slope_x, slope_y = b1 - 2 * y * quotient_y, 2 * y * quotient_x
-        scale = 1 / (slope_x.square() + slope_y.square() + 1e-20)
-        newton_x = (value_x * slope_x + value_y * slope_y) * scale
-        newton_y = (value_y * slope_x - value_x * slope_y) * scale
-        # repulsion by the other roots, the conjugates, and its own conjugate
-        dx, dy, sy = x[:, None] - x, y[:, None] - y, y[:, None] + y
-        square = dx.square()
-        near, far = 1 / (square + dy.square() + itself), 1 / (square + sy.square() + 1e-12)
-        push_x, push_y = (dx * (near + far)).sum(1), -(dy * near + sy * far).sum(1)
-        below_x = 1 - (newton_x * push_x - newton_y * push_y)
-        below_y = -(newton_x * push_y + newton_y * push_x)
-        scale = 1 / (below_x.square() + below_y.square() + 1e-20)
-        x = x - (newton_x * below_x + newton_y * below_y) * scale
-        y = (y - (newton_y * below_x - newton_x * below_y) * scale).abs()
-    lost = newton_x.square() + newton_y.square() > 1e-4
+    # all of them first, then those that have not converged
+    x, y, lost = _approach(coefficients, x, y, ITERATIONS[0])
+    rest = lost.any(0).nonzero()[:, 0]
+    if len(rest):
+        x[:, rest], y[:, rest], lost[:, rest] = _approach(coefficients[:, rest], x[:, rest], y[:, rest], ITERATIONS[1])
     return x.masked_fill(lost, math.nan).T, y.masked_fill(lost, math.nan).T
 
 
-def formants(acf: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor, Tensor]:
-    """Frequencies and bandwidths (N, count) in Hz of the lowest resonances of autocorrelations (N, p + 1).
+def _approach(coefficients: Tensor, x: Tensor, y: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Roots x + iy (p / 2, N) of polynomials (p + 1, N) after some steps, and which the last step still moved much."""
+    pairs = len(x)
+    # differences and sums of each two roots as products with matrices of 1 and -1
+    first, second = torch.triu_indices(pairs, pairs, 1, device=x.device)
+    identity = torch.eye(pairs, device=x.device, dtype=x.dtype)
+    minus, plus = identity[first] - identity[second], identity[first] + identity[second]
+    for _ in range(iterations):
+        # value and slope at x + iy by two real recursions: division by (z - root)(z - conjugate)
+        double, norm = 2 * x, -torch.addcmul(x.square(), y, y)
+        b1, b2 = double + coefficients[1], torch.ones_like(x)
+        c1, c2 = b2, torch.zeros_like(x)
+        for c in coefficients[2:-1]:
+            b, b2 = torch.addcmul(c, double, b1).addcmul_(norm, b2), b1
+            c1, c2 = torch.addcmul(b1, double, c1).addcmul_(norm, c2), c1
+            b1 = b
+        # the remainder is b1 (z - 2x) + b0, that of the quotient's own division c2 (z - 2x) + c1
+        b0 = torch.addcmul(coefficients[-1], double, b1).addcmul_(norm, b2)
+        value_x, value_y = torch.addcmul(b0, x, b1, value=-1), y * b1
+        quotient_x, quotient_y = torch.addcmul(c1, x, c2, value=-1), y * c2
+        # the slope is 2iy times the quotient, plus b1
+        slope_x, slope_y = torch.addcmul(b1, y, quotient_y, value=-2), 2 * y * quotient_x
+        newton_x, newton_y = _divide(value_x, value_y, slope_x, slope_y)
+        # repulsion by the other roots, the conjugates, and its own conjugate
+        dx, dy, sy = minus @ x, minus @ y, plus @ y
+        square = dx.square() + 1e-12
+        near, far = torch.addcmul(square, dy, dy).reciprocal_(), torch.addcmul(square, sy, sy).reciprocal_()
+        push_x = minus.T @ (dx * (near + far))
+        push_y = -(minus.T @ dy.mul_(near)).add_(plus.T @ sy.mul_(far)).add_(0.5 / (y + 1e-12))
+        below_x = torch.addcmul(1 - newton_x * push_x, newton_y, push_y)
+        below_y = -torch.addcmul(newton_x * push_y, newton_y, push_x)
+        step_x, step_y = _divide(newton_x, newton_y, below_x, below_y)
+        x, y = x - step_x, (y - step_y).abs_()
+    return x, y, newton_x.square() + newton_y.square() > 1e-4
 
-    A resonance lies between 50 Hz and 50 Hz below half the sampling rate of the autocorrelation. Where there are too
-    few, the values are 0.
+
+def _divide(ax: Tensor, ay: Tensor, bx: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of (ax + i ay) / (bx + i by)."""
+    scale = torch.addcmul(bx.square(), by, by).add_(1e-20).reciprocal_()
+    return torch.addcmul(ax * bx, ay, by).mul_(scale), torch.addcmul(ay * bx, ax, by, value=-1).mul_(scale)
+
+
+def formants(filters: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor, Tensor]:
+    """Frequencies and bandwidths (N, count) in Hz of the lowest resonances of filters (N, p + 1).
+
+    A resonance lies between 50 Hz and 50 Hz below half the sampling rate of the filter. Where there are too few, the
+    values are 0.
     """
-    x, y = polynomial_roots(linear_prediction(acf))
+    x, y = polynomial_roots(filters / filters[:, :1])
     frequency = torch.atan2(y, x) * (sampling_rate / (2 * math.pi))
-    bandwidth = -(x.square() + y.square()).clamp(min=1e-12).log() * (sampling_rate / (2 * math.pi))
+    bandwidth = (x.square() + y.square()).clamp(min=1e-12).log().abs() * (sampling_rate / (2 * math.pi))
     usable = (frequency > 50) & (frequency < sampling_rate / 2 - 50)
     frequency, order = frequency.masked_fill(~usable, math.inf).sort(dim=-1)
     frequency, bandwidth = frequency[:, :count], bandwidth.gather(-1, order[:, :count])
@@ -87,4 +165,4 @@ def formants(acf: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor,
     return frequency.masked_fill(missing, 0), bandwidth.masked_fill(missing, 0)
 
 
-__all__ = ["formants", "linear_prediction", "polynomial_roots"]
+__all__ = ["TABLE_HZ", "discrete_all_pole", "formants", "harmonic_table", "linear_prediction", "polynomial_roots"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .descriptors_av_emotion import EGEMAPS_NAMES
+from .descriptors_av_emotion import EGEMAPS_NAMES, FORMANTS
 
 SMOOTHING = np.ones(3)
 PEAK_THRESHOLD = 0.1  # of a contour's range, which a rise or a fall must exceed
@@ -10,6 +10,10 @@ PEAK_THRESHOLD = 0.1  # of a contour's range, which a rise or a fall must exceed
 EVERYWHERE = ("spectral_flux", *(f"mfcc_{i}" for i in range(1, 5)))
 SPECTRAL = ("alpha_ratio_db", "hammarberg_index_db", "egemaps_slope_0_500", "egemaps_slope_500_1500", "spectral_flux")
 VOICED = tuple(EGEMAPS_NAMES)[list(EGEMAPS_NAMES).index("jitter_local") :]
+# Zero has no meaning for these levels, cepstra and slopes: a deviation relative to their mean would be arbitrary.
+WITHOUT_ZERO = frozenset(
+    (*SPECTRAL[:-1], *EVERYWHERE[1:], "hnr_db", "h1_h2_db", "h1_a3_db", *(f"f{i}_amplitude_db" for i in FORMANTS))
+)
 
 
 def _smooth(values: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -84,7 +88,8 @@ def functionals(descriptors: dict[str, np.ndarray], frame_seconds: float, power:
     """The 88 functionals of eGeMAPSv02 under the names they have there, in its order.
 
     Contours are averaged over three frames, voiced and unvoiced frames apart where they are told apart. A contour
-    without a frame gives 0.
+    without a frame gives 0. `stddevNorm` is the standard deviation over the mean, but for levels, cepstra and slopes
+    the standard deviation itself: their mean may be anywhere around zero, and the quotient with it.
 
     Args:
         descriptors: columns (T,) by name, not smoothed: the 25 of eGeMAPSv02.
@@ -98,22 +103,23 @@ def functionals(descriptors: dict[str, np.ndarray], frame_seconds: float, power:
     result = _contour("F0semitoneFrom27.5Hz_sma3nz", pitch, frame_seconds)
     result |= _contour("loudness_sma3", loudness, frame_seconds)
 
-    def add(name: str, values: np.ndarray, spread: bool = True) -> None:
-        result[f"{name}_amean"] = _mean(values)
+    def add(name: str, where: np.ndarray, suffix: str, infix: str = "", spread: bool = True) -> None:
+        values = _smooth(descriptors[name], where)
+        theirs = EGEMAPS_NAMES[name]
+        theirs = theirs.replace("slope", f"slope{infix}") if "slope" in theirs else theirs + infix
+        result[f"{theirs}{suffix}_amean"] = _mean(values)
         if spread:
-            result[f"{name}_stddevNorm"] = _spread(values)
+            deviation = float(values.std()) if len(values) else 0.0
+            result[f"{theirs}{suffix}_stddevNorm"] = deviation if name in WITHOUT_ZERO else _spread(values)
 
     for name in EVERYWHERE:
-        add(f"{EGEMAPS_NAMES[name]}_sma3", _smooth(descriptors[name], always))
+        add(name, always, "_sma3")
     for name in VOICED:
-        add(f"{EGEMAPS_NAMES[name]}_sma3nz", _smooth(descriptors[name], voiced))
+        add(name, voiced, "_sma3nz")
     for name in (*SPECTRAL, *EVERYWHERE[1:]):
-        theirs = EGEMAPS_NAMES[name].replace("slope", "slopeV")
-        add(f"{theirs if 'slope' in theirs else theirs + 'V'}_sma3nz", _smooth(descriptors[name], voiced))
+        add(name, voiced, "_sma3nz", "V")
     for name in SPECTRAL:
-        theirs = EGEMAPS_NAMES[name].replace("slope", "slopeUV")
-        values = _smooth(descriptors[name], ~voiced)
-        add(f"{theirs if 'slope' in theirs else theirs + 'UV'}_sma3nz", values, spread=False)
+        add(name, ~voiced, "_sma3nz", "UV", spread=False)
 
     seconds = max(len(voiced) * frame_seconds, frame_seconds)
     points = turning_points(loudness)

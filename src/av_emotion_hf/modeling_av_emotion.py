@@ -160,7 +160,7 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module):
         if isinstance(module, AcousticFrontEnd):
-            tensors = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
+            tensors = dict(module.named_parameters()) | dict(module.named_buffers())
             for name, value in module.initial_tensors().items():
                 init.copy_(tensors[name], value)
         elif isinstance(module, nn.GRU | nn.LSTM):

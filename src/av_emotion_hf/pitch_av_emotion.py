@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 NUM_CANDIDATES = 5  # per frame
-GROUP = 12  # lags of which one is a candidate at most, about 1 ms
+GROUP = 12  # lags of which one is a candidate at most, about 1 ms; at most 16
+ZOOM_POINTS, ZOOM_BINS = 5, 32
 # costs of the path (Boersma 1993), stated for 100 frames per second
 OCTAVE_COST = 0.01
 OCTAVE_JUMP_COST = 0.35
@@ -38,28 +39,30 @@ def find_candidates(acf: Tensor, first_lag: int, preference: Tensor) -> tuple[Te
     """The highest peaks of autocorrelations.
 
     Args:
-        acf: (..., lags + 4), normalised; the lags in question with two more on both sides.
-        first_lag: lag of `acf[..., 2]`, in steps.
-        preference: (lags,), added to the height of a peak to make its strength.
+        acf: (lags + 4, N), normalised; the lags in question with two more on both sides, a multiple of `GROUP`.
+        first_lag: lag of `acf[2]`, in steps.
+        preference: (lags,), added to the height of a peak to make its strength; below -1 for lags that do not count.
 
     Returns:
-        Lag in steps, height and strength of the peaks (..., K). A strength of -1 says that there is no such peak.
+        Lag in steps, height and strength of the peaks (K, N). A strength of -1 says that there is no such peak.
     """
-    # The highest peak of each few neighbouring lags, then the highest of these: faster than a search among all.
     # Between two lags a narrow peak is higher than at either, the more so the shorter the lag is: the choice is
-    # generous to these. No `where`: a product is several times faster on a CPU.
-    left, top, right = acf[..., 1:-3], acf[..., 2:-2], acf[..., 3:-1]
-    is_peak = ((top > left) & (top >= right)).to(acf)
-    score = (top + (5 * preference + 1)).clamp_(min=0).mul_(is_peak)
-    score = F.pad(score, (0, -len(preference) % GROUP)).unflatten(-1, (-1, GROUP))
-    score, index = score.max(-1)
-    index = index + torch.arange(0, GROUP * index.shape[-1], GROUP, device=acf.device)
-    score, group = score.topk(NUM_CANDIDATES, dim=-1)
-    index = index.gather(-1, group).clamp(max=len(preference) - 1)
-    around = [acf.gather(-1, index + i) for i in range(5)]
+    # generous to these. In-place comparisons give 0 and 1 as floats and are several times faster than `where`.
+    top = acf[2:-2]
+    is_peak = torch.maximum(acf[1:-3], acf[3:-1]).le_(top)
+    score = (top + (5 * preference + 1)[:, None]).clamp_(min=0).mul_(is_peak)
+    # The highest of each few neighbouring lags, then the highest of these: faster than a search among all. The place
+    # in the group stands in the four lowest bits, as the order of positive floats is that of their bits.
+    place = torch.arange(GROUP, device=acf.device, dtype=torch.int32 if acf.dtype == torch.float32 else torch.int64)
+    score = score.view(place.dtype).unflatten(0, (-1, GROUP))
+    score = score.bitwise_and_(~15).bitwise_or_(place[:, None]).amax(1)
+    score, group = score.T.contiguous().topk(NUM_CANDIDATES, dim=-1)
+    score, group = score.T.contiguous(), group.T.contiguous()
+    index = group * GROUP + (score & 15)
+    around = [acf.gather(0, index + i) for i in range(5)]
     offset, _ = parabola(*around[1:4])
     height = _interpolate(around, offset)
-    strength = torch.where(score > 0, height.clamp(max=1) + preference[index], -1)
+    strength = torch.where(score > 15, height.clamp(max=1) + preference[index], -1)
     return index + first_lag + offset, height, strength
 
 
@@ -91,14 +94,16 @@ def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: 
     strength, octave = cut(strength), cut(octave)
     real = cut(frame_mask[..., None].to(octave))  # (span, 1, M)
     strength = strength * real
+    count = octave.shape[1]
+    jump = octave.new_full((span - 1, count + 1, count + 1, octave.shape[2]), VOICING_CHANGE_COST * cost_scale)
+    torch.sub(octave[:-1, :, None], octave[1:, None], out=jump[:, :-1, :-1])  # (step, from, to, M)
+    jump[:, :-1, :-1].abs_().mul_(OCTAVE_JUMP_COST * cost_scale)
+    jump[:, -1, -1] = 0
+    jump *= (real[1:] * real[:-1])[:, None]  # a free choice beside padding
     total, origins = strength[0], []
-    for t in range(1, span):
-        cost = (octave[t - 1][:, None] - octave[t]).abs() * (OCTAVE_JUMP_COST * cost_scale)  # (from, to, M)
-        cost = F.pad(cost, (0, 0, 0, 1, 0, 1), value=VOICING_CHANGE_COST * cost_scale)
-        cost[-1, -1] = 0
-        cost = cost * (real[t] * real[t - 1])  # a free choice beside padding
+    for cost, gain in zip(jump, strength[1:], strict=True):
         best, origin = (total[:, None] - cost).max(dim=0)
-        total = best + strength[t]
+        total = best + gain
         origins.append(origin)
     path = total.argmax(dim=0)
     chosen = [path]
@@ -109,32 +114,36 @@ def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: 
     return chosen.view(BLOCK, num_clips, blocks).permute(1, 2, 0).reshape(num_clips, -1)[:, :num_frames]
 
 
-def zoom(power: Tensor, lag: Tensor, frequencies: Tensor, offsets: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+def zoom(power: Tensor, lag: Tensor, bin_hz: float, step: float, gain: Tensor) -> tuple[Tensor, Tensor]:
     """The autocorrelation's peak near a lag, from the power spectrum itself, so at any resolution.
 
     Args:
-        power: (N, bins).
+        power: (N, bins), a multiple of `ZOOM_BINS`.
         lag: (N,), where the peak is about, in seconds.
-        frequencies: (bins,), in Hz.
-        offsets: (M,), equidistant steps around the lag in which to look, in seconds.
-        gain: table (lags,) of what the autocorrelation is multiplied with, one entry per offset step.
+        bin_hz: distance of the bins.
+        step: distance in seconds of the `ZOOM_POINTS` lags at which the autocorrelation is computed.
+        gain: table (lags,) of what the autocorrelation is multiplied with, two entries per step.
 
     Returns:
         Lag of the peak in seconds and its height relative to lag zero, both (N,).
     """
-    omega = 2 * math.pi * frequencies
-    phase = lag[:, None] * omega
-    real, imaginary = power * phase.cos(), power * phase.sin()
-    turn = omega[:, None] * offsets
-    acf = real @ turn.cos() - imaginary @ turn.sin()
-    step = offsets[1] - offsets[0]
-    at = ((lag[:, None] + offsets) / step).clamp(0, len(gain) - 2)
+    middle = ZOOM_POINTS // 2
+    lags = lag[:, None] + step * torch.arange(-middle, middle + 1, device=lag.device).to(lag)
+    # cos((32 a + b) phase) from cosines and sines of 32 a phase and of b phase: far fewer of them
+    angle = (2 * math.pi * bin_hz) * lags[..., None]
+    fine = angle * torch.arange(ZOOM_BINS, device=lag.device).to(lag)
+    coarse = angle * (ZOOM_BINS * torch.arange(power.shape[1] // ZOOM_BINS, device=lag.device).to(lag))
+    parts = torch.cat([fine.cos(), fine.sin()], dim=1) @ power.unflatten(1, (-1, ZOOM_BINS)).transpose(1, 2)
+    parts[:, :ZOOM_POINTS] *= coarse.cos()
+    acf = torch.addcmul(parts[:, :ZOOM_POINTS], parts[:, ZOOM_POINTS:], coarse.sin_(), value=-1).sum(-1)
+    at = (lags * (2 / step)).clamp(0, len(gain) - 2)
     below = at.long()
     acf = acf * torch.lerp(gain[below], gain[below + 1], at - below)
-    best = acf.argmax(-1, keepdim=True).clamp(1, len(offsets) - 2)
-    offset, height = parabola(*(acf.gather(-1, best + i)[:, 0] for i in (-1, 0, 1)))
-    peak = lag + offsets[best[:, 0]] + offset * step
-    return peak, height / power.sum(-1).clamp(min=1e-30)
+    best = acf[:, 1:-1].argmax(-1, keepdim=True) + 1
+    offset, _ = parabola(*(acf.gather(-1, best + i)[:, 0] for i in (-1, 0, 1)))
+    offset = offset + (best[:, 0] - middle)
+    height = _interpolate(list(acf.unbind(-1)), offset)
+    return lag + offset * step, height / power.sum(-1).clamp(min=1e-30)
 
 
 __all__ = ["best_path", "find_candidates", "parabola", "zoom"]

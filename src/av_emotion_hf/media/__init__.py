@@ -1,5 +1,7 @@
 """From a media file to a waveform, frames with timestamps and face crops."""
 
+import torch  # noqa: F401  decord crashes on damaged files when it is loaded before torch
+
 from .clip import Clip, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
 from .faces import FaceTrack, crop_square, face_windows, track_faces
