@@ -85,7 +85,8 @@ def expression_table(runs: dict) -> str:
     for name, run in sorted(runs.items(), key=lambda item: item[1]["validation"]["war"] or 0):
         settings, options = run["settings"], run["options"]
         changes = settings.get("config") or {}
-        network = " ".join([settings["architecture"], *(f"{key} {value}" for key, value in changes.items())])
+        before = [f"from {name}" for name in settings.get("init", [])]
+        network = " ".join([settings["architecture"], *before, *(f"{key} {value}" for key, value in changes.items())])
         length = f"{options['epochs']:g}" if options["max_steps"] <= 0 else f"{run['steps']} steps"
         scores = [run[part][score] for part in ("validation", "test") for score in ("war", "uar")]
         cells = [

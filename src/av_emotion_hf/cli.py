@@ -214,6 +214,10 @@ def train_expression(
     workers: Workers = 0,
     architecture: Annotated[Architecture, typer.Option(help="Network.", rich_help_panel=MODEL)] = Architecture.resnet,
     image_size: Annotated[int, typer.Option(help="Side of the network's input.", min=32, rich_help_panel=MODEL)] = 96,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Image classifier to start from, instead of --architecture.", rich_help_panel=MODEL),
+    ] = None,
     config: Config = None,
     mixup: Annotated[float, typer.Option(help="Alpha of mixup; 0 for none.", min=0, rich_help_panel=RUN)] = 0.0,
     balance: Annotated[
@@ -246,7 +250,7 @@ def train_expression(
         about["validation_split"] = validation_split
     record = quietly(
         run, train, validation, options, image_column, label_column, architecture.value, image_size,
-        read_settings(config), mixup, balance.value, about,
+        read_settings(config), mixup, balance.value, init, about,
     )  # fmt: skip
     report(record, as_json, f"{out}: {scores_line(record)}")
 

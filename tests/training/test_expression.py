@@ -179,3 +179,19 @@ def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, monke
     )
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
+
+
+def test_starts_from_a_trained_recogniser(faces, options, network):
+    first = options("first", epochs=1, batch_size=8)
+    expression.train_expression(faces, None, first, image_size=32, settings=network)
+    again = options("again", epochs=1, batch_size=8, learning_rate=1e-12)
+    record = expression.train_expression(faces, None, again, image_size=32, init=first.out)
+    assert (record["settings"]["init"], record["settings"]["architecture"]) == (["first"], "resnet")
+    before, after = (AutoModelForImageClassification.from_pretrained(run.out) for run in (first, again))
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        assert torch.allclose(old, new, atol=1e-6), name
+
+    with pytest.raises(InputError, match="--config"):
+        expression.train_expression(faces, None, options("both"), settings=network, init=first.out)
+    with pytest.raises(InputError, match="no image classifier"):
+        expression.train_expression(faces, None, options("nothing"), init=str(Path(first.out) / "missing"))

@@ -11,7 +11,7 @@ from ..hub.cards import write_card
 from ..image_processing_av_emotion import AVEmotionImageProcessor
 from .arguments import RunOptions
 from .metrics import compute_metrics
-from .record import RunRecord
+from .record import RunRecord, names
 from .trainer import EmotionTrainer
 
 ARCHITECTURES = ("resnet", "densenet121", "densenet169")
@@ -25,7 +25,6 @@ def expression_config(
 
     `settings` are fields of [`ResNetConfig`] to change, such as `hidden_sizes`; for a DenseNet, of `model_args`.
     """
-    names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
     if architecture == "resnet":
         fields = AVEmotionImageConfig().backbone_config.to_dict()
         unknown = sorted(set(settings or {}) - set(fields))
@@ -33,9 +32,11 @@ def expression_config(
             raise InputError(f"a ResNet has no setting {unknown[0]!r}; among those it has are hidden_sizes and depths")
         for name in ("out_features", "out_indices", "stage_names"):
             fields.pop(name, None)  # they follow from the number of stages
-        return ResNetConfig.from_dict(fields | (settings or {}) | names)
+        return ResNetConfig.from_dict(fields | (settings or {}) | _label_maps(labels))
     if architecture in ARCHITECTURES:
-        return TimmWrapperConfig(architecture=architecture, model_args={"in_chans": 3} | (settings or {}), **names)
+        return TimmWrapperConfig(
+            architecture=architecture, model_args={"in_chans": 3} | (settings or {}), **_label_maps(labels)
+        )
     raise InputError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
 
 
@@ -55,6 +56,28 @@ def expression_model(architecture: str, labels: list[str], settings: dict | None
             f"a {architecture} cannot be made with the settings {settings} ({error}); change them"
         ) from error
     return model.to(memory_format=torch.channels_last)
+
+
+def pretrained_expression_model(checkpoint: str, labels: list[str]) -> PreTrainedModel:
+    """An image classifier that was trained before; with another number of classes, its last layer starts anew.
+
+    Raises:
+        InputError: the checkpoint is not there or not an image classifier.
+    """
+    try:
+        model = AutoModelForImageClassification.from_pretrained(
+            checkpoint, **_label_maps(labels), ignore_mismatched_sizes=True
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{checkpoint}: is no image classifier to start from ({str(error).splitlines()[0]}); give a folder that "
+            "train-expression wrote, or an image classifier of the Hub"
+        ) from error
+    return model.to(memory_format=torch.channels_last)
+
+
+def _label_maps(labels: list[str]) -> dict[str, dict]:
+    return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
 
 
 class ExpressionLoss:
@@ -87,6 +110,7 @@ def train_expression(
     settings: dict | None = None,
     mixup: float = 0.0,
     balance: str = "none",
+    init: str | None = None,
     about: dict | None = None,
 ) -> dict:
     """Train the recogniser and save it, with its image processor and a model card, to `options.out`.
@@ -103,6 +127,7 @@ def train_expression(
         mixup: see [`FaceCollator`].
         balance: what makes rare classes count as much as others: `weights` in the loss, `sampling` (rows of rare
             classes are drawn more often), or `none`.
+        init: an image classifier to start from, instead of random weights; excludes `settings`.
         about: facts for the record.
 
     Returns:
@@ -118,6 +143,8 @@ def train_expression(
         raise InputError(f"balance {balance!r} is not one of {', '.join(BALANCES)}")
     if not 0 <= mixup < float("inf"):
         raise InputError(f"mixup={mixup}: cannot be negative; use 0 for none, or 0.2")
+    if init is not None and settings:
+        raise InputError(f"--config {settings}: the network of --init {init} is what it is; leave one of the two out")
     checkpoint = options.last_checkpoint()
     labels = label_names(train, label_column)
     if len(labels) < 2:
@@ -127,13 +154,14 @@ def train_expression(
     classes = [column_values(part, "labels") if part is not None else None for part in parts]
     weight = class_weights(classes[0], len(labels)) if balance != "none" else None
     set_seed(options.seed)
-    model = expression_model(architecture, labels, settings)
+    model = pretrained_expression_model(init, labels) if init else expression_model(architecture, labels, settings)
     processor = AVEmotionImageProcessor(size={"height": image_size, "width": image_size})
     record = RunRecord(
         "train-expression",
         options,
         labels=labels,
-        architecture=architecture,
+        architecture=model.config.model_type if init else architecture,
+        init=names([init]) if init else [],
         image_size=image_size,
         config=settings or {},
         mixup=mixup,
@@ -165,4 +193,12 @@ def train_expression(
     return facts
 
 
-__all__ = ["ARCHITECTURES", "BALANCES", "ExpressionLoss", "expression_config", "expression_model", "train_expression"]
+__all__ = [
+    "ARCHITECTURES",
+    "BALANCES",
+    "ExpressionLoss",
+    "expression_config",
+    "expression_model",
+    "pretrained_expression_model",
+    "train_expression",
+]

@@ -1,0 +1,34 @@
+"""Write `benchmarks/README.md` from the JSON files in `benchmarks/results`.
+
+python benchmarks/write_readme.py
+"""
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Fill the template."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["r"] = lambda value: f"{value:.3f}" if isinstance(value, float) else "-"
+    environment.filters["error"] = lambda found: f"{found['mean']:.2f} ({found['worst']:.2f})"
+    results = {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
+    page = environment.get_template("README.md.jinja").render(
+        acoustic=results["acoustic_frontend"],
+        ravdess=results["acoustic_frontend"]["agreement"]["ravdess_speech"],
+        javased=results["acoustic_frontend"]["agreement"]["javased_speech"],
+        faces=results["faces"],
+        memory=results["media_memory"],
+        damage=results["damaged_clips"],
+    )
+    (HERE / "README.md").write_text(page.rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
