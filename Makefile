@@ -29,8 +29,9 @@ format: $(VENV)/dev.stamp  ## repair style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-tables: $(VENV)/dev.stamp  ## write the tables of README, examples/README and the card from examples/results/*.json
+tables: $(VENV)/dev.stamp  ## write the tables of the READMEs and the card from the JSON files of the results
 	$(BIN)/python examples/write_tables.py
+	$(BIN)/python benchmarks/write_readme.py
 
 clean:  ## remove the environment and what the demo made
 	rm -rf $(VENV) demo

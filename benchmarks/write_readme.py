@@ -11,15 +11,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 HERE = Path(__file__).parent
 
 
-def main() -> None:
-    """Fill the template."""
+def page() -> str:
+    """The template, filled."""
     environment = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["r"] = lambda value: f"{value:.3f}" if isinstance(value, float) else "-"
     environment.filters["error"] = lambda found: f"{found['mean']:.2f} ({found['worst']:.2f})"
     results = {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
-    page = environment.get_template("README.md.jinja").render(
+    text = environment.get_template("README.md.jinja").render(
         acoustic=results["acoustic_frontend"],
         ravdess=results["acoustic_frontend"]["agreement"]["ravdess_speech"],
         javased=results["acoustic_frontend"]["agreement"]["javased_speech"],
@@ -27,8 +27,8 @@ def main() -> None:
         memory=results["media_memory"],
         damage=results["damaged_clips"],
     )
-    (HERE / "README.md").write_text(page.rstrip() + "\n", encoding="utf-8")
+    return text.rstrip() + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    (HERE / "README.md").write_text(page(), encoding="utf-8")

@@ -11,9 +11,9 @@ from datasets import ClassLabel, Dataset, Value
 from huggingface_hub.errors import StrictDataclassError
 from tqdm.auto import tqdm
 
-from ..acoustics_av_emotion import acoustic_descriptors, acoustic_functionals
+from ..acoustics_av_emotion import acoustic_descriptors, acoustic_functionals, stream_descriptors
 from ..errors import InputError
-from ..media import open_clip
+from ..media import Clip, open_clip
 from .columns import MEDIA_COLUMNS, SAMPLING_RATE, clip_source
 from .corpus import Corpus
 
@@ -46,7 +46,8 @@ def write_table(
         descriptors: names of descriptors or of their families; not for functionals.
         deltas: whether to add the slope of each descriptor over time.
         root: folder to which the names of clips are relative.
-        batch_seconds: sound that is held in memory at once; a longer clip is a batch of its own.
+        batch_seconds: sound that is held in memory at once. The descriptors of a longer clip are written piece by
+            piece; its functionals need the whole.
         about: settings to note in the summary.
 
     Returns:
@@ -81,19 +82,26 @@ def write_table(
     partial = path.with_name(path.name + ".partial")
     try:
         with WRITERS[path.suffix.lower()](str(partial), schema) as writer:
-            for rows, waveforms in _batches(corpus, Path(root), batch_seconds, summary["failures"]):
-                table = _table(rows, describe(waveforms), schema)
-                writer.write_table(table)
+            for rows, clips in _batches(corpus, Path(root), batch_seconds, summary["failures"]):
+                if form == "descriptors" and clips[0].duration > batch_seconds:
+                    pieces = (
+                        [piece] for piece in stream_descriptors(clips[0].audio(), SAMPLING_RATE, descriptors, deltas)
+                    )
+                else:
+                    pieces = iter([describe([clip.waveform for clip in clips])])
+                for tables in pieces:
+                    table = _table(rows, tables, schema)
+                    writer.write_table(table)
+                    summary["rows"] += len(table)
                 summary["clips"] += len(rows)
-                summary["rows"] += len(table)
-                summary["seconds"] += sum(map(len, waveforms)) / SAMPLING_RATE
+                summary["seconds"] += sum(clip.duration for clip in clips)
         if not summary["clips"]:
             reason = summary["failures"][0]["error"] if summary["failures"] else "the corpus is empty"
             raise InputError(f"{out}: not one clip could be read, nothing was written; the first reason: {reason}")
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)
-    summary["seconds"] = round(summary["seconds"], 2)
+    summary["seconds"] = round(float(summary["seconds"]), 2)
     return summary
 
 
@@ -127,30 +135,30 @@ def _own_columns(corpus: Corpus) -> dict[str, pa.DataType]:
 
 def _batches(
     corpus: Corpus, root: Path, batch_seconds: float, failures: list[dict]
-) -> Iterator[tuple[list[dict], list[np.ndarray]]]:
-    """Rows with the name of their clip, and their waveforms (samples,); clips without sound go to `failures`."""
+) -> Iterator[tuple[list[dict], list[Clip]]]:
+    """Rows with the name of their clip, and these clips; a long one comes alone, one without sound in `failures`."""
     classes = {name: feature for name, feature in corpus.features.items() if isinstance(feature, ClassLabel)}
-    rows, waveforms, samples = [], [], 0
+    rows, clips, seconds = [], [], 0.0
     total = corpus.num_rows if isinstance(corpus, Dataset) else None
     for number, row in enumerate(tqdm(corpus, total=total, desc="Reading clips", unit="clip")):
         name = row["clip"] if isinstance(row.get("clip"), str) else clip_name(row, root) or str(number)
         try:
-            waveform = read_waveform(row)
+            clip = open_voice(row)
         except InputError as error:
             failures.append({"clip": name, "row": number, "error": str(error)})
             continue
-        if rows and samples + len(waveform) > batch_seconds * SAMPLING_RATE:
-            yield rows, waveforms
-            rows, waveforms, samples = [], [], 0
+        if rows and seconds + clip.duration > batch_seconds:
+            yield rows, clips
+            rows, clips, seconds = [], [], 0.0
         named = {
             column: None if row[column] is None or row[column] < 0 else feature.int2str(row[column])
             for column, feature in classes.items()
         }
         rows.append(row | named | {"clip": name})
-        waveforms.append(waveform)
-        samples += len(waveform)
+        clips.append(clip)
+        seconds += clip.duration
     if rows:
-        yield rows, waveforms
+        yield rows, clips
 
 
 def _table(rows: list[dict], tables: list[dict], schema: pa.Schema) -> pa.Table:
@@ -166,17 +174,16 @@ def _table(rows: list[dict], tables: list[dict], schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema)
 
 
-def read_waveform(row: dict) -> np.ndarray:
-    """The sound `(samples,)` float32, 16 kHz, of a row's clip, whole: neither silence nor a black start is cut.
+def open_voice(row: dict) -> Clip:
+    """The clip of a row, whole: neither silence nor a black start is cut.
 
     Raises:
         InputError: the clip cannot be read or has no sound.
     """
     clip = open_clip(clip_source(row), trim_black=False)
-    waveform = clip.waveform
-    if waveform is None:
+    if not clip.has_sound:
         raise InputError(f"{clip.name}: has no sound, and a voice is to be described; leave the clip out")
-    return waveform
+    return clip
 
 
 def clip_name(row: dict, root: Path) -> str | None:
