@@ -24,7 +24,7 @@ from .shards import Part, ShardFolder
 from .statistics import RunningStatistics
 from .workers import STALL, call_in_workers
 
-ROW_GROUP_BYTES = 32 * 2**20  # rows that are written at a time
+ROW_GROUP_BYTES = 8 * 2**20  # rows that are written at a time
 
 
 def extract(
