@@ -37,6 +37,7 @@ from .cli_options import (
     Limit,
     MaxSteps,
     Modality,
+    Objective,
     Out,
     ReportTo,
     Resume,
@@ -260,6 +261,15 @@ def pretrain(
     datasets: Annotated[list[str], typer.Argument(help="Clips, or what `extract` wrote; no labels are read.")],
     out: Out,
     modality: Annotated[Modality, typer.Option(help="Which encoder.")],
+    objective: Annotated[
+        Objective | None,
+        typer.Option(
+            help="complete: 10 % single frames hidden, predict the whole sequence (patent, the default); hidden: half "
+            "of the frames hidden in spans, predict these; future: predict frames ahead; mixed: the last two. "
+            "--config changes the details.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     init: Init = None,
     config: Config = None,
     split: Split = None,
@@ -287,13 +297,15 @@ def pretrain(
     report_to: ReportTo = "none",
     as_json: AsJson = False,
 ):
-    """Learn from unlabelled clips: hide frames, predict the complete sequence."""
+    """Learn from unlabelled clips: hide frames, predict them."""
     from .data.inputs import ClipReader
     from .data.splits import group_names, keep_groups, split_groups
     from .training.arguments import RunOptions
+    from .training.pretrain import PRESETS
     from .training.pretrain import pretrain as run
+    from .training.reconstruction import report_table
 
-    settings = read_settings(config)
+    settings = (PRESETS[objective.value] if objective else {}) | read_settings(config)
     train, validation, groups = [], [], {}
     for dataset in datasets:
         corpus = open_part(dataset, split, streaming, group_column, exclude_groups, limit)
@@ -316,7 +328,10 @@ def pretrain(
     }
     reader = ClipReader(modality.value, fps, detector)
     record = quietly(run, train, validation, modality.value, options, reader, init, settings, statistics_limit, about)
-    report(record, as_json, f"{out}: {scores_line(record)}")
+    line = f"{out}: {scores_line(record)}"
+    if "reconstruction" in record:
+        line += f"\nerror on hidden frames, in variances of the corpus:\n{report_table(record['reconstruction'])}"
+    report(record, as_json, line)
 
 
 @app.command()

@@ -204,6 +204,11 @@ class AVEmotionAudioModel(AVEmotionPreTrainedModel):
         """Number F of descriptors per frame."""
         return len(self.frontend.descriptor_names)
 
+    @property
+    def mean_features(self) -> torch.Tensor:
+        """What normalisation makes of the corpus mean `(F,)`."""
+        return self.frontend.offset.detach()
+
     def extract_features(self, input_values, attention_mask=None) -> tuple[torch.Tensor, torch.BoolTensor]:
         """Waveforms `(B, S)` to raw descriptors `(B, Ta, F)` in physical units and their frame mask `(B, Ta)`."""
         return self.frontend.descriptors(input_values, attention_mask)
@@ -266,6 +271,11 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
     def num_features(self) -> int:
         """Number E of image features per frame."""
         return self.config.image_feature_size
+
+    @property
+    def mean_features(self) -> torch.Tensor:
+        """What normalisation makes of the corpus mean `(E,)`."""
+        return torch.zeros_like(self.feature_mean)
 
     def train(self, mode: bool = True):
         """As in torch; the backbone's batch norms keep their statistics: a clip's frames are no random batch."""
