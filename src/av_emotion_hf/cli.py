@@ -335,6 +335,34 @@ def pretrain(
 
 
 @app.command()
+def reconstruct(
+    checkpoint: Annotated[str, typer.Argument(help="What `pretrain` wrote.")],
+    clip: Annotated[str, typer.Argument(help="A clip with sound, or with a face for a checkpoint of faces.")],
+    out: Annotated[str, typer.Option(help="Picture file to write, such as picture.png.")],
+    span: Annotated[
+        int | None, typer.Option(help="Hidden frames in a row.", min=1, show_default="as in training")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Share of the frames to hide.", min=0, max=1, show_default="as in training")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Seconds to draw, from the start.", min=0.5, max=60)] = 10.0,
+    seed: Seed = 0,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    as_json: AsJson = False,
+):
+    """Draw the true, the masked and the reconstructed features of a clip, one below the other."""
+    from .training.reconstruction_picture import draw_reconstruction
+
+    result = draw_reconstruction(checkpoint, clip, out, span, share, seed, seconds, fps, detector)
+    line = (
+        f"{out}: {result['hidden_frames']} of {result['frames']} frames hidden, mean squared error "
+        f"{result['model']:.3f}, of interpolation {result['interpolation']:.3f}"
+    )
+    report(result, as_json, line)
+
+
+@app.command()
 def finetune(
     dataset: Dataset,
     out: Out,

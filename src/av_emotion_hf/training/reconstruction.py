@@ -49,7 +49,7 @@ def reconstruction_report(
             hidden = sample_gaps(frame_mask.cpu(), SHARE, span, generators[span]).to(model.device)
             masked = MaskedFrames(features, frame_mask, cell_mask, hidden)
             counted = cell_mask & hidden.unsqueeze(-1)
-            for name, guess in _guesses(model, masked).items():
+            for name, guess in guess_hidden(model, masked).items():
                 squares[span][name] += (guess.float() - features)[counted].double().pow(2).sum().item()
             frames[span] += int(hidden.sum())
             cells[span] += int(counted.sum())
@@ -60,8 +60,8 @@ def reconstruction_report(
     ]
 
 
-def _guesses(model: PreTrainedModel, masked: MaskedFrames) -> dict[str, torch.Tensor]:
-    """Guesses `(B, T, F)` of the baselines and of the model."""
+def guess_hidden(model: PreTrainedModel, masked: MaskedFrames) -> dict[str, torch.Tensor]:
+    """What the baselines and the `model` make of masked clips, each `(B, T, F)`."""
     known = masked.cell_mask & ~masked.hidden.unsqueeze(-1)
     mean = model.base_model.mean_features
     guesses = {name: baseline(masked.features, known, mean) for name, baseline in BASELINES.items()}
@@ -78,4 +78,4 @@ def report_table(report: list[dict]) -> str:
     return "\n".join(lines)
 
 
-__all__ = ["SPANS", "reconstruction_report", "report_table"]
+__all__ = ["SPANS", "guess_hidden", "reconstruction_report", "report_table"]
