@@ -5,7 +5,7 @@
 RAVDESS is a dataset folder of its speech (columns `audio`, `emotion`, `speaker`), FOLDS.json names the test actors of
 each fold under `ravdess`. What was measured is kept in the JSON file run by run; started again, the script goes on.
 
-Protocol, fixed before the first full run (a trial with a twentieth of the steps on one fold and one seed set its size):
+Protocol, fixed before the first full run; a trial with a twentieth of the steps, one fold and one seed, set its size:
 
 - Voice alone: the 60 descriptors of the default front-end, a frame each 50 ms, computed once. A bidirectional GRU of
   one layer and 128 units. Folds of HiCMAE; no clip of a test actor is used before the errors and scores below.
