@@ -135,8 +135,8 @@ def main() -> None:
         "dataset": Path(args.dataset).name,
         "encoder": ENCODER,
         "objectives": PRESETS,
-        "pretraining_steps": round(PRETRAINING_STEPS * args.shorten),
-        "finetuning_steps": {f"{percent}": round(n * args.shorten) for percent, n in FINETUNING_STEPS.items()},
+        "pretraining_steps": max(1, round(PRETRAINING_STEPS * args.shorten)),
+        "finetuning_steps": {f"{percent}": max(1, round(n * args.shorten)) for percent, n in FINETUNING_STEPS.items()},
         "threads": torch.get_num_threads(),
     }
     actors = sorted(set(corpus["speaker"]))
