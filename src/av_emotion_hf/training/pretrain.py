@@ -13,10 +13,17 @@ from ..errors import InputError
 from .arguments import RunOptions
 from .checkpoint import start
 from .normalization import estimate_statistics
+from .reconstruction import reconstruction_report
 from .record import RunRecord, names
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
 VALIDATION_MASK_SEED = 0  # any fixed number makes losses comparable
+PRESETS = {  # configuration fields that belong to each objective
+    "complete": {"objective": "complete", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "hidden": {"objective": "hidden", "mask_time_prob": 0.5, "mask_time_length": 7},
+    "future": {"objective": "future", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "mixed": {"objective": "mixed", "mask_time_prob": 0.5, "mask_time_length": 7},
+}
 
 
 def pretrain(
@@ -34,17 +41,18 @@ def pretrain(
 
     Args:
         train: corpora to learn from: clips, inputs or features.
-        validation: corpora for the reported loss; may be empty.
+        validation: corpora for the reported loss and errors on hidden frames; may be empty.
         modality: `audio` or `image`.
         options: of the run.
         reader: reads clips that stand undecoded in a corpus.
         init: checkpoints to start from, see [`start`].
-        settings: configuration fields to change, such as `mask_time_prob`.
+        settings: configuration fields to change, such as those of one of `PRESETS`.
         statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
         about: where the data come from, for the record.
 
     Returns:
-        The record of the run, as written to `run.json`.
+        The record of the run, as written to `run.json`; with a validation corpus, `reconstruction` is its
+        [`reconstruction_report`].
 
     Raises:
         InputError: a corpus has nothing of the modality, or a stream is used without `max_steps`.
@@ -84,6 +92,8 @@ def pretrain(
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
+    if validation is not None and trainer.is_world_process_zero():
+        record.facts["reconstruction"] = reconstruction_report(model, validation, collate, options.batch_size)
     return record.finish(trainer, scores, beginning.processor(modality))
 
 
@@ -111,4 +121,4 @@ def _has_frames(table: pa.Table) -> list[bool]:
     return pc.greater(pc.fill_null(pc.list_value_length(cells), 0), 0).to_pylist()
 
 
-__all__ = ["pretrain"]
+__all__ = ["PRESETS", "pretrain"]
