@@ -41,6 +41,7 @@ from .cli_options import (
     Out,
     ReportTo,
     Resume,
+    SaveSteps,
     Seed,
     Speaker,
     Split,
@@ -234,6 +235,7 @@ def train_expression(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train the expression recogniser on labelled face pictures; its last layer becomes the image features."""
@@ -244,7 +246,7 @@ def train_expression(
     validation = open_part(dataset, validation_split, limit=limit) if validation_split else None
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {"dataset": Path(dataset).name if Path(dataset).expanduser().exists() else dataset, "split": split}
     if validation is not None:
@@ -295,6 +297,7 @@ def pretrain(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Learn from unlabelled clips: hide frames, predict them."""
@@ -319,7 +322,7 @@ def pretrain(
             validation.append(keep_groups(corpus, group_column, parts.validation))
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {
         "datasets": [Path(dataset).name for dataset in datasets],
@@ -401,6 +404,7 @@ def finetune(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train a classifier of voice, face or both on labelled clips."""
@@ -421,7 +425,7 @@ def finetune(
         raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps, detector)
     about = {"dataset": Path(dataset).name}

@@ -50,6 +50,8 @@ class RunRecord:
         }
         if trainer.is_world_process_zero():
             write_json(self.folder / "run.json", self.facts)
+            if (self.folder / "checkpoints" / "runs").is_dir():  # what a tracker wrote
+                shutil.move(self.folder / "checkpoints" / "runs", self.folder)
             shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
             (self.folder / "training_args.bin").unlink(missing_ok=True)
         return self.facts
