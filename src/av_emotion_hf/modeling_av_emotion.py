@@ -4,6 +4,7 @@ Axes: B batch, S samples, Ta and Tv frames of audio and video, F descriptors, E 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,9 @@ from .configuration_av_emotion import (
     AVEmotionImageConfig,
 )
 from .frontend_av_emotion import AcousticFrontEnd
+
+if TYPE_CHECKING:  # never run: transformers copies what a file names as its imports, so the pipeline goes with a model
+    from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
 
 RNN_CLASSES = {"gru": nn.GRU, "lstm": nn.LSTM}
 
