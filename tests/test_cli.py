@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from av_emotion_hf import cli
 
-VERBS = ("predict", "faces", "extract", "train-expression", "pretrain", "finetune", "evaluate")
+VERBS = ("predict", "faces", "extract", "train-expression", "pretrain", "finetune", "evaluate", "push")
 
 
 @pytest.fixture

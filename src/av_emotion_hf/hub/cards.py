@@ -73,7 +73,8 @@ def card_for(folder: str | Path, name: str | None = None, with_test: bool = True
     elif (folder / "manifest.json").is_file():
         template, facts = OF_SHARDS, _read(folder / "manifest.json")
     else:
-        template, facts = WITHOUT_RECORD, {"config": _read(folder / "config.json")}
+        config = _read(folder / "config.json")
+        template, facts = WITHOUT_RECORD, {"config": config, "task": _task((config.get("architectures") or [""])[0])}
     name = name or folder.resolve().name
     return render_card(template, facts | {"name": name, "title": name.split("/")[-1]})
 
@@ -86,6 +87,15 @@ def is_generated(folder: str | Path) -> bool:
         return False
     text = card.read_text(encoding="utf-8")
     return any(text == card_for(folder, with_test=with_test) for with_test in (True, False))
+
+
+def _task(architecture: str) -> str:
+    """What the Hub calls what a model is for."""
+    if not architecture.endswith("Classification"):
+        return "feature-extraction"
+    if "Audio" in architecture:
+        return "audio-classification"
+    return "image-classification" if architecture.endswith("ForImageClassification") else "video-classification"
 
 
 def _results(facts: dict, test: dict | None) -> list[dict]:
