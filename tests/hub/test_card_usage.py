@@ -5,6 +5,7 @@ import re
 import shlex
 
 import pytest
+from clean_room import run_clean
 from synthetic import voice, write_clip
 from typer.testing import CliRunner
 
@@ -87,7 +88,8 @@ def paste(client, clip):
     return run
 
 
-def test_a_recogniser(pushed, paste, config):
+@pytest.mark.slow
+def test_a_recogniser(pushed, paste, config, hub, tmp_path):
     processor = av.AVEmotionProcessor(av.AVEmotionFeatureExtractor(), av.AVEmotionImageProcessor())
     text = pushed(av.AVEmotionForSequenceClassification(config), processor, TUNED, SCORES)
     card = check_card(text)
@@ -103,7 +105,10 @@ def test_a_recogniser(pushed, paste, config):
     assert "1.5 minutes on Abacus, 2 cores (1 threads)" in text and "1.68 million" in text
     assert "regulated in many places" in text and "AI Act" in text and "CN112633263A" in text
     for printed in paste(text):
-        assert any(label in printed for label in LABELS)
+        assert all(label in printed for label in LABELS)
+    without_package = re.findall(r"```python\n(.*?)```", text, flags=re.S)[-1]
+    printed = run_clean(without_package, tmp_path / "clean", HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
+    assert all(label in printed for label in LABELS)
 
 
 def test_a_recogniser_that_was_not_scored(pushed, audio_config):

@@ -23,6 +23,7 @@ def shards(tmp_path):
     return tmp_path / "inputs"
 
 
+@pytest.mark.slow
 def test_shards_are_pushed_as_a_dataset_and_read_back_as_they_come(shards, hub, client, tmp_path):
     listed = {file["path"] for file in push(shards, "tester/inputs", dry_run=True)["files"]}
     status, out, err = client.verb("push", shards, "inputs", "--private")
