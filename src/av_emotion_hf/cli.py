@@ -494,6 +494,25 @@ def evaluate(
     report(result, as_json, line)
 
 
+@app.command()
+def push(
+    folder: Annotated[str, typer.Argument(help="A checkpoint, or what `extract` wrote.")],
+    repo: Annotated[str, typer.Argument(help="NAME or USER/NAME; made where it does not exist.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch; made where it does not exist.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go up, and send nothing.")] = False,
+    as_json: AsJson = False,
+):
+    """Put a checkpoint or extracted shards on the Hub, with the code that loads it and a card."""
+    from .hub.push import push as run
+
+    result = quietly(run, folder, repo, private, revision, dry_run)
+    lines = [f"{file['bytes']:>14,}  {file['path']}" for file in result["files"]] if dry_run else []
+    outcome = "would go up" if dry_run else f"are at {result['url']}"
+    lines.append(f"{len(result['files'])} files, {result['bytes'] / 1e6:.1f} MB, {outcome} ({result['kind']})")
+    report(result, as_json, "\n".join(lines))
+
+
 def open_part(dataset, split=None, streaming=False, group_column=None, exclude_groups=None, limit=None):
     """Open a corpus, without the groups to leave out, cut to its first rows."""
     from .data.corpus import open_corpus, require_columns

@@ -11,6 +11,7 @@ from ..data.corpus import Corpus
 from ..data.inputs import ClipReader, with_inputs
 from ..data.streams import ClipStream
 from ..errors import InputError
+from ..hub import write_card
 from .arguments import RunOptions
 from .checkpoint import start
 from .normalization import estimate_statistics
@@ -39,7 +40,7 @@ def pretrain(
     statistics_limit: int | None = None,
     about: dict | None = None,
 ) -> dict:
-    """Pre-train an encoder and save it, with its processor, to `options.out`.
+    """Pre-train an encoder and save it, with its processor and a model card, to `options.out`.
 
     Args:
         train: corpora to learn from: clips, inputs or features.
@@ -97,7 +98,10 @@ def pretrain(
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
     if validation is not None and trainer.is_world_process_zero():
         record.facts["reconstruction"] = reconstruction_report(model, validation, collate, options.batch_size)
-    return record.finish(trainer, scores, beginning.processor(modality))
+    facts = record.finish(trainer, scores, beginning.processor(modality))
+    if trainer.is_world_process_zero():
+        write_card(options.out)
+    return facts
 
 
 def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader, num_proc: int | None) -> Corpus | None:
