@@ -7,7 +7,17 @@ from typer.testing import CliRunner
 
 from av_emotion_hf import cli
 
-VERBS = ("predict", "faces", "extract", "train-expression", "pretrain", "reconstruct", "finetune", "evaluate")
+VERBS = (
+    "predict",
+    "faces",
+    "extract",
+    "train-expression",
+    "pretrain",
+    "reconstruct",
+    "finetune",
+    "evaluate",
+    "push",
+)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ from .cli_options import (
     Out,
     ReportTo,
     Resume,
+    SaveSteps,
     Seed,
     Speaker,
     Split,
@@ -234,6 +235,7 @@ def train_expression(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train the expression recogniser on labelled face pictures; its last layer becomes the image features."""
@@ -244,7 +246,7 @@ def train_expression(
     validation = open_part(dataset, validation_split, limit=limit) if validation_split else None
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {"dataset": Path(dataset).name if Path(dataset).expanduser().exists() else dataset, "split": split}
     if validation is not None:
@@ -295,6 +297,7 @@ def pretrain(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Learn from unlabelled clips: hide frames, predict them."""
@@ -319,7 +322,7 @@ def pretrain(
             validation.append(keep_groups(corpus, group_column, parts.validation))
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {
         "datasets": [Path(dataset).name for dataset in datasets],
@@ -401,6 +404,7 @@ def finetune(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train a classifier of voice, face or both on labelled clips."""
@@ -421,7 +425,7 @@ def finetune(
         raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps, detector)
     about = {"dataset": Path(dataset).name}
@@ -488,6 +492,25 @@ def evaluate(
         f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
     )
     report(result, as_json, line)
+
+
+@app.command()
+def push(
+    folder: Annotated[str, typer.Argument(help="A checkpoint, or what `extract` wrote.")],
+    repo: Annotated[str, typer.Argument(help="NAME or USER/NAME; made where it does not exist.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch; made where it does not exist.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go up, and send nothing.")] = False,
+    as_json: AsJson = False,
+):
+    """Put a checkpoint or extracted shards on the Hub, with the code that loads it and a card."""
+    from .hub.push import push as run
+
+    result = quietly(run, folder, repo, private, revision, dry_run)
+    lines = [f"{file['bytes']:>14,}  {file['path']}" for file in result["files"]] if dry_run else []
+    outcome = "would go up" if dry_run else f"are at {result['url']}"
+    lines.append(f"{len(result['files'])} files, {result['bytes'] / 1e6:.1f} MB, {outcome} ({result['kind']})")
+    report(result, as_json, "\n".join(lines))
 
 
 def open_part(dataset, split=None, streaming=False, group_column=None, exclude_groups=None, limit=None):

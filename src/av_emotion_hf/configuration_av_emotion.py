@@ -20,6 +20,15 @@ def _default_backbone() -> PreTrainedConfig:
     return ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 128], depths=[2, 2, 2, 2], layer_type="basic")
 
 
+def _without_remote_pipeline(fields: dict) -> dict:
+    """Fields of a `config.json` as the installed package takes them.
+
+    Its pipeline is registered and needs no trust; transformers would still ask for it where a checkpoint brings one.
+    """
+    is_remote = __name__.startswith("transformers_modules.")
+    return fields if is_remote else {name: value for name, value in fields.items() if name != "custom_pipelines"}
+
+
 @strict
 class AVEmotionEncoderConfig(PreTrainedConfig):
     r"""What the audio and the image encoder have in common: the RNN, the masking and the head.
@@ -53,6 +62,9 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     objective: str = "complete"
     future_frames: int = 3
     future_weight: float | int = 0.5
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**_without_remote_pipeline(kwargs))
 
     def validate_rnn(self):
         """Check the RNN's settings against each other."""
@@ -292,6 +304,9 @@ class AVEmotionConfig(PreTrainedConfig):
     fusion: str = "concat"
     modality_dropout: float | int = 0.0
     classifier_dropout: float | int = 0.0
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**_without_remote_pipeline(kwargs))
 
     @property
     def hidden_size(self) -> int:

@@ -4,6 +4,7 @@ Axes: B batch, S samples, Ta and Tv frames of audio and video, F descriptors, E 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,9 @@ from .objective_complete_av_emotion import CompleteObjective
 from .objective_future_av_emotion import FutureObjective
 from .objective_hidden_av_emotion import HiddenObjective
 from .objective_mixed_av_emotion import MixedObjective
+
+if TYPE_CHECKING:  # never run: transformers copies what a file names as its imports, so the pipeline goes with a model
+    from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
 
 RNN_CLASSES = {"gru": nn.GRU, "lstm": nn.LSTM}
 OBJECTIVE_CLASSES = {
