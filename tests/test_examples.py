@@ -105,6 +105,12 @@ def test_tables_are_those_of_the_results(script):
     names = script("write_tables.py")
     choices = json.loads((EXAMPLES / "results" / "expression.json").read_text())
     costs = json.loads((EXAMPLES / "results" / "default_checkpoint.json").read_text())["runs"]
+    objectives = json.loads((EXAMPLES / "results" / "objectives.json").read_text())
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    for table in (names["expression_table"](choices), names["cost_table"](costs)):
+    for table in (
+        names["expression_table"](choices),
+        names["cost_table"](costs),
+        names["objective_errors_table"](objectives),
+        names["objective_scores_table"](objectives),
+    ):
         assert table in text, "run `make tables`"
