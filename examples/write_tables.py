@@ -6,6 +6,7 @@ python examples/write_tables.py
 import json
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from av_emotion_hf.hub import render_card
@@ -111,13 +112,14 @@ def expression_table(runs: dict) -> str:
 
 def objective_errors_table(results: dict) -> str:
     """Errors of every objective and baseline on hidden frames, by the length of the gap."""
-    runs = by_objective(results)
+    runs = by_objective(results, lambda run: "errors" in run)
     trained = [name for name in runs if name != "none"]
     guesses = ("corpus_mean", "nearest_visible", "interpolation")
     lines = ["| hidden frames in a row | " + " | ".join([name.replace("_", " ") for name in guesses] + trained) + " |"]
     lines.append("|---" * (1 + len(guesses) + len(trained)) + "|")
     for number, row in enumerate(runs[trained[0]][0]["errors"]):
-        cells = [spread([run["errors"][number][name] for run in runs[trained[0]]], 3) for name in guesses]
+        # the same for every seed
+        cells = [f"{statistics.mean(run['errors'][number][name] for run in runs[trained[0]]):.3f}" for name in guesses]
         cells += [spread([run["errors"][number]["model"] for run in runs[name]], 3) for name in trained]
         lines.append(f"| {row['span']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -125,24 +127,21 @@ def objective_errors_table(results: dict) -> str:
 
 def objective_scores_table(results: dict) -> str:
     """UAR of classifiers by what their encoder learned before and by the share of the labels."""
-    runs = by_objective(results)
     shares = list(results["settings"]["finetuning_steps"])
-    lines = [f"| objective | {' | '.join(f'UAR %, {share} % of the labels' for share in shares)} | minutes |"]
-    lines.append("|---" * (2 + len(shares)) + "|")
+    runs = by_objective(results, lambda run: len(run["scores"]) == len(shares))
+    lines = [f"| objective | {' | '.join(f'UAR %, {share} % of the labels' for share in shares)} |"]
+    lines.append("|---" * (1 + len(shares)) + "|")
     for name, part in runs.items():
         cells = [spread([100 * run["scores"][share]["uar"] for run in part], 1) for share in shares]
-        cells.append(f"{statistics.mean(run['seconds'] for run in part) / 60:.1f}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def by_objective(results: dict) -> dict[str, list[dict]]:
-    """The runs of each objective, of folds and seeds that were measured with all of them."""
-    shares = results["settings"]["finetuning_steps"]
+def by_objective(results: dict, is_done: Callable[[dict], bool]) -> dict[str, list[dict]]:
+    """The runs of each objective, of those folds and seeds for which all of them are done."""
     done = {}
-    for run in results["runs"].values():
-        if len(run["scores"]) == len(shares):
-            done.setdefault((run["fold"], run["seed"]), {})[run["objective"]] = run
+    for run in filter(is_done, results["runs"].values()):
+        done.setdefault((run["fold"], run["seed"]), {})[run["objective"]] = run
     names = list(dict.fromkeys(run["objective"] for run in results["runs"].values()))
     complete = [done[key] for key in sorted(done) if len(done[key]) == len(names)]
     return {name: [runs[name] for runs in complete] for name in names}
