@@ -78,6 +78,7 @@ def pretrain(
             best_metric="loss",
             prediction_loss_only=True,
             greater_is_better=False,
+            ddp_find_unused_parameters=False,  # looking for them would cost time at every step
         ),
         data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
         train_collator=MaskingCollator(collate, model.config, num_frames),
@@ -86,6 +87,8 @@ def pretrain(
         callbacks=[SaveProcessorCallback(beginning.processor(modality))],
     )
     trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.is_stream:
+        record.facts["left_out"] = trainer.left_out()
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
     return record.finish(trainer, scores, beginning.processor(modality))
 
