@@ -1,7 +1,7 @@
 """Emotion recognition from voice and face that learns most of what it knows from unlabelled clips.
 
-Importing this package makes its models known to the Auto classes of transformers. Names are loaded when first used,
-and the models are made known when transformers loads an Auto class, so the import itself costs next to nothing.
+Importing this package makes its models known to the Auto classes of transformers, and its pipeline to `pipeline`.
+Names are loaded when first used, and made known when transformers loads its own side, so the import is cheap.
 """
 
 import importlib
@@ -27,9 +27,10 @@ _HOMES = {
         "AVEmotionModel",
         "AVEmotionPreTrainedModel",
     ),
+    "pipeline_av_emotion": ("AVEmotionPipeline",),
     "processing_av_emotion": ("AVEmotionProcessor",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 # Auto class, configuration and class, by the module of transformers that has the Auto class. There is none for clips
 # with sound; a video classifier is the nearest.
@@ -52,12 +53,18 @@ _REGISTRY = {
     "image_processing_auto": [("AutoImageProcessor", config, "AVEmotionImageProcessor") for config in (_IMAGE, _BOTH)],
     "processing_auto": [("AutoProcessor", _BOTH, "AVEmotionProcessor")],
 }
+PIPELINE_TASK = "audio-visual-emotion-recognition"
+
+
+def auto_classes() -> list[tuple[str, str, str]]:
+    """Auto class, configuration and class, by name, of all that is made known to transformers."""
+    return [entry for entries in _REGISTRY.values() for entry in entries]
 
 
 def __getattr__(name: str):
-    if name not in _HOME_OF:
+    if name not in HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
+    value = getattr(importlib.import_module(f".{HOME_OF[name]}", __name__), name)
     globals()[name] = value
     return value
 
@@ -66,23 +73,27 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-_AUTO = "transformers.models.auto."
-_open = {module: list(entries) for module, entries in _REGISTRY.items()}  # what is not registered yet
+# what is not registered yet, by the module that has to be loaded for it
+_open = {f"transformers.models.auto.{module}": list(entries) for module, entries in _REGISTRY.items()}
+_open["transformers.pipelines"] = [("PIPELINE_REGISTRY", "AVEmotionPipeline")]
 _loading = []
 
 
 def _register() -> None:
-    """Register what is not yet with the Auto classes that are loaded; only between imports, which it would disturb."""
+    """Register what is not yet with what transformers has loaded; only between imports, which it would disturb."""
     for module, entries in _open.items():
-        while entries and not _loading and (auto := sys.modules.get(_AUTO + module)):
-            auto_class, *names = entries.pop()
-            config, value = (getattr(sys.modules[__name__], name) for name in names)
-            if auto_class == "AutoConfig":
-                auto.AutoConfig.register(config.model_type, config)
-            elif auto_class == "AutoImageProcessor":
-                auto.AutoImageProcessor.register(config, image_processor_classes={"pil": value})
+        while entries and not _loading and (home := sys.modules.get(module)):
+            name, *ours = entries.pop()
+            registry, ours = getattr(home, name), [getattr(sys.modules[__name__], one) for one in ours]
+            if name == "AutoConfig":
+                registry.register(ours[0].model_type, ours[0])
+            elif name == "AutoImageProcessor":
+                registry.register(ours[0], image_processor_classes={"pil": ours[1]})
+            elif name == "PIPELINE_REGISTRY":
+                heads = (home.AutoModelForVideoClassification, home.AutoModelForAudioClassification)
+                registry.register_pipeline(PIPELINE_TASK, *ours, pt_model=heads, type="multimodal")
             else:
-                getattr(auto, auto_class).register(config, value)
+                registry.register(*ours)
 
 
 class _Watcher:
@@ -91,7 +102,7 @@ class _Watcher:
     @staticmethod
     def find_spec(name, path=None, target=None):
         package, _, module = name.rpartition(".")
-        if module not in {_AUTO[:-1]: _REGISTRY, __name__: _HOMES}.get(package, ()):
+        if name not in _open and not (package == __name__ and module in _HOMES):
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None:
@@ -112,4 +123,4 @@ class _Watcher:
 sys.meta_path.insert(0, _Watcher)
 _register()
 
-__all__ = ["__version__", *sorted(_HOME_OF)]
+__all__ = ["__version__", *sorted(HOME_OF)]

@@ -21,6 +21,15 @@ class FusionModality(StrEnum):
     fusion = "fusion"
 
 
+class Objective(StrEnum):
+    """What pre-training minimises."""
+
+    complete = "complete"
+    hidden = "hidden"
+    future = "future"
+    mixed = "mixed"
+
+
 class ExtractModality(StrEnum):
     """What is taken out of a clip."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..modeling_av_emotion import sample_mask
+from ..masking_av_emotion import sample_mask
 from .columns import decode_faces, decode_waveform
 
 

@@ -21,9 +21,9 @@ class RunOptions:
         epochs: passes over the data; not for streams.
         max_steps: optimiser steps; wins over `epochs` when positive.
         batch_size: clips (or pictures) per step and device.
-        learning_rate: peak of the cosine schedule.
+        learning_rate: peak of the schedule.
         weight_decay: of AdamW.
-        warmup: share of the steps over which the learning rate rises.
+        warmup: share of the steps over which the learning rate rises; or their number, from 1 on.
         label_smoothing: share of the target spread over all classes.
         seed: of weights, order, masks and dropout.
         bf16: compute in bfloat16 where that is safe.
@@ -31,6 +31,7 @@ class RunOptions:
         resume: go on from the last checkpoint below `out`.
         report_to: a tracker that Trainer knows, such as `tensorboard`.
         save_steps: optimiser steps between checkpoints; an epoch, or a tenth of `max_steps`, when `None`.
+        schedule: course of the learning rate.
     """
 
     out: str
@@ -47,6 +48,25 @@ class RunOptions:
     resume: bool = False
     report_to: str = "none"
     save_steps: int | None = None
+    schedule: str = "cosine"
+
+    @classmethod
+    def of(cls, args: TrainingArguments) -> "RunOptions":
+        """The options that arguments of a script of one's own come to, for the record of its run."""
+        return cls(
+            out=args.output_dir,
+            epochs=args.num_train_epochs,
+            max_steps=args.max_steps,
+            batch_size=args.per_device_train_batch_size * args.gradient_accumulation_steps,
+            learning_rate=args.learning_rate,
+            weight_decay=args.weight_decay,
+            warmup=args.warmup_steps,
+            label_smoothing=args.label_smoothing_factor,
+            seed=args.seed,
+            bf16=args.bf16,
+            workers=args.dataloader_num_workers,
+            schedule=str(args.lr_scheduler_type.value),
+        )
 
     def training_arguments(self, *, has_evaluation: bool, best_metric: str | None = None, **overrides):
         """The [`TrainingArguments`] of this run; `best_metric` names what the kept checkpoint is best in."""
@@ -59,7 +79,7 @@ class RunOptions:
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
             "warmup_steps": self.warmup,
-            "lr_scheduler_type": "cosine",
+            "lr_scheduler_type": self.schedule,
             "label_smoothing_factor": self.label_smoothing,
             "max_grad_norm": 1.0,
             "seed": self.seed,

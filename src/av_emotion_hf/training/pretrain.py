@@ -11,14 +11,22 @@ from ..data.corpus import Corpus
 from ..data.inputs import ClipReader, with_inputs
 from ..data.streams import ClipStream
 from ..errors import InputError
+from ..hub import write_card
 from .arguments import RunOptions
 from .checkpoint import start
 from .normalization import estimate_statistics
+from .reconstruction import reconstruction_report
 from .record import RunRecord, names
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
 MIXED = "some corpora hold features and some clips or inputs; extract all of them in the same way"
 VALIDATION_MASK_SEED = 0  # any fixed number makes losses comparable
+PRESETS = {  # configuration fields that belong to each objective
+    "complete": {"objective": "complete", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "hidden": {"objective": "hidden", "mask_time_prob": 0.5, "mask_time_length": 7},
+    "future": {"objective": "future", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "mixed": {"objective": "mixed", "mask_time_prob": 0.5, "mask_time_length": 7},
+}
 
 
 def pretrain(
@@ -32,21 +40,22 @@ def pretrain(
     statistics_limit: int | None = None,
     about: dict | None = None,
 ) -> dict:
-    """Pre-train an encoder and save it, with its processor, to `options.out`.
+    """Pre-train an encoder and save it, with its processor and a model card, to `options.out`.
 
     Args:
         train: corpora to learn from: clips, inputs or features.
-        validation: corpora for the reported loss; may be empty.
+        validation: corpora for the reported loss and errors on hidden frames; may be empty.
         modality: `audio` or `image`.
         options: of the run.
         reader: reads clips that stand undecoded in a corpus.
         init: checkpoints to start from, see [`start`].
-        settings: configuration fields to change, such as `mask_time_prob`.
+        settings: configuration fields to change, such as those of one of `PRESETS`.
         statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
         about: where the data come from, for the record.
 
     Returns:
-        The record of the run, as written to `run.json`.
+        The record of the run, as written to `run.json`; with a validation corpus, `reconstruction` is its
+        [`reconstruction_report`].
 
     Raises:
         InputError: a corpus has nothing of the modality, or a stream is used without `max_steps`.
@@ -90,7 +99,12 @@ def pretrain(
     if trainer.is_stream:
         record.facts["left_out"] = trainer.left_out()
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
-    return record.finish(trainer, scores, beginning.processor(modality))
+    if validation is not None and trainer.is_world_process_zero():
+        record.facts["reconstruction"] = reconstruction_report(model, validation, collate, options.batch_size)
+    facts = record.finish(trainer, scores, beginning.processor(modality))
+    if trainer.is_world_process_zero():
+        write_card(options.out)
+    return facts
 
 
 def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader, num_proc: int | None) -> Corpus | None:
@@ -154,4 +168,4 @@ def _has_frames(table: pa.Table) -> list[bool]:
     return pc.greater(pc.fill_null(pc.list_value_length(cells), 0), 0).to_pylist()
 
 
-__all__ = ["pretrain"]
+__all__ = ["PRESETS", "pretrain"]

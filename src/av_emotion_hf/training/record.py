@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import platform
 import shutil
 import sys
 import time
@@ -41,6 +43,7 @@ class RunRecord:
             "steps": trainer.state.global_step,
             "seconds": round(time.perf_counter() - self.started, 1),
             "device": str(trainer.args.device),
+            "hardware": hardware(),
             "processes": trainer.args.world_size,
             "threads": torch.get_num_threads(),
             "parameters": sum(p.numel() for p in trainer.model.parameters()),
@@ -57,6 +60,16 @@ class RunRecord:
         return self.facts
 
 
+def hardware() -> str:
+    """The processor that computes: the graphics card, or the CPU and how many of its cores there are."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
 def names(paths: list[str] | None) -> list[str]:
     """Last parts of paths: a record says which checkpoints were used, not where they lay."""
     return [Path(path).name for path in paths or []]
@@ -70,4 +83,4 @@ def write_json(path: Path, content: dict) -> None:
     partial.rename(path)
 
 
-__all__ = ["RunRecord", "names", "write_json"]
+__all__ = ["RunRecord", "hardware", "names", "write_json"]

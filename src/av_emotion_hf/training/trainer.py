@@ -214,7 +214,7 @@ class WeightedSampler(torch.utils.data.Sampler):
 
 
 class SaveProcessorCallback(TrainerCallback):
-    """Writes the processor beside every checkpoint.
+    """Writes the processor beside every checkpoint, and beside the model where that is pushed.
 
     A processor without tokenizer cannot be the Trainer's `processing_class`.
     """
@@ -226,6 +226,13 @@ class SaveProcessorCallback(TrainerCallback):
         """Save the processor into the checkpoint that was just written."""
         if state.is_world_process_zero:
             self.processor.save_pretrained(str(Path(args.output_dir) / f"checkpoint-{state.global_step}"))
+            if args.push_to_hub:  # from there, while training goes on
+                self.processor.save_pretrained(args.output_dir)
+
+    def on_push_begin(self, args, state, control, **kwargs):
+        """Save the processor into the folder that is about to be pushed."""
+        if state.is_world_process_zero:
+            self.processor.save_pretrained(args.output_dir)
 
 
 __all__ = ["EmotionTrainer", "NumberedCollator", "SaveProcessorCallback", "WeightedSampler"]

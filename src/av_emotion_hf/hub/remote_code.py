@@ -1,0 +1,120 @@
+"""Code beside a checkpoint, for where this package is not installed: `trust_remote_code=True` runs it.
+
+Of the package only flat core files travel, `*_av_emotion.py`. Which of them follows from the classes that the Auto
+registry of the package names, and from what their files import.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.dynamic_module_utils import get_relative_import_files
+
+import av_emotion_hf as package
+
+from ..errors import InputError
+
+PACKAGE_FOLDER = Path(package.__file__).parent
+PART_TYPES = ("feature_extractor_type", "image_processor_type", "processor_class")  # where their JSON names the class
+
+
+def auto_map(config: PreTrainedConfig) -> dict[str, str]:
+    """By Auto class, the class and the file of it that belong to a configuration; empty for one of transformers."""
+    return {
+        auto_class: f"{package.HOME_OF[value]}.{value}"
+        for auto_class, config_class, value in package.auto_classes()
+        if config_class == type(config).__name__
+    }
+
+
+def custom_pipelines(config: PreTrainedConfig) -> dict[str, dict]:
+    """The pipeline of this package as `config.json` names it; empty where the checkpoint is no classifier of clips."""
+    heads = {value: auto_class for auto_class, _, value in package.auto_classes()}
+    classifiers = [heads[name] for name in config.architectures or [] if name.endswith("ForSequenceClassification")]
+    if not classifiers or not auto_map(config):
+        return {}
+    home = package.HOME_OF["AVEmotionPipeline"]
+    return {package.PIPELINE_TASK: {"impl": f"{home}.AVEmotionPipeline", "pt": classifiers}}
+
+
+def code_files(config: PreTrainedConfig) -> list[Path]:
+    """The core files that a checkpoint of this configuration needs, in alphabetical order."""
+    needed = {PACKAGE_FOLDER / f"{reference.split('.')[0]}.py" for reference in auto_map(config).values()}
+    for file in list(needed):
+        needed |= {Path(name) for name in get_relative_import_files(file)}
+    return sorted(needed)
+
+
+def stage_remote_code(folder: str | Path) -> list[str]:
+    """Copy the core files beside a saved checkpoint, and complete `auto_map` and `custom_pipelines` in its JSON.
+
+    Doing it again, or after the package has changed, brings the folder up to date.
+
+    Args:
+        folder: what `save_pretrained` or a training verb wrote.
+
+    Returns:
+        Names of the files of code; none for a network of transformers' own, such as an expression recogniser.
+
+    Raises:
+        InputError: the folder holds no checkpoint.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: has no config.json; give the folder of a checkpoint that save_pretrained wrote")
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except ValueError as error:
+        raise InputError(f"{folder}: its config.json cannot be read; save the checkpoint anew") from error
+    files = code_files(config)
+    if not files:
+        return []
+    _update(folder / "config.json", lambda entries: _complete_config(entries, config))
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        if (folder / name).is_file():
+            _update(folder / name, _complete_processor)
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
+    return [file.name for file in files]
+
+
+def carry_remote_code(*models) -> None:
+    """Make `save_pretrained` and `push_to_hub` carry the code, as transformers does for classes of one's own.
+
+    From then on it holds for all models, configurations, processors and pipelines of this package in this process.
+
+    Args:
+        *models: models whose configurations get a complete `auto_map` and `custom_pipelines`. Without that a
+            checkpoint names the Auto class of its own head only.
+    """
+    for auto_class, _, value in package.auto_classes():
+        getattr(package, value).register_for_auto_class(auto_class)
+    for model in models:
+        model.config.architectures = [type(model).__name__]  # as `save_pretrained` will write it
+        model.config.auto_map = auto_map(model.config)
+        model.config.custom_pipelines = custom_pipelines(model.config)
+
+
+def _complete_config(entries: dict, config: PreTrainedConfig) -> None:
+    entries["auto_map"] = auto_map(config)
+    if pipelines := custom_pipelines(config):
+        entries["custom_pipelines"] = pipelines
+
+
+def _complete_processor(entries: dict) -> None:
+    """Name the Auto class of a processor and of the parts in it."""
+    auto_class_of = {value: auto_class for auto_class, _, value in package.auto_classes()}
+    for part in (entries, *(value for value in entries.values() if isinstance(value, dict))):
+        name = next((part[key] for key in PART_TYPES if key in part), None)
+        if name in auto_class_of:
+            part["auto_map"] = {auto_class_of[name]: f"{package.HOME_OF[name]}.{name}"}
+
+
+def _update(file: Path, change) -> None:
+    entries = json.loads(file.read_text(encoding="utf-8"))
+    change(entries)
+    file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+__all__ = ["auto_map", "carry_remote_code", "code_files", "custom_pipelines", "stage_remote_code"]
