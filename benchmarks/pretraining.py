@@ -129,7 +129,7 @@ def throughput(folder: Path, repeats: int, steps: int) -> dict:
         rounds = []
         for _ in range(repeats):
             with Meter() as meter:
-                train(folder, steps, {"rnn_type": rnn_type})
+                train(folder, steps, {"rnn_type": rnn_type}, save_steps=steps)
             rounds.append((meter.seconds, bare(meter.shapes, rnn), meter.frames))
         found[rnn_type] = {
             "frames per second of the trainer": round(statistics.median(n / t["wall"] for t, _, n in rounds)),
@@ -229,7 +229,7 @@ def main() -> None:
             hours = {"memory": 0.5 if quick else 21}.get(part, 0.5 if quick else 2)
             size = write_shards(folder, hours)
             if part == "throughput":
-                results[part] = throughput(folder, 1 if quick else 5, 12 if quick else 40)
+                results[part] = throughput(folder, 1 if quick else 5, 40 if quick else 80)
                 results["costs"] = costs(results[part]["lstm"]["frames per second of the trainer"], size)
             elif part == "processes":
                 results[part] = processes(folder, 1 if quick else 5, 20 if quick else 60)
