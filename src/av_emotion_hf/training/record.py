@@ -28,7 +28,7 @@ class RunRecord:
     """
 
     def __init__(self, verb: str, options: RunOptions, **settings):
-        self.started = time.perf_counter()
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
         self.folder = Path(options.out)
         self.facts = {"verb": verb, "options": options.as_dict(), "settings": settings}
 
@@ -42,6 +42,7 @@ class RunRecord:
             "history": trainer.state.log_history,
             "steps": trainer.state.global_step,
             "seconds": round(time.perf_counter() - self.started, 1),
+            "cpu_seconds": round(time.process_time() - self.cpu_started, 1),  # what a busy machine does not prolong
             "device": str(trainer.args.device),
             "hardware": hardware(),
             "processes": trainer.args.world_size,
