@@ -11,9 +11,8 @@ Killed and started again with `--resume`, it goes on behind the last epoch that 
 
 import argparse
 import math
-import platform
 import shutil
-import time
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +34,13 @@ from av_emotion_hf.data import (
     split_groups,
     with_inputs,
 )
+from av_emotion_hf.hub import write_card
 from av_emotion_hf.hub.push import push
+from av_emotion_hf.training.arguments import RunOptions
 from av_emotion_hf.training.checkpoint import start
 from av_emotion_hf.training.metrics import SCORES, confusion_matrix
 from av_emotion_hf.training.normalization import estimate_statistics
-from av_emotion_hf.training.record import hardware, write_json
+from av_emotion_hf.training.record import RunRecord, names
 
 
 def parse() -> argparse.Namespace:
@@ -83,7 +84,6 @@ def evaluate(model, loader: DataLoader, accelerator: Accelerator) -> dict[str, f
 def main() -> None:
     """Train, evaluate, save, and push where that is asked for."""
     args = parse()
-    started = time.perf_counter()
     accelerator = Accelerator(gradient_accumulation_steps=args.gradient_accumulation_steps)
     set_seed(args.seed)
 
@@ -118,6 +118,23 @@ def main() -> None:
     accelerator.register_for_checkpointing(schedule)
 
     out = Path(args.output_dir)
+    options = RunOptions(
+        str(out), args.num_train_epochs, -1, args.batch_size * args.gradient_accumulation_steps, args.learning_rate,
+        args.weight_decay, seed=args.seed,
+    )  # fmt: skip
+    record = RunRecord(
+        "finetune",
+        options,
+        modality=args.modality,
+        init=names(args.model_name_or_path),
+        slow_rate=1.0,
+        labels=labels,
+        label_column=args.label_column,
+        group_column=args.group_column,
+        groups=groups.as_dict(),
+        dataset=Path(args.dataset_name).name,
+        script=[Path(sys.argv[0]).name],
+    )
     first, history = 0, []
     if args.resume:
         latest = next((out / "checkpoint").glob("epoch-*"), None)
@@ -147,20 +164,20 @@ def main() -> None:
         accelerator.save_state(str(out / "checkpoint" / f"epoch-{epoch + 1}"))
         if accelerator.is_main_process:
             shutil.rmtree(out / "checkpoint" / f"epoch-{epoch}", ignore_errors=True)
-    scores = {name: evaluate(model, loaders[name], accelerator) for name in ("validation", "test") if name in loaders}
+    scores = {
+        f"{part}_{name}": value
+        for part in ("validation", "test")
+        if part in loaders
+        for name, value in evaluate(model, loaders[part], accelerator).items()
+    }
 
-    # what a user of the result needs: weights, configuration and processor
+    # what a user of the result needs: weights, configuration, processor, and a card made from the record of the run
     if accelerator.is_main_process:
         accelerator.unwrap_model(model).save_pretrained(out)
         beginning.processor(args.modality).save_pretrained(out)
-        facts = {
-            "modality": args.modality, "dataset": Path(args.dataset_name).name, "groups": groups.as_dict(),
-            "scores": scores, "history": history, "steps": steps, "seconds": round(time.perf_counter() - started, 1),
-            "cpu_seconds": round(time.process_time(), 1),
-            "hardware": hardware(), "threads": torch.get_num_threads(), "processes": accelerator.num_processes,
-            "python": platform.python_version(),
-        }  # fmt: skip
-        write_json(out / "all_results.json", facts)
+        record.complete(beginning.model, scores, history, steps, accelerator.device, accelerator.num_processes)
+        record.write()
+        write_card(out)
         shutil.rmtree(out / "checkpoint", ignore_errors=True)
         if args.push_to_hub:
             accelerator.print("pushed to", push(out, args.push_to_hub)["url"])

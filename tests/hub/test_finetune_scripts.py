@@ -126,10 +126,12 @@ def test_without_trainer_and_on_after_a_break(script, arguments, tmp_path, monke
     words += ["--num_train_epochs", 3, "--learning_rate", 2e-2, "--batch_size", 4]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     script("finetune_no_trainer.py", *words, "--output_dir", whole)
-    facts = json.loads((whole / "all_results.json").read_text())
-    assert facts["scores"]["test"]["uar"] > 0.8 and facts["scores"]["test"]["clips"] == 8
+    facts = json.loads((whole / "run.json").read_text())
+    assert facts["scores"]["test_uar"] > 0.8 and facts["scores"]["test_clips"] == 8
     assert len(facts["history"]) == 3 and facts["history"][-1]["loss"] < facts["history"][0]["loss"]
-    assert not set(facts["groups"]["test"]) & {*facts["groups"]["train"], *facts["groups"]["validation"]}
+    groups = facts["settings"]["groups"]
+    assert groups["test"] == ["03"] and not {"03"} & {*groups["train"], *groups["validation"]}
+    assert "test clips (speaker 03)" in check_card((whole / "README.md").read_text()).text
     assert av.AVEmotionFeatureExtractor.from_pretrained(whole).sampling_rate == 16000
 
     import accelerate

@@ -37,26 +37,35 @@ class RunRecord:
         trainer.save_model(str(self.folder))
         if processor is not None and trainer.is_world_process_zero():
             processor.save_pretrained(str(self.folder))
+        state, args = trainer.state, trainer.args
+        self.complete(trainer.model, scores, state.log_history, state.global_step, args.device, args.world_size)
+        if trainer.is_world_process_zero():
+            self.write()
+            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+            (self.folder / "training_args.bin").unlink(missing_ok=True)
+        return self.facts
+
+    def complete(self, model, scores: dict, history: list[dict], steps: int, device, processes: int) -> None:
+        """Add what is known at the end of a run."""
         self.facts |= {
             "scores": {name: value for name, value in scores.items() if isinstance(value, int | float)},
-            "history": trainer.state.log_history,
-            "steps": trainer.state.global_step,
+            "history": history,
+            "steps": steps,
             "seconds": round(time.perf_counter() - self.started, 1),
             "cpu_seconds": round(time.process_time() - self.cpu_started, 1),  # what a busy machine does not prolong
-            "device": str(trainer.args.device),
+            "device": str(device),
             "hardware": hardware(),
-            "processes": trainer.args.world_size,
+            "processes": processes,
             "threads": torch.get_num_threads(),
-            "parameters": sum(p.numel() for p in trainer.model.parameters()),
+            "parameters": sum(p.numel() for p in model.parameters()),
             "date": datetime.date.today().isoformat(),
             "python": sys.version.split()[0],
             "versions": {name: version(name) for name in LIBRARIES},
         }
-        if trainer.is_world_process_zero():
-            write_json(self.folder / "run.json", self.facts)
-            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
-            (self.folder / "training_args.bin").unlink(missing_ok=True)
-        return self.facts
+
+    def write(self) -> None:
+        """Write `run.json`."""
+        write_json(self.folder / "run.json", self.facts)
 
 
 def hardware() -> str:
