@@ -148,6 +148,23 @@ def by_objective(results: dict, is_done: Callable[[dict], bool]) -> dict[str, li
     return {name: [runs[name] for runs in complete] for name in names}
 
 
+def finetune_table(runs: dict) -> str:
+    """What the scripts that fine-tune were run with, what it cost, and the scores on speakers they never saw."""
+    lines = ["| command | data | test speakers | UAR % | WAR % | chance % | minutes | CPU minutes |", "|---" * 8 + "|"]
+    for run in runs.values():
+        settings, scores = run["settings"], run["scores"]
+        words = [f"configs/{word}" if word.endswith(".json") else word for word in settings["script"]]
+        cells = [
+            f"`{' '.join(words)}`",
+            f"{settings['dataset']}, {settings['modality']}",
+            f"{', '.join(settings['groups']['test'])} ({scores['test_clips']} clips)",
+            *(f"{100 * score:.1f}" for score in (scores["test_uar"], scores["test_war"], 1 / len(settings["labels"]))),
+            *(f"{run[cost] / 60:.1f}" for cost in ("seconds", "cpu_seconds")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def replace_block(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
     old = path.read_text(encoding="utf-8")
@@ -183,6 +200,8 @@ def main() -> None:
     objectives = json.loads((ROOT / "examples" / "results" / "objectives.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "objective-errors", objective_errors_table(objectives))
     replace_block(ROOT / "examples" / "README.md", "objective-scores", objective_scores_table(objectives))
+    tuned = json.loads((ROOT / "examples" / "results" / "finetune.json").read_text())["runs"]
+    replace_block(ROOT / "examples" / "README.md", "finetune", finetune_table(tuned))
 
 
 if __name__ == "__main__":

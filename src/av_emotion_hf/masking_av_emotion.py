@@ -44,12 +44,19 @@ def sample_mask(
     """
     hidden = torch.zeros_like(frame_mask)
     for row, frames in enumerate(frame_mask.sum(dim=1).tolist()):
-        wanted = min(frames, max(1, int(prob * frames + 0.5)))
-        for start in torch.randperm(max(1, frames - length + 1), generator=generator).tolist():
-            missing = wanted - int(hidden[row].sum())
+        missing = min(frames, max(1, int(prob * frames + 0.5)))
+        starts = torch.randperm(max(1, frames - length + 1), generator=generator)
+        if length == 1:
+            hidden[row, starts[:missing]] = True
+            continue
+        chosen = [False] * (frames + length)  # a list: single cells of a tensor are slow
+        for start in starts.tolist():
             if missing <= 0:
                 break
-            hidden[row, start : start + min(length, missing)] = True
+            stop = start + min(length, missing)
+            missing -= chosen[start:stop].count(False)
+            chosen[start:stop] = [True] * (stop - start)
+        hidden[row, :frames] = torch.tensor(chosen[:frames], dtype=torch.bool)
     return hidden & frame_mask
 
 

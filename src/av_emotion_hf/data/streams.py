@@ -333,7 +333,10 @@ class StreamLoader(DataLoader):
         **kwargs,
     ):
         stream.share_out(batch_size, seed, rank, world, max(1, workers), length)
-        super().__init__(stream, batch_size=None, num_workers=workers, collate_fn=_Collate(collate), **kwargs)
+        own = torch.Generator()  # else each start would draw from torch's global one, and dropout would differ
+        super().__init__(
+            stream, batch_size=None, num_workers=workers, collate_fn=_Collate(collate), generator=own, **kwargs
+        )
         self.left_out: list[dict[str, str]] = []
 
     def __iter__(self) -> Iterator[dict]:

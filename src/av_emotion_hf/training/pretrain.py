@@ -93,6 +93,7 @@ def pretrain(
             best_metric="loss",
             prediction_loss_only=True,
             greater_is_better=False,
+            ddp_find_unused_parameters=False,  # looking for them would cost time at every step
         ),
         data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
         train_collator=MaskingCollator(collate, model.config, num_frames),
@@ -101,6 +102,8 @@ def pretrain(
         callbacks=[SaveProcessorCallback(beginning.processor(modality))],
     )
     trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.is_stream:
+        record.facts["left_out"] = trainer.left_out()
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
     if validation is not None and trainer.is_world_process_zero():
         record.facts["reconstruction"] = reconstruction_report(model, validation, collate, options.batch_size)

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
@@ -61,20 +62,21 @@ class SafeTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             if state := self.state_of_rank():
                 self._rank_file(partial / name).write_text(json.dumps(state), encoding="utf-8")
+            self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 self._name_best(partial, folder, name)
-            _reach_disk(partial / name)
+                _reach_disk(partial / name)
         except (OSError, RuntimeError, SafetensorError) as error:
             if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # torch.save's own
                 raise
-            shutil.rmtree(partial, ignore_errors=True)
+            if self.args.should_save:
+                shutil.rmtree(partial, ignore_errors=True)
             raise InputError(
                 f"{folder / name}: cannot be written ({_reason(error)}); mend that and go on with --resume: the "
                 "checkpoint before is whole"
             ) from error
         finally:
             self._saves_to, self.args.save_total_limit = None, limit
-        self.accelerator.wait_for_everyone()
         if self.args.should_save:
             shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was killed at this very point
             (partial / name).rename(folder / name)
@@ -85,7 +87,8 @@ class SafeTrainer(Trainer):
                 best_model_checkpoint=self.state.best_model_checkpoint,
                 use_mtime=False,
             )
-        self.accelerator.wait_for_everyone()
+        # each process loads the best one at the end, and only the one that saves knows its name for certain
+        self.state.best_model_checkpoint = broadcast_object_list([self.state.best_model_checkpoint])[0]
 
     def _name_best(self, partial: Path, folder: Path, name: str) -> None:
         """The best checkpoint may be the one that is about to get its name."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from datasets import IterableDataset
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
@@ -85,6 +86,11 @@ class EmotionTrainer(SafeTrainer):
         if self.resumed_from is not None:
             loader.load_state_dict(self.rank_state(self.resumed_from)["stream"])
         return loader
+
+    def left_out(self) -> list[dict[str, str]]:
+        """What of a stream could not be read, by any process."""
+        notes = gather_object(self.stream_loader.left_out if self.is_stream else [])
+        return [note for number, note in enumerate(notes) if note not in notes[:number]]
 
     def state_of_rank(self) -> dict:
         """What a checkpoint has to hold of this process."""
