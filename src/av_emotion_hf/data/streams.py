@@ -38,7 +38,7 @@ class RowSource:
     def __init__(self, corpus: IterableDataset, read: Callable[[dict], list[dict]] | None = None):
         self.corpus, self.read = corpus.with_format("arrow"), read
         self.left_out: list[dict[str, str]] = []
-        self._opened: tuple[int, IterableDataset] | None = None
+        self._opened: dict[int, IterableDataset] = {}
 
     @property
     def num_shards(self) -> int:
@@ -47,7 +47,7 @@ class RowSource:
 
     def split_finer(self) -> None:
         """Make a shard of each row group, where the kind of file allows it."""
-        self.corpus, self._opened = self.corpus.reshard(), None
+        self.corpus, self._opened = self.corpus.reshard(), {}
 
     def num_groups(self, shard: int) -> int:
         """Number of row groups of a shard; 0 where it is damaged."""
@@ -99,9 +99,11 @@ class RowSource:
             self.left_out.append(note)
 
     def _open(self, shard: int) -> IterableDataset:
-        if self._opened is None or self._opened[0] != shard:
-            self._opened = shard, self.corpus.shard(self.num_shards, shard).reshard()
-        return self._opened[1]
+        if shard not in self._opened:
+            while len(self._opened) >= HAND:
+                del self._opened[next(iter(self._opened))]
+            self._opened[shard] = self.corpus.shard(self.num_shards, shard).reshard()
+        return self._opened[shard]
 
     def _name(self, shard: int) -> str:
         """File of a shard where datasets tells, else its number; for messages only."""
