@@ -177,13 +177,17 @@ class ClipStream(torch.utils.data.IterableDataset):
             yield number, batch, (worker, *note)
             number += self.workers
 
-    def one_pass(self, batch_size: int, limit: int | None = None) -> Iterator[list[dict]]:
-        """Every row once, or the first `limit` of them, in batches as they come."""
+    def one_pass(
+        self, batch_size: int, rank: int = 0, world: int = 1, limit: int | None = None
+    ) -> Iterator[list[dict]]:
+        """Every row of one process' share once, or the first `limit` of them, in batches as they come."""
+        is_shared = self.source.num_shards < world
+        shards = range(self.source.num_shards) if is_shared else range(rank, self.source.num_shards, world)
         found = (
             row
-            for shard in range(self.source.num_shards)
+            for shard in shards
             for group in range(self.source.num_groups(shard))
-            for _, parts in self.source.rows(shard, group)
+            for _, parts in self.source.rows(shard, group, 0, (rank, world) if is_shared else (0, 1))
             for row in parts
             if _length(row)
         )
