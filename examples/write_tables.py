@@ -1,4 +1,4 @@
-"""Write the measured numbers of the READMEs and the card from `results/default_checkpoint.json` and `expression.json`.
+"""Write the measured numbers of the READMEs and the card from the JSON files in `results`.
 
 python examples/write_tables.py
 """
@@ -6,6 +6,7 @@ python examples/write_tables.py
 import json
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from av_emotion_hf.hub import render_card
@@ -34,8 +35,13 @@ def of_seeds(scores: dict, name: str) -> list[dict]:
 
 def mean_and_spread(results: list[dict], score: str) -> str:
     """`"51.2 ± 3.4"` in percent."""
-    values = [100 * result[score] for result in results]
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+    return spread([100 * result[score] for result in results], 1)
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
 def score_table(scores: dict) -> str:
@@ -102,6 +108,43 @@ def expression_table(runs: dict) -> str:
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def objective_errors_table(results: dict) -> str:
+    """Errors of every objective and baseline on hidden frames, by the length of the gap."""
+    runs = by_objective(results, lambda run: "errors" in run)
+    trained = [name for name in runs if name != "none"]
+    guesses = ("corpus_mean", "nearest_visible", "interpolation")
+    lines = ["| hidden frames in a row | " + " | ".join([name.replace("_", " ") for name in guesses] + trained) + " |"]
+    lines.append("|---" * (1 + len(guesses) + len(trained)) + "|")
+    for number, row in enumerate(runs[trained[0]][0]["errors"]):
+        # the same for every seed
+        cells = [f"{statistics.mean(run['errors'][number][name] for run in runs[trained[0]]):.3f}" for name in guesses]
+        cells += [spread([run["errors"][number]["model"] for run in runs[name]], 3) for name in trained]
+        lines.append(f"| {row['span']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def objective_scores_table(results: dict) -> str:
+    """UAR of classifiers by what their encoder learned before and by the share of the labels."""
+    shares = list(results["settings"]["finetuning_steps"])
+    runs = by_objective(results, lambda run: len(run["scores"]) == len(shares))
+    lines = [f"| objective | {' | '.join(f'UAR %, {share} % of the labels' for share in shares)} |"]
+    lines.append("|---" * (1 + len(shares)) + "|")
+    for name, part in runs.items():
+        cells = [spread([100 * run["scores"][share]["uar"] for run in part], 1) for share in shares]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def by_objective(results: dict, is_done: Callable[[dict], bool]) -> dict[str, list[dict]]:
+    """The runs of each objective, of those folds and seeds for which all of them are done."""
+    done = {}
+    for run in filter(is_done, results["runs"].values()):
+        done.setdefault((run["fold"], run["seed"]), {})[run["objective"]] = run
+    names = list(dict.fromkeys(run["objective"] for run in results["runs"].values()))
+    complete = [done[key] for key in sorted(done) if len(done[key]) == len(names)]
+    return {name: [runs[name] for runs in complete] for name in names}
 
 
 def finetune_table(runs: dict) -> str:

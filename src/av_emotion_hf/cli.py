@@ -37,9 +37,11 @@ from .cli_options import (
     Limit,
     MaxSteps,
     Modality,
+    Objective,
     Out,
     ReportTo,
     Resume,
+    SaveSteps,
     Seed,
     Speaker,
     Split,
@@ -233,6 +235,7 @@ def train_expression(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train the expression recogniser on labelled face pictures; its last layer becomes the image features."""
@@ -243,7 +246,7 @@ def train_expression(
     validation = open_part(dataset, validation_split, limit=limit) if validation_split else None
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {"dataset": Path(dataset).name if Path(dataset).expanduser().exists() else dataset, "split": split}
     if validation is not None:
@@ -260,6 +263,15 @@ def pretrain(
     datasets: Annotated[list[str], typer.Argument(help="Clips, or what `extract` wrote; no labels are read.")],
     out: Out,
     modality: Annotated[Modality, typer.Option(help="Which encoder.")],
+    objective: Annotated[
+        Objective | None,
+        typer.Option(
+            help="complete: 10 % single frames hidden, predict the whole sequence (patent, the default); hidden: half "
+            "of the frames hidden in spans, predict these; future: predict frames ahead; mixed: the last two. "
+            "--config changes the details.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     init: Init = None,
     config: Config = None,
     split: Split = None,
@@ -285,15 +297,18 @@ def pretrain(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
-    """Learn from unlabelled clips: hide frames, predict the complete sequence."""
+    """Learn from unlabelled clips: hide frames, predict them."""
     from .data.inputs import ClipReader
     from .data.splits import group_names, keep_groups, split_groups
     from .training.arguments import RunOptions
+    from .training.pretrain import PRESETS
     from .training.pretrain import pretrain as run
+    from .training.reconstruction import report_table
 
-    settings = read_settings(config)
+    settings = (PRESETS[objective.value] if objective else {}) | read_settings(config)
     train, validation, groups = [], [], {}
     for dataset in datasets:
         corpus = open_part(dataset, split, streaming, group_column, exclude_groups, limit)
@@ -307,7 +322,7 @@ def pretrain(
             validation.append(keep_groups(corpus, group_column, parts.validation))
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {
         "datasets": [Path(dataset).name for dataset in datasets],
@@ -316,7 +331,38 @@ def pretrain(
     }
     reader = ClipReader(modality.value, fps, detector)
     record = quietly(run, train, validation, modality.value, options, reader, init, settings, statistics_limit, about)
-    report(record, as_json, f"{out}: {scores_line(record)}")
+    line = f"{out}: {scores_line(record)}"
+    if "reconstruction" in record:
+        line += f"\nerror on hidden frames, in variances of the corpus:\n{report_table(record['reconstruction'])}"
+    report(record, as_json, line)
+
+
+@app.command()
+def reconstruct(
+    checkpoint: Annotated[str, typer.Argument(help="What `pretrain` wrote.")],
+    clip: Annotated[str, typer.Argument(help="A clip with sound, or with a face for a checkpoint of faces.")],
+    out: Annotated[str, typer.Option(help="Picture file to write, such as picture.png.")],
+    span: Annotated[
+        int | None, typer.Option(help="Hidden frames in a row.", min=1, show_default="as in training")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Share of the frames to hide.", min=0, max=1, show_default="as in training")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Seconds to draw, from the start.", min=0.5, max=60)] = 10.0,
+    seed: Seed = 0,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    as_json: AsJson = False,
+):
+    """Draw the true, the masked and the reconstructed features of a clip, one below the other."""
+    from .training.reconstruction_picture import draw_reconstruction
+
+    result = draw_reconstruction(checkpoint, clip, out, span, share, seed, seconds, fps, detector)
+    line = (
+        f"{out}: {result['hidden_frames']} of {result['frames']} frames hidden, mean squared error "
+        f"{result['model']:.3f}, of interpolation {result['interpolation']:.3f}"
+    )
+    report(result, as_json, line)
 
 
 @app.command()
@@ -358,6 +404,7 @@ def finetune(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train a classifier of voice, face or both on labelled clips."""
@@ -378,7 +425,7 @@ def finetune(
         raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps, detector)
     about = {"dataset": Path(dataset).name}

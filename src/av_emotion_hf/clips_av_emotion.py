@@ -17,7 +17,7 @@ URL_TIMEOUT = 30  # seconds
 FPS = 10.0  # of face crops that come without times
 WHOLE = 60.0  # seconds that are read at a time of a clip that is not cut into windows
 SOUND_KEYS = ("waveform", "audio", "array", "raw")
-FACE_KEYS = ("faces", "crops", "images")
+FACE_KEYS = ("faces", "crops", "images", "frames")
 CLIP_KEYS = ("video", "file", "bytes", "path")
 REMEDY = "pip install av-emotion-hf, which reads clips whole, or give {'waveform': ..., 'faces': ...}"
 
@@ -69,19 +69,21 @@ class ClipWindows:
             return self(cell, window, **options)
         if isinstance(clip, str | bytes | os.PathLike):
             return self._read(clip if isinstance(clip, bytes) else os.fspath(clip), window, **options)
-        return self._given(clip if isinstance(clip, dict) else {"waveform": clip}, window)
+        return self._given(clip if isinstance(clip, dict) else {"waveform": clip}, window, **options)
 
-    def _given(self, clip: dict, window: float | None) -> Iterator[Window]:
-        """Windows of a waveform and face crops."""
+    def _given(self, clip: dict, window: float | None, fps: float = FPS, **options) -> Iterator[Window]:
+        """Windows of a waveform and face crops, or frames to find the face in."""
         waveform, crops = np.zeros(0, np.float32), []
         if self.hears:
             waveform = self._waveform(_first(clip, SOUND_KEYS), clip.get("sampling_rate"))
         if self.sees and (given := _first(clip, FACE_KEYS)) is not None:
             crops = [_picture(crop) for crop in given] if isinstance(given, list | tuple) else given
         times = clip.get("face_times")
-        times = np.arange(len(crops)) / clip.get("fps", FPS) if times is None else np.asarray(times, float)
-        if len(crops) > len(times):
+        times = np.arange(len(crops)) / clip.get("fps", fps) if times is None else np.asarray(times, float)
+        if len(crops) != len(times):
             raise ValueError(f"{len(crops)} face crops and {len(times)} face_times: give one time for each crop")
+        if len(crops) and _first(clip, FACE_KEYS) is clip.get("frames"):
+            crops, times = _find_faces(crops, times, **options)
         return _cut(waveform, self.rate, crops, times, window)
 
     def _waveform(self, sound, rate: int | None) -> np.ndarray:
@@ -154,6 +156,18 @@ def _picture(cell):
     except ImportError as error:
         raise ValueError("a face crop is given as the bytes of a picture: pip install pillow to read it") from error
     return np.asarray(Image.open(io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]).convert("RGB"))
+
+
+def _find_faces(frames, times: np.ndarray, detector: str = "auto", **_) -> tuple:
+    """Crops of the largest face in frames (n, H, W, 3), and when it was seen."""
+    try:
+        from av_emotion_hf.media import FrameSequence, track_faces
+    except ImportError as error:
+        raise ValueError(
+            "nothing that is installed here finds the face in frames: pip install av-emotion-hf"
+        ) from error
+    track = track_faces(FrameSequence(np.stack([np.asarray(frame) for frame in frames]), times), detector)
+    return track.crops, track.timestamps
 
 
 def _download(url: str) -> bytes:

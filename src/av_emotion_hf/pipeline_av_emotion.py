@@ -23,10 +23,12 @@ class AVEmotionPipeline(ChunkPipeline):
     - a waveform `(samples,)` at the sampling rate of the model, full scale 1;
     - a dict with a clip (`path`, `file`, `video` or `bytes`);
     - a dict with a waveform (`waveform`, `audio`, `array` or `raw`, and its `sampling_rate`) and face crops (`faces`,
-      `crops` or `images`: pictures or `(Tv, H, W, 3)`), either of which may be left out. `face_times (Tv,)` in
-      seconds, or `fps`, say when the crops were seen.
+      `crops` or `images`: pictures or `(Tv, H, W, 3)`), or instead of these `frames (Tv, H, W, 3)` uint8 to find the
+      face in. Sound or picture may be left out. `face_times (Tv,)` in seconds, or `fps`, say when crops and frames
+      were seen.
 
-    Where this package is not installed, a path, a URL or bytes give the sound alone, if PyAV or soundfile is there.
+    Where this package is not installed, a path, a URL or bytes give the sound alone, if PyAV or soundfile is there,
+    and no face is found in frames.
 
     Args:
         top_k (`int`, *optional*): labels in the result; all by default.

@@ -5,6 +5,7 @@ import torch  # noqa: F401  decord crashes on damaged files when it is loaded be
 from .clip import Clip, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
 from .faces import FaceTrack, crop_square, face_windows, track_faces
+from .frames import FrameSequence
 from .paths import expand_paths
 from .sheet import FaceReport, draw_faces
 from .source import ClipError
@@ -18,6 +19,7 @@ __all__ = [
     "FaceDetector",
     "FaceReport",
     "FaceTrack",
+    "FrameSequence",
     "blazeface_is_cached",
     "crop_square",
     "draw_faces",

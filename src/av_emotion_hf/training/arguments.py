@@ -30,6 +30,7 @@ class RunOptions:
         workers: processes that read data.
         resume: go on from the last checkpoint below `out`.
         report_to: a tracker that Trainer knows, such as `tensorboard`.
+        save_steps: optimiser steps between checkpoints; an epoch, or a tenth of `max_steps`, when `None`.
         schedule: course of the learning rate.
     """
 
@@ -46,6 +47,7 @@ class RunOptions:
     workers: int = 0
     resume: bool = False
     report_to: str = "none"
+    save_steps: int | None = None
     schedule: str = "cosine"
 
     @classmethod
@@ -86,6 +88,7 @@ class RunOptions:
             "dataloader_num_workers": self.workers,
             "dataloader_pin_memory": torch.cuda.is_available(),
             "report_to": self.report_to,
+            "logging_nan_inf_filter": False,  # it would wait for the device at every step, and hide what went wrong
             "logging_strategy": "epoch",
             "eval_strategy": "epoch" if has_evaluation else "no",
             "save_strategy": "epoch",
@@ -100,6 +103,9 @@ class RunOptions:
             every = max(1, self.max_steps // 10)
             settings |= dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), every)
             settings |= {"logging_strategy": "steps", "save_strategy": "steps"}
+            settings["eval_strategy"] = "steps" if has_evaluation else "no"
+        if self.save_steps is not None:  # the best checkpoint is looked for where there is one
+            settings |= dict.fromkeys(("save_steps", "eval_steps"), self.save_steps) | {"save_strategy": "steps"}
             settings["eval_strategy"] = "steps" if has_evaluation else "no"
         return TrainingArguments(**(settings | overrides))
 

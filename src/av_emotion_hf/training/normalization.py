@@ -10,6 +10,7 @@ from ..data.collators import ClipCollator
 from ..data.columns import FEATURE_COLUMNS
 from ..data.corpus import Corpus
 from ..data.statistics import RunningStatistics
+from ..data.streams import ClipStream
 from ..errors import InputError
 from ..frontend_av_emotion import AcousticFrontEnd
 
@@ -20,7 +21,7 @@ INPUT_ARGUMENTS = {"audio": ("input_values", "attention_mask"), "image": ("pixel
 def estimate_statistics(
     model: PreTrainedModel,
     modality: str,
-    corpus: Corpus,
+    corpus: Corpus | ClipStream,
     collate: ClipCollator,
     batch_size: int = 16,
     limit: int | None = None,
@@ -44,9 +45,12 @@ def estimate_statistics(
     encoder = getattr(model, f"{modality}_encoder").eval()
     statistics, voicing = RunningStatistics(encoder.num_features), RunningStatistics(1)
     voiced = voicing_column(encoder.frontend) if modality == "audio" else None
-    clips = corpus.take(limit) if limit else corpus
+    if isinstance(corpus, ClipStream):
+        batches = (collate(rows) for rows in corpus.one_pass(batch_size, limit))
+    else:
+        batches = DataLoader(corpus.take(limit) if limit else corpus, batch_size=batch_size, collate_fn=collate)
     values, mask_name = INPUT_ARGUMENTS[modality]
-    for batch in tqdm(DataLoader(clips, batch_size=batch_size, collate_fn=collate), desc="Estimating statistics"):
+    for batch in tqdm(batches, desc="Estimating statistics"):
         if FEATURE_COLUMNS[modality] in batch:
             features, mask = batch[FEATURE_COLUMNS[modality]], batch[mask_name].bool()
         else:

@@ -2,22 +2,31 @@
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import IterableDataset, concatenate_datasets
+from datasets import Dataset, IterableDataset, concatenate_datasets
 from transformers import set_seed
 
 from ..data.collators import ClipCollator, MaskingCollator
-from ..data.columns import FEATURE_COLUMNS, INPUT_COLUMNS
+from ..data.columns import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
 from ..data.corpus import Corpus
 from ..data.inputs import ClipReader, with_inputs
+from ..data.streams import ClipStream
 from ..errors import InputError
 from ..hub import write_card
 from .arguments import RunOptions
 from .checkpoint import start
 from .normalization import estimate_statistics
+from .reconstruction import reconstruction_report
 from .record import RunRecord, names
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
+MIXED = "some corpora hold features and some clips or inputs; extract all of them in the same way"
 VALIDATION_MASK_SEED = 0  # any fixed number makes losses comparable
+PRESETS = {  # configuration fields that belong to each objective
+    "complete": {"objective": "complete", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "hidden": {"objective": "hidden", "mask_time_prob": 0.5, "mask_time_length": 7},
+    "future": {"objective": "future", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "mixed": {"objective": "mixed", "mask_time_prob": 0.5, "mask_time_length": 7},
+}
 
 
 def pretrain(
@@ -35,35 +44,43 @@ def pretrain(
 
     Args:
         train: corpora to learn from: clips, inputs or features.
-        validation: corpora for the reported loss; may be empty.
+        validation: corpora for the reported loss and errors on hidden frames; may be empty.
         modality: `audio` or `image`.
         options: of the run.
         reader: reads clips that stand undecoded in a corpus.
         init: checkpoints to start from, see [`start`].
-        settings: configuration fields to change, such as `mask_time_prob`.
+        settings: configuration fields to change, such as those of one of `PRESETS`.
         statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
         about: where the data come from, for the record.
 
     Returns:
-        The record of the run, as written to `run.json`.
+        The record of the run, as written to `run.json`; with a validation corpus, `reconstruction` is its
+        [`reconstruction_report`].
 
     Raises:
         InputError: a corpus has nothing of the modality, or a stream is used without `max_steps`.
     """
     checkpoint = options.last_checkpoint()
-    train, validation = (
-        _frames_only(parts, modality, reader, options.workers or None) for parts in (train, validation)
-    )
-    options.require_length(train)
-    if isinstance(train, IterableDataset):
-        train = train.shuffle(seed=options.seed, buffer_size=1000)
+    for corpus in train:
+        options.require_length(corpus)
+    if any(isinstance(corpus, IterableDataset) for corpus in train):
+        train = _stream(train, modality, reader)
+    else:
+        train = _frames_only(train, modality, reader, options.workers or None)
+    validation = _frames_only(validation, modality, reader, options.workers or None)
     set_seed(options.seed)
     beginning = start("pretraining", modality, init or [], settings=settings)
     model = beginning.model
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
     record = RunRecord(
-        "pretrain", options, modality=modality, init=names(init), config=settings or {}, **(about or {})
+        "pretrain",
+        options,
+        modality=modality,
+        objective=model.config.objective,
+        init=names(init),
+        config=settings or {},
+        **(about or {}),
     )
     if modality not in beginning.normalized:
         record.facts["statistics"] = estimate_statistics(
@@ -76,6 +93,7 @@ def pretrain(
             best_metric="loss",
             prediction_loss_only=True,
             greater_is_better=False,
+            ddp_find_unused_parameters=False,  # looking for them would cost time at every step
         ),
         data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
         train_collator=MaskingCollator(collate, model.config, num_frames),
@@ -84,7 +102,11 @@ def pretrain(
         callbacks=[SaveProcessorCallback(beginning.processor(modality))],
     )
     trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.is_stream:
+        record.facts["left_out"] = trainer.left_out()
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
+    if validation is not None and trainer.is_world_process_zero():
+        record.facts["reconstruction"] = reconstruction_report(model, validation, collate, options.batch_size)
     facts = record.finish(trainer, scores, beginning.processor(modality))
     if trainer.is_world_process_zero():
         write_card(options.out)
@@ -101,8 +123,45 @@ def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader, num_p
         corpus = corpus.select_columns([column]).with_format("arrow").filter(_has_frames, batched=True)
         parts.append(corpus.with_format(None))
     if len({tuple(part.features) for part in parts}) > 1:
-        raise InputError("some corpora hold features and some clips or inputs; extract all of them in the same way")
+        raise InputError(MIXED)
     return concatenate_datasets(parts) if parts else None
+
+
+def _stream(corpora: list[Corpus], modality: str, reader: ClipReader) -> ClipStream:
+    """One stream of the corpora; clips are read when their turn has come."""
+    kinds = {require_modality(corpus, modality) for corpus in corpora}
+    if len(kinds) > 1:
+        raise InputError(MIXED)
+    if kinds == {"clips"}:
+        if modality != "audio":
+            reader.load()
+        return ClipStream(_join(corpora), ReadClips(reader, INPUT_COLUMNS[modality]))
+    column = {"features": FEATURE_COLUMNS, "inputs": INPUT_COLUMNS}[kinds.pop()][modality]
+    return ClipStream(_join([corpus.select_columns([column]) for corpus in corpora]))
+
+
+def _join(corpora: list[Corpus]) -> IterableDataset:
+    streams = [
+        corpus.to_iterable_dataset(num_shards=max(1, min(64, len(corpus)))) if isinstance(corpus, Dataset) else corpus
+        for corpus in corpora
+    ]
+    return concatenate_datasets(streams) if len(streams) > 1 else streams[0]
+
+
+class ReadClips:
+    """Makes the rows that train of the clip in a row.
+
+    Args:
+        reader: reads clips.
+        column: what of it trains.
+    """
+
+    def __init__(self, reader: ClipReader, column: str):
+        self.reader, self.column = reader, column
+
+    def __call__(self, row: dict) -> list[dict]:
+        """A row for each window of the clip."""
+        return [{self.column: self.reader.encode(inputs)[self.column]} for inputs in self.reader.windows_of(row)]
 
 
 def _has_frames(table: pa.Table) -> list[bool]:
@@ -115,4 +174,4 @@ def _has_frames(table: pa.Table) -> list[bool]:
     return pc.greater(pc.fill_null(pc.list_value_length(cells), 0), 0).to_pylist()
 
 
-__all__ = ["pretrain"]
+__all__ = ["PRESETS", "pretrain"]

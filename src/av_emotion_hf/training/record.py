@@ -41,6 +41,8 @@ class RunRecord:
         self.complete(trainer.model, scores, state.log_history, state.global_step, args.device, args.world_size)
         if trainer.is_world_process_zero():
             self.write()
+            if (self.folder / "checkpoints" / "runs").is_dir():  # what a tracker wrote
+                shutil.move(self.folder / "checkpoints" / "runs", self.folder)
             shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
             (self.folder / "training_args.bin").unlink(missing_ok=True)
         return self.facts
