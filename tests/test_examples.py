@@ -108,6 +108,7 @@ def test_tables_are_those_of_the_results(script):
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     tuned = json.loads((EXAMPLES / "results" / "finetune.json").read_text())["runs"]
     assert {run["settings"]["modality"] for run in tuned.values()} == {"audio", "image", "fusion"}
-    assert {run["settings"]["script"][0] for run in tuned.values()} == {"finetune_trainer.py", "finetune_no_trainer.py"}
+    scripts = {run["settings"]["script"][0] for run in tuned.values()}
+    assert scripts == {"finetune_trainer.py", "finetune_no_trainer.py"}
     for table in (names["expression_table"](choices), names["cost_table"](costs), names["finetune_table"](tuned)):
         assert table in text, "run `make tables`"
