@@ -149,8 +149,11 @@ def by_objective(results: dict, is_done: Callable[[dict], bool]) -> dict[str, li
 
 
 def finetune_table(runs: dict) -> str:
-    """What the scripts that fine-tune were run with, what it cost, and the scores on speakers they never saw."""
-    lines = ["| command | data | test speakers | UAR % | WAR % | chance % | minutes | CPU minutes |", "|---" * 8 + "|"]
+    """What the scripts that fine-tune were run with, what it cost, and the scores on the test speakers."""
+    lines = [
+        "| command | data | test speakers | UAR % | WAR % | chance % | hardware | minutes | CPU minutes |",
+        "|---" * 9 + "|",
+    ]
     for run in runs.values():
         settings, scores = run["settings"], run["scores"]
         words = [f"configs/{word}" if word.endswith(".json") else word for word in settings["script"]]
@@ -159,6 +162,7 @@ def finetune_table(runs: dict) -> str:
             f"{settings['dataset']}, {settings['modality']}",
             f"{', '.join(settings['groups']['test'])} ({scores['test_clips']} clips)",
             *(f"{100 * score:.1f}" for score in (scores["test_uar"], scores["test_war"], 1 / len(settings["labels"]))),
+            f"{run['hardware']}, {run['threads']} used",
             *(f"{run[cost] / 60:.1f}" for cost in ("seconds", "cpu_seconds")),
         ]
         lines.append("| " + " | ".join(cells) + " |")
