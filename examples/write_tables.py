@@ -148,6 +148,20 @@ def by_objective(results: dict) -> dict[str, list[dict]]:
     return {name: [runs[name] for runs in complete] for name in names}
 
 
+def stream_table(results: dict) -> str:
+    """What `pretrain_stream.sh` took on one process, two processes and two nodes."""
+    lines = [
+        "| run with | seconds | of which pre-training | steps | clips a step | frames per second | last loss |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, run in results["runs"].items():
+        cells = [run[key] for key in ("seconds", "of which pre-training", "steps", "clips a step")]
+        lines.append(
+            f"| {name} | " + " | ".join(map(str, cells)) + f" | {run['frames per second']:,} | {run['loss']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
 def replace_block(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
     old = path.read_text(encoding="utf-8")
@@ -180,6 +194,8 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
     choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
+    stream = json.loads((ROOT / "examples" / "results" / "pretrain_stream.json").read_text())
+    replace_block(ROOT / "examples" / "README.md", "stream", stream_table(stream))
 
 
 if __name__ == "__main__":
