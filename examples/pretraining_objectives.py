@@ -100,14 +100,14 @@ def finetuned(checkpoint: Path, corpus: Dataset, test: Dataset, seed: int, steps
     return {"uar": scores["uar"], "war": scores["war"], "labels": len(corpus)}
 
 
-def measure(run: dict, train: Dataset, test: Dataset, settings: dict, checkpoint: Path) -> Iterator[str]:
-    """Put what is missing into `run`, a line of news each time."""
+def measure(run: dict, train: Dataset, test: Dataset, settings: dict, shares: dict, checkpoint: Path) -> Iterator[str]:
+    """Put what is missing into `run`, a line of news each time; `shares` are the steps by percent of the labels."""
     if "errors" not in run:
         shutil.rmtree(checkpoint, ignore_errors=True)
         run["seconds"] = pretrained(run["objective"], train, run["seed"], settings["pretraining_steps"], checkpoint)
         run["errors"] = errors_on_hidden_frames(checkpoint, test) if run["objective"] != "none" else []
         yield f"pre-trained in {run['seconds']} s"
-    for percent, steps in settings["finetuning_steps"].items():
+    for percent, steps in shares.items():
         if percent not in run["scores"]:
             tuned = checkpoint.with_name(f"{checkpoint.name}_{percent}")
             shutil.rmtree(tuned, ignore_errors=True)
@@ -140,13 +140,14 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     actors = sorted(set(corpus["speaker"]))
-    for fold in args.fold:
+    # all encoders first: their errors on hidden frames are the first question
+    for fold, shares in itertools.product(args.fold, ({}, results["settings"]["finetuning_steps"])):
         test = keep_groups(corpus, "speaker", folds[fold])
         train = keep_groups(corpus, "speaker", [actor for actor in actors if actor not in folds[fold]])
         for seed, objective in itertools.product(args.seeds, args.objectives):
             name = f"fold {fold}, seed {seed}, {objective}"
             run = results["runs"].setdefault(name, {"fold": fold, "seed": seed, "objective": objective, "scores": {}})
-            for line in measure(run, train, test, results["settings"], args.work / name.replace(", ", "_")):
+            for line in measure(run, train, test, results["settings"], shares, args.work / name.replace(", ", "_")):
                 write_json(args.out, results)
                 print(f"{name}: {line}", flush=True)
 

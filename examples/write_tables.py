@@ -6,6 +6,7 @@ python examples/write_tables.py
 import json
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from av_emotion_hf.hub import render_card
@@ -38,9 +39,10 @@ def mean_and_spread(results: list[dict], score: str) -> str:
 
 
 def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    """Mean and standard deviation, as far as there are so many values."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}" if values else "-"
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 def score_table(scores: dict) -> str:
@@ -111,13 +113,14 @@ def expression_table(runs: dict) -> str:
 
 def objective_errors_table(results: dict) -> str:
     """Errors of every objective and baseline on hidden frames, by the length of the gap."""
-    runs = by_objective(results)
+    runs = by_objective(results, lambda run: "errors" in run)
     trained = [name for name in runs if name != "none"]
     guesses = ("corpus_mean", "nearest_visible", "interpolation")
     lines = ["| hidden frames in a row | " + " | ".join([name.replace("_", " ") for name in guesses] + trained) + " |"]
     lines.append("|---" * (1 + len(guesses) + len(trained)) + "|")
     for number, row in enumerate(runs[trained[0]][0]["errors"]):
-        cells = [spread([run["errors"][number][name] for run in runs[trained[0]]], 3) for name in guesses]
+        # the same for every seed
+        cells = [f"{statistics.mean(run['errors'][number][name] for run in runs[trained[0]]):.3f}" for name in guesses]
         cells += [spread([run["errors"][number]["model"] for run in runs[name]], 3) for name in trained]
         lines.append(f"| {row['span']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -125,24 +128,21 @@ def objective_errors_table(results: dict) -> str:
 
 def objective_scores_table(results: dict) -> str:
     """UAR of classifiers by what their encoder learned before and by the share of the labels."""
-    runs = by_objective(results)
     shares = list(results["settings"]["finetuning_steps"])
-    lines = [f"| objective | {' | '.join(f'UAR %, {share} % of the labels' for share in shares)} | minutes |"]
-    lines.append("|---" * (2 + len(shares)) + "|")
+    runs = by_objective(results, lambda run: len(run["scores"]) == len(shares))
+    lines = [f"| objective | {' | '.join(f'UAR %, {share} % of the labels' for share in shares)} |"]
+    lines.append("|---" * (1 + len(shares)) + "|")
     for name, part in runs.items():
         cells = [spread([100 * run["scores"][share]["uar"] for run in part], 1) for share in shares]
-        cells.append(f"{statistics.mean(run['seconds'] for run in part) / 60:.1f}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def by_objective(results: dict) -> dict[str, list[dict]]:
-    """The runs of each objective, of folds and seeds that were measured with all of them."""
-    shares = results["settings"]["finetuning_steps"]
+def by_objective(results: dict, is_done: Callable[[dict], bool]) -> dict[str, list[dict]]:
+    """The runs of each objective, of those folds and seeds for which all of them are done."""
     done = {}
-    for run in results["runs"].values():
-        if len(run["scores"]) == len(shares):
-            done.setdefault((run["fold"], run["seed"]), {})[run["objective"]] = run
+    for run in filter(is_done, results["runs"].values()):
+        done.setdefault((run["fold"], run["seed"]), {})[run["objective"]] = run
     names = list(dict.fromkeys(run["objective"] for run in results["runs"].values()))
     complete = [done[key] for key in sorted(done) if len(done[key]) == len(names)]
     return {name: [runs[name] for runs in complete] for name in names}
@@ -159,6 +159,27 @@ def stream_table(results: dict) -> str:
         lines.append(
             f"| {name} | " + " | ".join(map(str, cells)) + f" | {run['frames per second']:,} | {run['loss']:.3f} |"
         )
+    return "\n".join(lines)
+
+
+def finetune_table(runs: dict) -> str:
+    """What the scripts that fine-tune were run with, what it cost, and the scores on the test speakers."""
+    lines = [
+        "| command | data | test speakers | UAR % | WAR % | chance % | hardware | minutes | CPU minutes |",
+        "|---" * 9 + "|",
+    ]
+    for run in runs.values():
+        settings, scores = run["settings"], run["scores"]
+        words = [f"configs/{word}" if word.endswith(".json") else word for word in settings["script"]]
+        cells = [
+            f"`{' '.join(words)}`",
+            f"{settings['dataset']}, {settings['modality']}",
+            f"{', '.join(settings['groups']['test'])} ({scores['test_clips']} clips)",
+            *(f"{100 * score:.1f}" for score in (scores["test_uar"], scores["test_war"], 1 / len(settings["labels"]))),
+            f"{run['hardware']}, {run['threads']} used",
+            *(f"{run[cost] / 60:.1f}" for cost in ("seconds", "cpu_seconds")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -196,6 +217,11 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
     stream = json.loads((ROOT / "examples" / "results" / "pretrain_stream.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "stream", stream_table(stream))
+    objectives = json.loads((ROOT / "examples" / "results" / "objectives.json").read_text())
+    replace_block(ROOT / "examples" / "README.md", "objective-errors", objective_errors_table(objectives))
+    replace_block(ROOT / "examples" / "README.md", "objective-scores", objective_scores_table(objectives))
+    tuned = json.loads((ROOT / "examples" / "results" / "finetune.json").read_text())["runs"]
+    replace_block(ROOT / "examples" / "README.md", "finetune", finetune_table(tuned))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,43 @@ def crops():
 
 
 @pytest.fixture
+def build(audio_config, image_config, config):
+    """Function from a model class to a model in evaluation mode, built with seed 0."""
+
+    def make(model_class):
+        torch.manual_seed(0)
+        chosen = (
+            audio_config
+            if "Audio" in model_class.__name__
+            else image_config
+            if "Image" in model_class.__name__
+            else config
+        )
+        return model_class(chosen).eval()
+
+    return make
+
+
+@pytest.fixture
+def arguments(waveforms, crops):
+    """Function from a model class to the tensors that it takes."""
+
+    def make(model_class):
+        given = {}
+        if "Image" not in model_class.__name__:
+            given |= {"input_values": waveforms[0], "attention_mask": waveforms[1]}
+        if "Audio" not in model_class.__name__:
+            given |= {"pixel_values": crops[0], "pixel_mask": crops[1]}
+        if "PreTraining" in model_class.__name__:
+            frames = torch.zeros(3, 25 if "Audio" in model_class.__name__ else 5, dtype=torch.bool)
+            frames[:2, :2] = True
+            given["mask_time_indices"] = frames
+        return given
+
+    return make
+
+
+@pytest.fixture
 def face():
     """A frontal face (160, 160, 3) uint8: the astronaut's."""
     return astronaut()[20:180, 140:300]

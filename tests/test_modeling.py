@@ -15,37 +15,6 @@ IMAGE_HEADS = (av.AVEmotionImageModel, av.AVEmotionImageForPreTraining, av.AVEmo
 FUSION_HEADS = (av.AVEmotionModel, av.AVEmotionForSequenceClassification)
 
 
-@pytest.fixture
-def build(audio_config, image_config, config):
-    """Function from a model class to a model in evaluation mode, built with seed 0."""
-
-    def make(model_class):
-        torch.manual_seed(0)
-        chosen = audio_config if model_class in AUDIO_HEADS else image_config if model_class in IMAGE_HEADS else config
-        return model_class(chosen).eval()
-
-    return make
-
-
-@pytest.fixture
-def arguments(waveforms, crops):
-    """Function from a model class to the tensors that it takes."""
-
-    def make(model_class):
-        given = {}
-        if model_class not in IMAGE_HEADS:
-            given |= {"input_values": waveforms[0], "attention_mask": waveforms[1]}
-        if model_class not in AUDIO_HEADS:
-            given |= {"pixel_values": crops[0], "pixel_mask": crops[1]}
-        if "PreTraining" in model_class.__name__:
-            frames = torch.zeros(3, 25 if model_class in AUDIO_HEADS else 5, dtype=torch.bool)
-            frames[:2, :2] = True
-            given["mask_time_indices"] = frames
-        return given
-
-    return make
-
-
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 

@@ -37,13 +37,19 @@ SCORES = {
     "confusion_matrix": [[9, 1, 0], [0, 8, 2], [3, 3, 4]],
     "protocol": {"dataset": "my clips", "group_column": "speaker", "groups": ["4"]},
 }  # fmt: skip
+GUESSES = ("corpus_mean", "nearest_visible", "interpolation", "model")
 ENCODER = RUN | {
     "verb": "pretrain",
     "settings": {
-        "modality": "audio", "init": [], "config": {"mask_time_prob": 0.5}, "datasets": ["voices"],
-        "groups": {"voices": {"train": ["1", "2"], "validation": ["3"], "test": []}}, "excluded_groups": ["4"],
+        "modality": "audio", "objective": "hidden", "init": [], "config": {"mask_time_prob": 0.5},
+        "datasets": ["voices"], "groups": {"voices": {"train": ["1", "2"], "validation": ["3"], "test": []}},
+        "excluded_groups": ["4"],
     },
     "scores": {"validation_loss": 0.4567},
+    "reconstruction": [
+        {"span": 1, "hidden_frames": 9} | dict(zip(GUESSES, (1.0, 0.5, 0.25, 0.125), strict=True)),
+        {"span": 15, "hidden_frames": 0} | dict.fromkeys(GUESSES),
+    ],
 }  # fmt: skip
 
 
@@ -127,7 +133,12 @@ def test_an_encoder(pushed, paste, audio_config, image_config, modality):
         text = pushed(av.AVEmotionImageForPreTraining(image_config), av.AVEmotionImageProcessor(), record)
     card = check_card(text)
     assert card.data.pipeline_tag == "feature-extraction" and card.data.datasets == ["voices"]
-    assert "clips: 0.4567" in text and '{"mask_time_prob": 0.5}' in text and "Left out altogether: 4." in text
+    assert (
+        "`hidden` on the validation clips: 0.4567" in text
+        and '{"mask_time_prob": 0.5}' in text
+        and "Left out altogether: 4." in text
+    )
+    assert "| 1 | 1.000 | 0.500 | 0.250 | 0.125 |" in text and "| 15 |" not in text
     assert "voices, train: 1, 2." in text and "voices, test" not in text
     size = {"audio": 8, "image": 6}[modality]
     assert f"torch.Size([1, {size}])" in paste(text)[-1]

@@ -55,6 +55,10 @@ def test_the_report_tells_whether_it_learned(features, options, small, objective
     assert single["hidden_frames"] == 44  # a tenth of 12 to 16 frames: 1 of up to 14, 2 of more
     assert three["hidden_frames"] == 96 and fifteen["hidden_frames"] == 0
     assert single["corpus_mean"] == pytest.approx(1, abs=0.1)  # of features in standard deviations
+    card = (Path(run.out) / "README.md").read_text()
+    errors = " | ".join(f"{single[name]:.3f}" for name in ("corpus_mean", "nearest_visible", "interpolation", "model"))
+    assert f"| 1 | {errors} |" in card and "| 15 |" not in card
+    assert ("predicted frames" in card) == (objective in ("future", "mixed"))
     # noise round one of two levels, both of which the neighbours tell
     assert single["nearest_visible"] > 1.2 * single["interpolation"] > 0
 

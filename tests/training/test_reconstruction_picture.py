@@ -30,6 +30,12 @@ def test_hidden_frames_are_grey_in_the_middle_and_filled_below(tmp_path, checkpo
     assert cells <= grey.sum() < cells + 400  # and the square of the legend
     tall = np.flatnonzero(grey.sum(axis=1) > 100)
     assert tall.min() > 0.3 * len(picture) and tall.max() < 0.68 * len(picture)  # the map in the middle
+    left, height, step = 178, 28 * 12, 28 * 12 + 36  # of a map, and from one to the next
+    true, seen, filled = (picture[top : top + height, left : left + 1200] for top in (64, 64 + step, 64 + 2 * step))
+    hidden = (seen == HIDDEN).all(axis=(0, 2))
+    assert hidden.sum() == 12 * 30
+    assert (true[:, ~hidden] == seen[:, ~hidden]).all() and (true[:, ~hidden] == filled[:, ~hidden]).all()
+    assert (true[:, hidden] != filled[:, hidden]).any(axis=2).mean() > 0.3
     other = draw_reconstruction(checkpoint, clip, tmp_path / "other.png", span=1, share=0.1, seconds=0.8)
     assert other["hidden_frames"] == 4
 

@@ -22,7 +22,8 @@ from .remote_code import stage_remote_code
 LEFT_OUT = ("checkpoints", "checkpoint-*", "runs", "training_args.bin", "*.partial", "*.tmp", ".*", "_*")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 WRITTEN = (".json", ".md", ".py")  # what is completed on the way
-REPLACED = (".safetensors", ".safetensors.index.json", ".parquet")  # those of an earlier push go
+# those of an earlier push go, and what a Trainer put there meanwhile
+REPLACED = (".safetensors", ".safetensors.index.json", ".parquet", "training_args.bin")
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,13 @@ def pretrain(
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
     record = RunRecord(
-        "pretrain", options, modality=modality, init=names(init), config=settings or {}, **(about or {})
+        "pretrain",
+        options,
+        modality=modality,
+        objective=model.config.objective,
+        init=names(init),
+        config=settings or {},
+        **(about or {}),
     )
     args = options.training_arguments(
         has_evaluation=validation is not None,
