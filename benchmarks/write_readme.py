@@ -26,6 +26,7 @@ def page() -> str:
         faces=results["faces"],
         memory=results["media_memory"],
         damage=results["damaged_clips"],
+        pretraining=results["pretraining"],
     )
     return text.rstrip() + "\n"
 
