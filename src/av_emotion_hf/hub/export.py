@@ -129,6 +129,7 @@ def _trace(model: nn.Module, modality: str, side: int):
 def _fold(runtime, source: Path, target: Path) -> None:
     """Compute once what does not depend on the input: tables of cosines, weights in ONNX's order."""
     options = runtime.SessionOptions()
+    options.log_severity_level = 3  # it warns of each constant that it leaves as it is
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(target)
     runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
