@@ -24,6 +24,7 @@ import av  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from loops import repeat_clip  # noqa: E402
+from memory import peak_mb  # noqa: E402
 
 from av_emotion_hf.data import ClipReader, FeatureReader, open_corpus  # noqa: E402
 from av_emotion_hf.data.extraction import extract  # noqa: E402
@@ -288,8 +289,6 @@ def memory(shared: Path) -> dict:
 
 def peak(task: str, path: str) -> None:
     """Print the peak of this process after one task on one clip."""
-    import resource
-
     begin = time.perf_counter()
     if task == "predict":
         seconds = EmotionPredictor(detector="blazeface")(path).duration
@@ -298,8 +297,7 @@ def peak(task: str, path: str) -> None:
         seconds = extract(open_corpus(str(Path(path).parent)), out, ClipReader(detector="blazeface"))["seconds"]
         subprocess.run(["rm", "-rf", out], check=True)
     took = time.perf_counter() - begin
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds of clip": seconds, "took, s": round(took, 1), "peak, MB": round(megabytes, 1)}))
+    print(json.dumps({"seconds of clip": seconds, "took, s": round(took, 1), "peak, MB": round(peak_mb(), 1)}))
 
 
 PARTS = {"coverage": coverage, "speaker": speaker, "speed": speed, "memory": memory}

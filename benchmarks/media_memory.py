@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 from loops import repeat_clip
+from memory import peak_mb
 
 MINUTES = (1, 60)
 
@@ -57,7 +58,6 @@ def read(path: str) -> None:
         frames += len(times)
         samples += len(next(sound, ()))
     samples += sum(len(block) for block in sound)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         json.dumps(
             {
@@ -65,7 +65,7 @@ def read(path: str) -> None:
                 "frames": frames,
                 "samples": samples,
                 "imports_mb": round(before / 2**20, 1),
-                "peak_mb": round(peak / 1024, 1),
+                "peak_mb": round(peak_mb(), 1),
             }
         )
     )

@@ -1,4 +1,4 @@
-"""Write the measured numbers of the READMEs and the card from `results/default_checkpoint.json` and `expression.json`.
+"""Write the measured numbers of the READMEs and the card from the JSON files in `results`.
 
 python examples/write_tables.py
 """
@@ -6,6 +6,7 @@ python examples/write_tables.py
 import json
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from av_emotion_hf.hub import render_card
@@ -34,8 +35,14 @@ def of_seeds(scores: dict, name: str) -> list[dict]:
 
 def mean_and_spread(results: list[dict], score: str) -> str:
     """`"51.2 ± 3.4"` in percent."""
-    values = [100 * result[score] for result in results]
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+    return spread([100 * result[score] for result in results], 1)
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation, as far as there are so many values."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}" if values else "-"
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 def score_table(scores: dict) -> str:
@@ -104,6 +111,64 @@ def expression_table(runs: dict) -> str:
     return "\n".join(lines)
 
 
+def objective_errors_table(results: dict) -> str:
+    """Errors of every objective and baseline on hidden frames, by the length of the gap."""
+    runs = by_objective(results, lambda run: "errors" in run)
+    trained = [name for name in runs if name != "none"]
+    guesses = ("corpus_mean", "nearest_visible", "interpolation")
+    lines = ["| hidden frames in a row | " + " | ".join([name.replace("_", " ") for name in guesses] + trained) + " |"]
+    lines.append("|---" * (1 + len(guesses) + len(trained)) + "|")
+    for number, row in enumerate(runs[trained[0]][0]["errors"]):
+        # the same for every seed
+        cells = [f"{statistics.mean(run['errors'][number][name] for run in runs[trained[0]]):.3f}" for name in guesses]
+        cells += [spread([run["errors"][number]["model"] for run in runs[name]], 3) for name in trained]
+        lines.append(f"| {row['span']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def objective_scores_table(results: dict) -> str:
+    """UAR of classifiers by what their encoder learned before and by the share of the labels."""
+    shares = list(results["settings"]["finetuning_steps"])
+    runs = by_objective(results, lambda run: len(run["scores"]) == len(shares))
+    lines = [f"| objective | {' | '.join(f'UAR %, {share} % of the labels' for share in shares)} |"]
+    lines.append("|---" * (1 + len(shares)) + "|")
+    for name, part in runs.items():
+        cells = [spread([100 * run["scores"][share]["uar"] for run in part], 1) for share in shares]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def by_objective(results: dict, is_done: Callable[[dict], bool]) -> dict[str, list[dict]]:
+    """The runs of each objective, of those folds and seeds for which all of them are done."""
+    done = {}
+    for run in filter(is_done, results["runs"].values()):
+        done.setdefault((run["fold"], run["seed"]), {})[run["objective"]] = run
+    names = list(dict.fromkeys(run["objective"] for run in results["runs"].values()))
+    complete = [done[key] for key in sorted(done) if len(done[key]) == len(names)]
+    return {name: [runs[name] for runs in complete] for name in names}
+
+
+def finetune_table(runs: dict) -> str:
+    """What the scripts that fine-tune were run with, what it cost, and the scores on the test speakers."""
+    lines = [
+        "| command | data | test speakers | UAR % | WAR % | chance % | hardware | minutes | CPU minutes |",
+        "|---" * 9 + "|",
+    ]
+    for run in runs.values():
+        settings, scores = run["settings"], run["scores"]
+        words = [f"configs/{word}" if word.endswith(".json") else word for word in settings["script"]]
+        cells = [
+            f"`{' '.join(words)}`",
+            f"{settings['dataset']}, {settings['modality']}",
+            f"{', '.join(settings['groups']['test'])} ({scores['test_clips']} clips)",
+            *(f"{100 * score:.1f}" for score in (scores["test_uar"], scores["test_war"], 1 / len(settings["labels"]))),
+            f"{run['hardware']}, {run['threads']} used",
+            *(f"{run[cost] / 60:.1f}" for cost in ("seconds", "cpu_seconds")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def replace_block(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
     old = path.read_text(encoding="utf-8")
@@ -136,6 +201,11 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
     choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
+    objectives = json.loads((ROOT / "examples" / "results" / "objectives.json").read_text())
+    replace_block(ROOT / "examples" / "README.md", "objective-errors", objective_errors_table(objectives))
+    replace_block(ROOT / "examples" / "README.md", "objective-scores", objective_scores_table(objectives))
+    tuned = json.loads((ROOT / "examples" / "results" / "finetune.json").read_text())["runs"]
+    replace_block(ROOT / "examples" / "README.md", "finetune", finetune_table(tuned))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,23 @@
 import json
 
 import pytest
+from datasets import Dataset
 from synthetic import grey_frames, voice, write_clip
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
 
-VERBS = ("predict", "faces", "extract", "train-expression", "pretrain", "finetune", "evaluate")
+VERBS = (
+    "predict",
+    "faces",
+    "extract",
+    "train-expression",
+    "pretrain",
+    "reconstruct",
+    "finetune",
+    "evaluate",
+    "push",
+)
 
 
 @pytest.fixture
@@ -110,6 +121,19 @@ def test_a_mistake_is_one_line_and_status_2(run, folder, words, message):
     assert sorted(path.name for path in folder.iterdir()) == before  # nothing written
 
 
+def test_pretrain_prints_the_errors_on_hidden_frames(run, folder, tmp_path):
+    frames = [[[float(i % 3)] * 60 for i in range(20)] for _ in range(4)]
+    corpus = Dataset.from_list([{"input_features": clip, "speaker": "abcd"[i]} for i, clip in enumerate(frames)])
+    corpus.to_parquet(folder / "features.parquet")
+    status, out, _ = run(
+        "pretrain", folder / "features.parquet", "--modality", "audio", "--out", tmp_path / "voice", "--epochs", 1,
+        "--config", '{"hidden_size": 8}', "--group-column", "speaker",
+    )  # fmt: skip
+    lines = out.splitlines()
+    assert status == 0 and "error on hidden frames" in lines[1] and lines[2].split()[-2:] == ["interpolation", "model"]
+    assert [line.split()[0] for line in lines[3:]] == ["1", "3", "7", "15"]
+
+
 def test_a_wrong_configuration_field_is_named(run, folder):
     (folder / "rows.csv").write_text("emotion,file\nsad,a.wav\n")
     status, _, err = run(
@@ -142,7 +166,11 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
 
     manifest = call("extract", folder, "--out", inputs, "--modality", "audio")
     assert manifest["clips"] == 8 and manifest["failures"] == []
-    call("pretrain", inputs, "--modality", "audio", "--out", tmp_path / "voice", "--epochs", 1, "--config", small)
+    record = call(
+        "pretrain", inputs, "--modality", "audio", "--objective", "hidden", "--out", tmp_path / "voice", "--epochs", 1,
+        "--config", small, "--group-column", "speaker", "--batch-size", 4,
+    )  # fmt: skip
+    assert record["settings"]["config"]["mask_time_length"] == 7 and record["reconstruction"][0]["hidden_frames"] == 4
     record = call(
         "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "tuned",
         "--group-column", "speaker", "--test-groups", "d", "--epochs", 12, "--batch-size", 4, "--learning-rate", 0.03,

@@ -10,7 +10,7 @@ from av_emotion_hf import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageC
 
 def test_patent_settings_are_the_defaults():
     for config in (AVEmotionAudioConfig(), AVEmotionImageConfig()):
-        assert (config.mask_time_prob, config.mask_time_length) == (0.1, 1)
+        assert (config.mask_time_prob, config.mask_time_length, config.objective) == (0.1, 1, "complete")
     assert AVEmotionConfig().fusion == "concat" and AVEmotionConfig().modality_dropout == 0
 
 
@@ -21,6 +21,9 @@ def test_patent_settings_are_the_defaults():
         ({"hidden_size": 7}, "hidden_size=7 is odd"),
         ({"mask_time_prob": 1.0}, "mask_time_prob=1.0 must lie between 0 and 1"),
         ({"mask_time_length": 0}, "mask_time_length=0 must be at least 1"),
+        ({"objective": "perfect"}, "objective='perfect' is not one of"),
+        ({"future_frames": 0}, "future_frames=0 must be at least 1"),
+        ({"future_weight": 1}, "future_weight=1 must lie between 0 and 1"),
         ({"f0_min": 20}, "holds less than two periods"),
         ({"f0_max": 9000}, "must rise and stay below half"),
         ({"num_mel_bins": 0}, "num_mel_bins=0 must be positive"),

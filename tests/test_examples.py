@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Features, Image
+from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
+from synthetic import voice
 
+from av_emotion_hf.data.columns import encode_waveform
 from av_emotion_hf.training.arguments import RunOptions
 from av_emotion_hf.training.expression import train_expression
 
@@ -65,10 +67,55 @@ def test_choices_of_expression_recognisers_are_gathered_and_added_to(faces, tmp_
     assert any(line.startswith("| mixed | resnet embedding_size 4") and " | 0.2 | none | " in line for line in table)
 
 
+@pytest.mark.slow
+def test_objectives_are_compared_on_actors_that_were_not_heard(tmp_path, script):
+    rows = []
+    for i in range(12):
+        sound = {"bytes": encode_waveform(voice(1.2, 100 + 20 * i)[0]), "path": None}
+        rows.append({"audio": sound, "emotion": i % 2, "speaker": f"0{i // 4}"})
+    columns = {
+        "audio": {"bytes": Value("binary"), "path": Value("string")},
+        "emotion": ClassLabel(names=["sad", "happy"]),
+        "speaker": Value("string"),
+    }
+    corpus = Dataset.from_list(rows, features=Features(columns))
+    (tmp_path / "voices").mkdir()
+    corpus.to_parquet(str(tmp_path / "voices" / "train-00000-of-00001.parquet"))
+    (tmp_path / "folds.json").write_text('{"ravdess": [["01"]]}')
+    words = (tmp_path / "voices", tmp_path / "folds.json", tmp_path / "work", tmp_path / "out.json", "--fold", 0)
+    words += ("--seeds", 0, "--objectives", "none", "hidden", "--shorten", 0.005)
+    script("pretraining_objectives.py", *words)
+    text = (tmp_path / "out.json").read_text()
+    results = json.loads(text)
+    assert str(tmp_path) not in text and len(results["runs"]) == 2
+    for run in results["runs"].values():
+        assert [scores["labels"] for scores in run["scores"].values()] == [2, 2, 8]
+        assert [row["span"] for row in run["errors"]] == ([1, 3, 7, 15] if run["objective"] == "hidden" else [])
+    single = results["runs"]["fold 0, seed 0, hidden"]["errors"][0]
+    assert single["hidden_frames"] == 8  # a tenth of 24 frames, in the four clips of actor 01
+    script("pretraining_objectives.py", *words)
+    assert (tmp_path / "out.json").read_text() == text  # nothing is measured twice
+    names = script("write_tables.py")
+    errors, scores = (names[f"objective_{what}_table"](results).splitlines() for what in ("errors", "scores"))
+    assert errors[0].endswith("| interpolation | hidden |") and len(errors) == 2 + 4
+    assert [line.split(" | ")[0] for line in scores[2:]] == ["| none", "| hidden"]
+
+
 def test_tables_are_those_of_the_results(script):
     names = script("write_tables.py")
     choices = json.loads((EXAMPLES / "results" / "expression.json").read_text())
     costs = json.loads((EXAMPLES / "results" / "default_checkpoint.json").read_text())["runs"]
+    objectives = json.loads((EXAMPLES / "results" / "objectives.json").read_text())
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    for table in (names["expression_table"](choices), names["cost_table"](costs)):
+    tuned = json.loads((EXAMPLES / "results" / "finetune.json").read_text())["runs"]
+    assert {run["settings"]["modality"] for run in tuned.values()} == {"audio", "image", "fusion"}
+    scripts = {run["settings"]["script"][0] for run in tuned.values()}
+    assert scripts == {"finetune_trainer.py", "finetune_no_trainer.py"}
+    for table in (
+        names["expression_table"](choices),
+        names["cost_table"](costs),
+        names["objective_errors_table"](objectives),
+        names["objective_scores_table"](objectives),
+        names["finetune_table"](tuned),
+    ):
         assert table in text, "run `make tables`"

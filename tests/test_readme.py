@@ -1,12 +1,15 @@
 """What the README says a user can type."""
 
+import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from clean_room import run_clean
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
@@ -17,9 +20,29 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 COMMANDS = re.findall(r"^(?:\$ )?av-emotion ((?:\\\n|[^#\n])*)", README, flags=re.M)
 
 
-def test_python_runs_as_pasted(tmp_path):
+@pytest.fixture
+def clip(tmp_path):
     subprocess.run([sys.executable, ROOT / "examples" / "make_demo_clip.py", tmp_path / "clip.mp4"], check=True)
-    assert len(PYTHON) == 3
+    return tmp_path / "clip.mp4"
+
+
+@pytest.mark.slow
+def test_its_first_lines_and_those_of_the_card_run_where_only_the_package_is_installed(clip, tmp_path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needs = [re.match(r"[\w-]+", line)[0] for line in project["dependencies"]]
+    card = (ROOT / "src/av_emotion_hf/checkpoints/av-emotion-small/README.md").read_text(encoding="utf-8")
+    pasted = [PYTHON[0], *re.findall(r"```python\n(.*?)```", card, flags=re.S)]
+    assert len(pasted) == 2 and all("clip.mp4" in code for code in pasted)
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    (folder / "clip.mp4").symlink_to(clip)
+    path = os.pathsep.join(map(str, (folder / "site", ROOT / "src")))
+    printed = run_clean("\nprint('--')\n".join(pasted), folder, *needs, PYTHONPATH=path)
+    for part in printed.split("--\n"):
+        assert any(emotion in part for emotion in ("neutral", "sad", "happy", "surprised", "fearful", "angry"))
+
+
+def test_python_runs_as_pasted(clip, tmp_path):
     script = tmp_path / "pasted.py"
     script.write_text("\n".join(PYTHON) + "\nassert len(summary) == 88\nprint('sum', float(probabilities.sum()))\n")
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -37,9 +37,11 @@ from .cli_options import (
     Limit,
     MaxSteps,
     Modality,
+    Objective,
     Out,
     ReportTo,
     Resume,
+    SaveSteps,
     Seed,
     Speaker,
     Split,
@@ -233,6 +235,7 @@ def train_expression(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train the expression recogniser on labelled face pictures; its last layer becomes the image features."""
@@ -243,7 +246,7 @@ def train_expression(
     validation = open_part(dataset, validation_split, limit=limit) if validation_split else None
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {"dataset": Path(dataset).name if Path(dataset).expanduser().exists() else dataset, "split": split}
     if validation is not None:
@@ -260,6 +263,15 @@ def pretrain(
     datasets: Annotated[list[str], typer.Argument(help="Clips, or what `extract` wrote; no labels are read.")],
     out: Out,
     modality: Annotated[Modality, typer.Option(help="Which encoder.")],
+    objective: Annotated[
+        Objective | None,
+        typer.Option(
+            help="complete: 10 % single frames hidden, predict the whole sequence (patent, the default); hidden: half "
+            "of the frames hidden in spans, predict these; future: predict frames ahead; mixed: the last two. "
+            "--config changes the details.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     init: Init = None,
     config: Config = None,
     split: Split = None,
@@ -285,15 +297,20 @@ def pretrain(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
-    """Learn from unlabelled clips: hide frames, predict the complete sequence."""
+    """Learn from unlabelled clips: hide frames, predict them."""
+    from .data.columns import FEATURE_COLUMNS
     from .data.inputs import ClipReader
+    from .data.manifest import read_statistics
     from .data.splits import group_names, keep_groups, split_groups
     from .training.arguments import RunOptions
+    from .training.pretrain import PRESETS
     from .training.pretrain import pretrain as run
+    from .training.reconstruction import report_table
 
-    settings = read_settings(config)
+    settings = (PRESETS[objective.value] if objective else {}) | read_settings(config)
     train, validation, groups = [], [], {}
     for dataset in datasets:
         corpus = open_part(dataset, split, streaming, group_column, exclude_groups, limit)
@@ -307,7 +324,7 @@ def pretrain(
             validation.append(keep_groups(corpus, group_column, parts.validation))
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     about = {
         "datasets": [Path(dataset).name for dataset in datasets],
@@ -315,8 +332,43 @@ def pretrain(
         "excluded_groups": names(exclude_groups),
     }
     reader = ClipReader(modality.value, fps, detector)
-    record = quietly(run, train, validation, modality.value, options, reader, init, settings, statistics_limit, about)
-    report(record, as_json, f"{out}: {scores_line(record)}")
+    is_whole = group_column is None and limit is None and statistics_limit is None
+    statistics = read_statistics(datasets, FEATURE_COLUMNS[modality.value]) if is_whole else None
+    record = quietly(
+        run, train, validation, modality.value, options, reader, init, settings, statistics_limit, about, statistics
+    )
+    line = f"{out}: {scores_line(record)}"
+    if "reconstruction" in record:
+        line += f"\nerror on hidden frames, in variances of the corpus:\n{report_table(record['reconstruction'])}"
+    report(record, as_json, line)
+
+
+@app.command()
+def reconstruct(
+    checkpoint: Annotated[str, typer.Argument(help="What `pretrain` wrote.")],
+    clip: Annotated[str, typer.Argument(help="A clip with sound, or with a face for a checkpoint of faces.")],
+    out: Annotated[str, typer.Option(help="Picture file to write, such as picture.png.")],
+    span: Annotated[
+        int | None, typer.Option(help="Hidden frames in a row.", min=1, show_default="as in training")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Share of the frames to hide.", min=0, max=1, show_default="as in training")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Seconds to draw, from the start.", min=0.5, max=60)] = 10.0,
+    seed: Seed = 0,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    as_json: AsJson = False,
+):
+    """Draw the true, the masked and the reconstructed features of a clip, one below the other."""
+    from .training.reconstruction_picture import draw_reconstruction
+
+    result = draw_reconstruction(checkpoint, clip, out, span, share, seed, seconds, fps, detector)
+    line = (
+        f"{out}: {result['hidden_frames']} of {result['frames']} frames hidden, mean squared error "
+        f"{result['model']:.3f}, of interpolation {result['interpolation']:.3f}"
+    )
+    report(result, as_json, line)
 
 
 @app.command()
@@ -358,6 +410,7 @@ def finetune(
     bf16: Bf16 = False,
     resume: Resume = False,
     report_to: ReportTo = "none",
+    save_steps: SaveSteps = None,
     as_json: AsJson = False,
 ):
     """Train a classifier of voice, face or both on labelled clips."""
@@ -378,7 +431,7 @@ def finetune(
         raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
     options = RunOptions(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
-        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to,
+        seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
     reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps, detector)
     about = {"dataset": Path(dataset).name}
@@ -460,6 +513,25 @@ def export(
     result = quietly(export_onnx, checkpoint, out, int8)
     line = f"{out}: {result['bytes'] / 1e6:.1f} MB, logits within {result['max_difference']:.1g} of the model's"
     report(result, as_json, line)
+
+
+@app.command()
+def push(
+    folder: Annotated[str, typer.Argument(help="A checkpoint, or what `extract` wrote.")],
+    repo: Annotated[str, typer.Argument(help="NAME or USER/NAME; made where it does not exist.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch; made where it does not exist.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go up, and send nothing.")] = False,
+    as_json: AsJson = False,
+):
+    """Put a checkpoint or extracted shards on the Hub, with the code that loads it and a card."""
+    from .hub.push import push as run
+
+    result = quietly(run, folder, repo, private, revision, dry_run)
+    lines = [f"{file['bytes']:>14,}  {file['path']}" for file in result["files"]] if dry_run else []
+    outcome = "would go up" if dry_run else f"are at {result['url']}"
+    lines.append(f"{len(result['files'])} files, {result['bytes'] / 1e6:.1f} MB, {outcome} ({result['kind']})")
+    report(result, as_json, "\n".join(lines))
 
 
 def open_part(dataset, split=None, streaming=False, group_column=None, exclude_groups=None, limit=None):

@@ -21,6 +21,15 @@ class FusionModality(StrEnum):
     fusion = "fusion"
 
 
+class Objective(StrEnum):
+    """What pre-training minimises."""
+
+    complete = "complete"
+    hidden = "hidden"
+    future = "future"
+    mixed = "mixed"
+
+
 class ExtractModality(StrEnum):
     """What is taken out of a clip."""
 
@@ -98,4 +107,12 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.", rich_help_panel=RUN)
 ]
 ReportTo = Annotated[str, typer.Option(help="Tracker, such as tensorboard.", rich_help_panel=RUN)]
+SaveSteps = Annotated[
+    int | None,
+    typer.Option(
+        help="Steps from one checkpoint (and validation) to the next; by default an epoch, or a tenth of --max-steps.",
+        min=1,
+        rich_help_panel=RUN,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

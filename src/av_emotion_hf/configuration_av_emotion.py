@@ -10,6 +10,7 @@ from .descriptors_av_emotion import select_descriptors
 
 RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
+OBJECTIVES = ("complete", "hidden", "future", "mixed")
 
 
 def _default_backbone() -> PreTrainedConfig:
@@ -43,6 +44,11 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         mask_time_prob (`float`, *optional*, defaults to 0.1):
             Share of the real frames that pre-training hides (CN112633263A: 10 %).
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
+        objective (`str`, *optional*, defaults to `"complete"`):
+            What pre-training minimises, one of `OBJECTIVES`: the distance to the `complete` sequence (CN112633263A),
+            to its `hidden` frames only, to the frame some way in the `future`, or the last two `mixed`.
+        future_frames (`int`, *optional*, defaults to 3): how many frames ahead `future` and `mixed` predict.
+        future_weight (`float`, *optional*, defaults to 0.5): share of the prediction ahead in the loss of `mixed`.
     """
 
     rnn_type: str = "lstm"
@@ -53,6 +59,9 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
     mask_time_prob: float | int = 0.1
     mask_time_length: int = 1
+    objective: str = "complete"
+    future_frames: int = 3
+    future_weight: float | int = 0.5
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**_without_remote_pipeline(kwargs))
@@ -77,6 +86,18 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
             raise ValueError(f"mask_time_prob={self.mask_time_prob} must lie between 0 and 1, both excluded")
         if self.mask_time_length < 1:
             raise ValueError(f"mask_time_length={self.mask_time_length} must be at least 1 frame")
+
+    def validate_objective(self):
+        """Check what pre-training minimises."""
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective={self.objective!r} is not one of {OBJECTIVES}")
+        if self.future_frames < 1:
+            raise ValueError(f"future_frames={self.future_frames} must be at least 1 frame ahead")
+        if not 0 < self.future_weight < 1:
+            raise ValueError(
+                f"future_weight={self.future_weight} must lie between 0 and 1, both excluded; "
+                "objective='hidden' and 'future' are the ends"
+            )
 
 
 @strict

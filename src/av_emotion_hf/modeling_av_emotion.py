@@ -21,12 +21,23 @@ from .configuration_av_emotion import (
     AVEmotionImageConfig,
 )
 from .frontend_av_emotion import AcousticFrontEnd
+from .masking_av_emotion import MaskedFrames, sample_mask
+from .objective_complete_av_emotion import CompleteObjective
+from .objective_future_av_emotion import FutureObjective
+from .objective_hidden_av_emotion import HiddenObjective
+from .objective_mixed_av_emotion import MixedObjective
 from .recurrence_av_emotion import run_layer
 
 if TYPE_CHECKING:  # never run: transformers copies what a file names as its imports, so the pipeline goes with a model
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
 
 RNN_CLASSES = {"gru": nn.GRU, "lstm": nn.LSTM}
+OBJECTIVE_CLASSES = {
+    "complete": CompleteObjective,
+    "hidden": HiddenObjective,
+    "future": FutureObjective,
+    "mixed": MixedObjective,
+}
 
 
 @dataclass
@@ -51,9 +62,10 @@ class AVEmotionForPreTrainingOutput(ModelOutput):
     """Result of masked-frame pre-training.
 
     Args:
-        loss (`torch.FloatTensor` of shape `(1,)`): mean squared distance to the complete features, over real frames.
+        loss (`torch.FloatTensor` of shape `(1,)`): what the objective of the configuration minimises.
         reconstruction (`torch.FloatTensor` of shape `(B, T, F)` or `(B, T, E)`): the predicted complete features.
         features (same shape): the complete features, which are the target.
+        cell_mask (`torch.BoolTensor` of the same shape): True = value of a real frame that means something.
         mask_time_indices (`torch.BoolTensor` of shape `(B, T)`): True = hidden from the model.
         frame_mask (`torch.BoolTensor` of shape `(B, T)`): True = real frame.
     """
@@ -61,6 +73,7 @@ class AVEmotionForPreTrainingOutput(ModelOutput):
     loss: torch.FloatTensor | None = None
     reconstruction: torch.FloatTensor | None = None
     features: torch.FloatTensor | None = None
+    cell_mask: torch.BoolTensor | None = None
     mask_time_indices: torch.BoolTensor | None = None
     frame_mask: torch.BoolTensor | None = None
 
@@ -78,31 +91,6 @@ class AVEmotionOutput(ModelOutput):
     audio_embeds: torch.FloatTensor | None = None
     image_embeds: torch.FloatTensor | None = None
     fused_embeds: torch.FloatTensor | None = None
-
-
-def sample_mask(
-    frame_mask: torch.BoolTensor, prob: float, length: int = 1, generator: torch.Generator | None = None
-) -> torch.BoolTensor:
-    """Draw the frames that pre-training hides (CN112633263A: 10 % of the frames, chosen at random).
-
-    Args:
-        frame_mask: `(B, T)` on the CPU, True = real frame.
-        prob: share of a clip's real frames to hide; rounded to the nearest count, at least one frame.
-        length: frames in one hidden span; the last span is cut so that the share is kept exactly.
-        generator: source of the draw, for repeatable masks.
-
-    Returns:
-        `(B, T)`, True = hidden; never in padding.
-    """
-    hidden = torch.zeros_like(frame_mask)
-    for row, frames in enumerate(frame_mask.sum(dim=1).tolist()):
-        wanted = min(frames, max(1, int(prob * frames + 0.5)))
-        for start in torch.randperm(max(1, frames - length + 1), generator=generator).tolist():
-            missing = wanted - int(hidden[row].sum())
-            if missing <= 0:
-                break
-            hidden[row, start : start + min(length, missing)] = True
-    return hidden & frame_mask
 
 
 class MaskedRNN(nn.Module):
@@ -126,8 +114,16 @@ class MaskedRNN(nn.Module):
         )
         self.dropout = config.hidden_dropout
 
-    def forward(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
-        """Read `features (B, T, F)`; gives the states `(B, T, D)`, zero in padding."""
+    def sides(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> list[torch.Tensor]:
+        """States `(B, T, D)` of each direction that has read alone, zero in the other direction's half."""
+        states = self(features, frame_mask, apart=True)
+        return _sides(states) if len(self.layers[0]) == 2 else [states]
+
+    def forward(self, features: torch.Tensor, frame_mask: torch.BoolTensor, apart: bool = False) -> torch.Tensor:
+        """Read `features (B, T, F)`; gives the states `(B, T, D)`, zero in padding.
+
+        With `apart`, a direction reads its own half of the layer below and zeros for the other half.
+        """
         steps = torch.arange(features.shape[1], device=features.device)
         lengths = frame_mask.sum(dim=1, keepdim=True)
         turned = torch.where(steps < lengths, lengths - 1 - steps, steps)  # (B, T), its own inverse
@@ -135,9 +131,10 @@ class MaskedRNN(nn.Module):
         for depth, directions in enumerate(self.layers):
             if depth > 0:
                 states = F.dropout(states, self.dropout, self.training)
-            outputs = [run_layer(directions[0], states)]
+            read = _sides(states) if apart and depth > 0 and len(directions) == 2 else [states, states]
+            outputs = [run_layer(directions[0], read[0])]
             if len(directions) == 2:
-                outputs.append(_reorder(run_layer(directions[1], _reorder(states, turned)), turned))
+                outputs.append(_reorder(run_layer(directions[1], _reorder(read[1], turned)), turned))
             states = torch.cat(outputs, dim=-1)
         return states * frame_mask.unsqueeze(-1)
 
@@ -145,6 +142,12 @@ class MaskedRNN(nn.Module):
 def _reorder(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     """Frames of `states (B, T, D)` in the order `(B, T)`."""
     return states.gather(1, order.unsqueeze(-1).expand_as(states))
+
+
+def _sides(states: torch.Tensor) -> list[torch.Tensor]:
+    """States `(B, T, D)` of both directions as two, each with zeros in the other direction's half."""
+    forward, backward = states.chunk(2, dim=-1)
+    return [torch.cat([forward, torch.zeros_like(backward)], -1), torch.cat([torch.zeros_like(forward), backward], -1)]
 
 
 def mean_pool(states: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
@@ -206,6 +209,11 @@ class AVEmotionAudioModel(AVEmotionPreTrainedModel):
         """Number F of descriptors per frame."""
         return len(self.frontend.descriptor_names)
 
+    @property
+    def mean_features(self) -> torch.Tensor:
+        """What normalisation makes of the corpus mean `(F,)`."""
+        return self.frontend.offset.detach()
+
     def extract_features(self, input_values, attention_mask=None) -> tuple[torch.Tensor, torch.BoolTensor]:
         """Waveforms `(B, S)` to raw descriptors `(B, Ta, F)` in physical units and their frame mask `(B, Ta)`."""
         return self.frontend.descriptors(input_values, attention_mask)
@@ -223,6 +231,10 @@ class AVEmotionAudioModel(AVEmotionPreTrainedModel):
     def encode(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
         """Normalised features `(B, T, F)` to the RNN's states `(B, T, D)`."""
         return self.rnn(features, frame_mask)
+
+    def encode_sides(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> list[torch.Tensor]:
+        """As [`encode`], the states of each direction of the RNN, which has read without the other."""
+        return self.rnn.sides(features, frame_mask)
 
     @can_return_tuple
     def forward(
@@ -264,6 +276,11 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
     def num_features(self) -> int:
         """Number E of image features per frame."""
         return self.config.image_feature_size
+
+    @property
+    def mean_features(self) -> torch.Tensor:
+        """What normalisation makes of the corpus mean `(E,)`."""
+        return torch.zeros_like(self.feature_mean)
 
     def train(self, mode: bool = True):
         """As in torch; the backbone's batch norms keep their statistics: a clip's frames are no random batch."""
@@ -307,6 +324,10 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
         """Normalised features `(B, T, E)` to the RNN's states `(B, T, D)`."""
         return self.rnn(features, frame_mask)
 
+    def encode_sides(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> list[torch.Tensor]:
+        """As [`encode`], the states of each direction of the RNN, which has read without the other."""
+        return self.rnn.sides(features, frame_mask)
+
     @can_return_tuple
     def forward(
         self,
@@ -348,7 +369,9 @@ class _MaskedFrameModel(AVEmotionPreTrainedModel):
         super().__init__(config)
         setattr(self, self.base_model_prefix, self.encoder_class(config))
         self.frozen.requires_grad_(False)
-        self.reconstruction = nn.Linear(config.hidden_size, self.base_model.num_features)
+        self.objective = OBJECTIVE_CLASSES[config.objective]()
+        for name in self.objective.heads:
+            setattr(self, name, nn.Linear(config.hidden_size, self.base_model.num_features))
         self.post_init()
 
     @property
@@ -362,17 +385,13 @@ class _MaskedFrameModel(AVEmotionPreTrainedModel):
         self.frozen.eval()
         return self
 
-    def _pretrain(self, features, frame_mask, mask_time_indices, return_loss) -> AVEmotionForPreTrainingOutput:
+    def _pretrain(self, features, frame_mask, cell_mask, mask_time_indices, return_loss):
         if mask_time_indices is None:
             mask_time_indices = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
         hidden = mask_time_indices.to(frame_mask.device).bool() & frame_mask
-        states = self.base_model.encode(features.masked_fill(hidden.unsqueeze(-1), 0.0), frame_mask)
-        reconstruction = self.reconstruction(states)
-        loss = None
-        if return_loss:
-            distance = (reconstruction.float() - features.float()).pow(2).mean(dim=-1)
-            loss = (distance * frame_mask).sum() / frame_mask.sum().clamp(min=1)
-        return AVEmotionForPreTrainingOutput(loss, reconstruction, features, hidden, frame_mask)
+        loss, reconstruction = self.objective(self, MaskedFrames(features, frame_mask, cell_mask, hidden))
+        loss = loss if return_loss else None
+        return AVEmotionForPreTrainingOutput(loss, reconstruction, features, cell_mask, hidden, frame_mask)
 
 
 class AVEmotionAudioForPreTraining(_MaskedFrameModel):
@@ -405,9 +424,19 @@ class AVEmotionAudioForPreTraining(_MaskedFrameModel):
             return_loss: whether to compute the loss.
             **kwargs: ignored.
         """
-        with torch.no_grad():
-            features, frame_mask = self.audio_encoder.normalized_features(input_values, attention_mask, input_features)
-        return self._pretrain(features, frame_mask, mask_time_indices, return_loss)
+        return self._pretrain(
+            *self.complete_features(input_values, attention_mask, input_features), mask_time_indices, return_loss
+        )
+
+    @torch.no_grad()
+    def complete_features(self, input_values=None, attention_mask=None, input_features=None):
+        """Target `(B, Ta, F)`, frame mask `(B, Ta)` and mask of meaningful cells `(B, Ta, F)`; see [`forward`]."""
+        encoder = self.audio_encoder
+        if input_values is not None and input_features is None:
+            input_features, attention_mask = encoder.extract_features(input_values, attention_mask)
+            input_values = None
+        features, frame_mask = encoder.normalized_features(input_values, attention_mask, input_features)
+        return features, frame_mask, encoder.frontend.defined_cells(input_features) & frame_mask.unsqueeze(-1)
 
 
 class AVEmotionImageForPreTraining(_MaskedFrameModel):
@@ -440,9 +469,15 @@ class AVEmotionImageForPreTraining(_MaskedFrameModel):
             return_loss: whether to compute the loss.
             **kwargs: ignored.
         """
-        with torch.no_grad():
-            features, frame_mask = self.image_encoder.normalized_features(pixel_values, pixel_mask, image_features)
-        return self._pretrain(features, frame_mask, mask_time_indices, return_loss)
+        return self._pretrain(
+            *self.complete_features(pixel_values, pixel_mask, image_features), mask_time_indices, return_loss
+        )
+
+    @torch.no_grad()
+    def complete_features(self, pixel_values=None, pixel_mask=None, image_features=None):
+        """Target `(B, Tv, E)`, frame mask `(B, Tv)` and mask of meaningful cells `(B, Tv, E)`; see [`forward`]."""
+        features, frame_mask = self.image_encoder.normalized_features(pixel_values, pixel_mask, image_features)
+        return features, frame_mask, frame_mask.unsqueeze(-1).expand_as(features)
 
 
 def _classify(model, pooled: torch.Tensor, labels: torch.Tensor | None) -> SequenceClassifierOutput:

@@ -108,6 +108,7 @@ def test_no_card_without_a_record_of_a_known_verb(tmp_path):
         ("tags: [x]", "tags: [x", "is not YAML"),
         ("value: 0.5", "value: good", "'good', not a number"),
         ("      type: imdb\n", "", "not complete|Invalid|type"),
+        ("type: imdb\n", "type: my clips\n", "'my clips' of the card is no name"),
         ("---\n", "", "lacks"),
     ],
 )

@@ -1,4 +1,5 @@
 import io
+from fractions import Fraction
 from functools import partial
 
 import av
@@ -92,6 +93,15 @@ def test_decord_takes_over_where_pyav_cannot(tmp_path, monkeypatch):
         assert again.picture_reader == "decord" and not again.has_sound and again.sound_reader is None
         assert again.duration == pytest.approx(clip.duration, abs=1e-3)
         np.testing.assert_array_equal(read(again)[1], read(clip)[1])
+
+
+@pytest.mark.parametrize(("aspect", "width"), [(Fraction(4, 3), 171), (Fraction(2, 3), 85), (Fraction(99, 1), 128)])
+def test_pixels_that_are_not_square(tmp_path, aspect, width):
+    path = write_frames(tmp_path / "p.mp4", "libx264", "yuv444p", [CORNERS] * 5, sample_aspect_ratio=aspect)
+    frames = read(open_clip(path))[1]
+    assert frames.shape[1:] == (96, width, 3)
+    wanted = np.asarray(Image.fromarray(CORNERS).resize((width, 96), Image.Resampling.BILINEAR))
+    assert psnr(frames[0], wanted) > 25
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])

@@ -5,7 +5,8 @@ from synthetic import tone, write_clip
 
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.media import draw_faces
-from av_emotion_hf.media.sheet import BAR, COLOURS, GAP
+from av_emotion_hf.media.drawing import GAP
+from av_emotion_hf.media.sheet import BAR, COLOURS
 
 
 def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):

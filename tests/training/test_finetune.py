@@ -6,6 +6,7 @@ from transformers import AutoModelForVideoClassification, AutoProcessor
 
 from av_emotion_hf.data import ClipReader, split_groups
 from av_emotion_hf.errors import InputError
+from av_emotion_hf.hub import check_card
 from av_emotion_hf.training.evaluation import evaluate
 from av_emotion_hf.training.finetune import finetune
 from av_emotion_hf.training.pretrain import pretrain
@@ -41,6 +42,12 @@ def test_learns_from_speakers_and_scores_on_another(tune, features, modality, tm
     assert groups["test"] == ["3"] and not set(groups["train"]) & set(groups["validation"])
     assert "3" not in groups["train"] + groups["validation"]
     assert record["scores"]["validation_uar"] > 0.9
+    assert {name: sum(counts.values()) for name, counts in record["settings"]["clips"].items()} == {
+        name: 8 * len(groups[name]) for name in ("train", "validation")
+    }
+    card = check_card((tmp_path / "model" / "README.md").read_text())
+    measured = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert measured["uar"] == pytest.approx(record["scores"]["validation_uar"], abs=5e-5)
 
     held_out = features.filter(lambda speaker: speaker == "3", input_columns="speaker")
     out = tmp_path / "scores.json"

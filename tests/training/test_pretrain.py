@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForPreTraining, Trainer
 
-from av_emotion_hf.data import ClipReader
+from av_emotion_hf.data import ClipReader, RunningStatistics
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.training.pretrain import pretrain
+from av_emotion_hf.training.pretrain import PRESETS, pretrain
 
 
 @pytest.mark.parametrize(("modality", "size"), [("audio", 60), ("image", 6)])
@@ -39,6 +39,28 @@ def test_learns_to_fill_in_and_keeps_the_statistics(features, options, small, mo
         assert statistics == {"frames": len(frames), "share_of_voiced_frames": pytest.approx(voiced.mean(), abs=1e-4)}
         assert 0.1 < voiced.mean() < 0.95
     assert len(owner.feature_mean) == size
+
+
+@pytest.mark.parametrize("objective", PRESETS)
+def test_the_report_tells_whether_it_learned(features, options, small, objective):
+    run = options("model", epochs=1)
+    settings = small["audio"] | PRESETS[objective]
+    record = pretrain([features], [features], "audio", run, ClipReader("audio"), settings=settings)
+    config = AutoModelForPreTraining.from_pretrained(run.out).config
+    assert {name: getattr(config, name) for name in PRESETS[objective]} == PRESETS[objective]
+    report = json.loads((Path(run.out) / "run.json").read_text())["reconstruction"]
+    assert report == record["reconstruction"]
+    single, three, _, fifteen = report
+    assert [row["span"] for row in report] == [1, 3, 7, 15]
+    assert single["hidden_frames"] == 44  # a tenth of 12 to 16 frames: 1 of up to 14, 2 of more
+    assert three["hidden_frames"] == 96 and fifteen["hidden_frames"] == 0
+    assert single["corpus_mean"] == pytest.approx(1, abs=0.1)  # of features in standard deviations
+    card = (Path(run.out) / "README.md").read_text()
+    errors = " | ".join(f"{single[name]:.3f}" for name in ("corpus_mean", "nearest_visible", "interpolation", "model"))
+    assert f"| 1 | {errors} |" in card and "| 15 |" not in card
+    assert ("predicted frames" in card) == (objective in ("future", "mixed"))
+    # noise round one of two levels, both of which the neighbours tell
+    assert single["nearest_visible"] > 1.2 * single["interpolation"] > 0
 
 
 def test_a_stream_trains_for_the_steps_asked_for(features, options, small):
@@ -92,10 +114,11 @@ def test_corpora_must_hold_the_same_form(features, options, small):
 def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch, as_stream, killed_at):
     corpus = features.to_iterable_dataset() if as_stream else features
     length = {"max_steps": 24} if as_stream else {"epochs": 3}
+    fields = small["audio"] | {"num_hidden_layers": 2, "hidden_dropout": 0.5}
 
     def run(name, **changes):
         settings = options(name, **length, **changes)
-        return pretrain([corpus], [], "audio", settings, ClipReader("audio"), settings=small["audio"])
+        return pretrain([corpus], [], "audio", settings, ClipReader("audio"), settings=fields)
 
     whole = run("whole")
     step, calls = Trainer.training_step, []
@@ -117,3 +140,44 @@ def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monk
     )
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
+
+
+def test_a_run_without_a_checkpoint_yet_starts_over(features, options, small):
+    run = options("begun", max_steps=4, resume=True)
+    (Path(run.out) / "checkpoints" / "partial").mkdir(parents=True)
+    corpus = features.to_iterable_dataset()
+    assert pretrain([corpus], [], "audio", run, ClipReader("audio"), settings=small["audio"])["steps"] == 4
+
+
+def test_the_log_has_frames_per_second_and_a_tracker_gets_it(features, options, small):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = options("model", max_steps=6, save_steps=3, report_to="tensorboard")
+    record = pretrain([features.to_iterable_dataset()], [], "audio", run, ClipReader("audio"), settings=small["audio"])
+    rates = [entry["frames_per_second"] for entry in record["history"] if "loss" in entry]
+    assert len(rates) == 6 and min(rates) > 0
+    (folder,) = (Path(run.out) / "runs").iterdir()
+    events = EventAccumulator(str(folder)).Reload()
+    written = [event.value for event in events.Scalars("train/frames_per_second")]
+    assert written == pytest.approx(rates)
+
+
+def test_statistics_of_the_manifest_save_a_pass(features, options, small, monkeypatch):
+    monkeypatch.setattr("av_emotion_hf.training.pretrain.estimate_statistics", lambda *_: pytest.fail("a pass"))
+    frames = np.concatenate([np.array(row["image_features"]) for row in features])
+    run = options("model", max_steps=1)
+    pretrain(
+        [features.to_iterable_dataset()], [], "image", run, ClipReader("image"), settings=small["image"],
+        statistics=RunningStatistics(6).update(frames),
+    )  # fmt: skip
+    encoder = AutoModelForPreTraining.from_pretrained(run.out).image_encoder
+    np.testing.assert_allclose(encoder.feature_mean, frames.mean(0), atol=1e-6)
+
+
+def test_a_stream_of_clips_is_read_when_its_turn_has_come(clips, options, small):
+    stream = clips.to_iterable_dataset(num_shards=2)
+    run = options("model", max_steps=3, batch_size=2)
+    record = pretrain([stream], [], "audio", run, ClipReader("audio"), settings=small["audio"])
+    assert record["steps"] == 3 and record["statistics"]["frames"] > 20
+    (left_out,) = record["left_out"]
+    assert "neither sound nor picture" in left_out["error"]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..modeling_av_emotion import sample_mask
+from ..masking_av_emotion import sample_mask
 from .columns import decode_faces, decode_waveform
 
 
@@ -78,7 +78,7 @@ def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """
     clips = [np.asarray(clip, dtype=np.float32) for clip in clips]
     length = max(1, *(len(clip) for clip in clips))
-    frames, mask = torch.zeros(len(clips), length, size), torch.zeros(len(clips), length, dtype=torch.long)
+    frames, mask = np.zeros((len(clips), length, size), np.float32), torch.zeros(len(clips), length, dtype=torch.long)
     for row, clip in enumerate(clips):
         if len(clip):
             if clip.shape[1] != size:
@@ -86,9 +86,9 @@ def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
                     f"features with {clip.shape[1]} values per frame do not fit the model, which expects {size}; "
                     "extract them again with this model's checkpoint"
                 )
-            frames[row, : len(clip)] = torch.from_numpy(clip)
+            frames[row, : len(clip)] = clip
             mask[row, : len(clip)] = 1
-    return frames, mask
+    return torch.from_numpy(frames), mask
 
 
 __all__ = ["ClipCollator", "MaskingCollator", "pad_frames"]

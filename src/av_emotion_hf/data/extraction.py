@@ -136,6 +136,7 @@ class ClipTask:
             cells = row | self.reader.encode(inputs, media=self.feature_reader is None)
             if self.feature_reader is not None:
                 cells |= self.feature_reader(inputs.stored_waveform(), list(inputs.crops))
+            del inputs  # its crops, before the next window is read
             yield cells
 
     def path(self, name: str) -> Path:

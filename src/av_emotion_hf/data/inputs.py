@@ -192,7 +192,7 @@ class ClipReader:
                 lead_black=clip.lead_black,
                 detector=track.detector if track else None,
             )
-            number += 1
+            del waveform, track  # before the next window is read
 
     def read(self, source: str | bytes) -> ClipInputs:
         """Read a whole clip; its waveform and all its crops are in memory.

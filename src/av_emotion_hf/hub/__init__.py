@@ -1,6 +1,6 @@
 """What a checkpoint needs to be at home on the Hub."""
 
-from .cards import check_card, render_card, write_card
+from .cards import card_for, check_card, render_card, write_card
 from .remote_code import carry_remote_code, stage_remote_code
 
-__all__ = ["carry_remote_code", "check_card", "render_card", "stage_remote_code", "write_card"]
+__all__ = ["card_for", "carry_remote_code", "check_card", "render_card", "stage_remote_code", "write_card"]

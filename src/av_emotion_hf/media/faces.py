@@ -116,7 +116,10 @@ def face_windows(
         seen += len(cuts)
         start = number * window if number else 0.0
         chosen = _choose(cuts, start, next(levels, None), chosen, min(MIN_FRAMES, seen))
-        yield _assemble(cuts, chosen, crop_size, detector.name)
+        track = _assemble(cuts, chosen, crop_size, detector.name)
+        cuts.clear()  # its crops; two windows of them are much
+        yield track
+        del track
         number += 1
 
 

@@ -128,7 +128,8 @@ def _read_pyav(source: Source, track: Track) -> Iterator[RawFrame]:
 
         def to_rgb(frame=frame):
             turns = round(frame.rotation / 90)  # counterclockwise
-            return np.rot90(converter.reformat(frame, format="rgb24", threads=1).to_ndarray(), turns)
+            width = round(frame.width * track.pixel_aspect)  # square pixels: faces are as wide as they were
+            return np.rot90(converter.reformat(frame, width, format="rgb24", threads=1).to_ndarray(), turns)
 
         yield frame.time, duration, to_rgb
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ..errors import InputError
 from .clip import open_clip
 from .detector import FaceDetector, load_detector
+from .drawing import BACKGROUND, GAP, INK, draw_time_axis, font, require_picture_name, write_picture
 from .faces import face_windows
 
 COLOURS = {"detected": (46, 160, 67), "tracked": (227, 179, 65), "none": (200, 60, 60)}
 COLUMNS, ROWS = 6, 3
-TILE, CROP, GAP, BAR = 240, 96, 8, 28  # pixels
-BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
+TILE, CROP, BAR = 240, 96, 28  # pixels
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def draw_faces(
     Raises:
         InputError: the clip cannot be read or has no picture, or `out` is no kind of picture file that is known.
     """
-    if Image.registered_extensions().get(Path(out).suffix.lower()) not in Image.SAVE:
-        raise InputError(f"{out}: is no name of a picture file; end it in .png or .jpg")
+    require_picture_name(out)
     if isinstance(detector, str):
         detector = load_detector(detector)
     clip = open_clip(source, fps=fps)
@@ -103,7 +102,7 @@ def draw_faces(
         _tile(frames[0], time, word, boxes.get(number), crops.get(number))
         for number, ((_, frames), time, word) in enumerate(zip(wanted, wanted_times, status, strict=True))
     ]
-    _write(_sheet(tiles, report, stretches), Path(out))
+    write_picture(_sheet(tiles, report, stretches), out)
     return report
 
 
@@ -127,7 +126,7 @@ def _tile(frame: np.ndarray, time: float, word: str, box: np.ndarray | None, cro
     if crop is not None:
         tile.paste(Image.fromarray(crop).resize((CROP, CROP)), (0, picture.height))
     draw = ImageDraw.Draw(tile)
-    draw.text((CROP + GAP, picture.height + GAP), f"{time:.2f} s\n{word}", fill=COLOURS[word], font=_font(18))
+    draw.text((CROP + GAP, picture.height + GAP), f"{time:.2f} s\n{word}", fill=COLOURS[word], font=font(18))
     return tile
 
 
@@ -139,12 +138,12 @@ def _sheet(tiles: list[Image.Image], report: FaceReport, stretches: list[tuple[f
     top = 4 * GAP + 2 * 22
     sheet = Image.new("RGB", (width, top + rows * (height + GAP) + 3 * BAR + 2 * GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((GAP, GAP), Path(report.path).name, fill=INK, font=_font(22))
+    draw.text((GAP, GAP), Path(report.path).name, fill=INK, font=font(22))
     line = (
         f"{report.duration:.1f} s, face in {report.face_coverage:.1%} of {report.frames} frames, at most "
         f"{report.num_faces} face(s), detector {report.detector}, read by {report.reader}"
     )
-    draw.text((GAP, 2 * GAP + 24), line, fill=INK, font=_font(16))
+    draw.text((GAP, 2 * GAP + 24), line, fill=INK, font=font(16))
     for number, tile in enumerate(tiles):
         row, column = divmod(number, COLUMNS)
         sheet.paste(tile, (GAP + column * (TILE + GAP), top + row * (height + GAP)))
@@ -152,31 +151,13 @@ def _sheet(tiles: list[Image.Image], report: FaceReport, stretches: list[tuple[f
     per_second = (width - 2 * GAP) / max(report.duration, 1e-3)
     for start, end, word in stretches:
         draw.rectangle([GAP + start * per_second, bottom, GAP + end * per_second, bottom + BAR], fill=COLOURS[word])
-    step = next(s for s in (0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 36000) if report.duration / s <= 15)
-    for tick in np.arange(0, report.duration, step):
-        x = GAP + tick * per_second
-        draw.line([x, bottom, x, bottom + BAR + 4], fill=INK)
-        draw.text((x + 2, bottom + BAR + 2), f"{tick:g} s", fill=INK, font=_font(14))
+    draw_time_axis(draw, GAP, bottom, bottom + BAR, width - 2 * GAP, report.duration)
     x = GAP
     for word, colour in COLOURS.items():
         draw.rectangle([x, bottom + 2 * BAR, x + 14, bottom + 2 * BAR + 14], fill=colour)
-        draw.text((x + 20, bottom + 2 * BAR - 2), word, fill=INK, font=_font(14))
+        draw.text((x + 20, bottom + 2 * BAR - 2), word, fill=INK, font=font(14))
         x += 110
     return sheet
-
-
-def _font(size: int) -> ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _write(sheet: Image.Image, out: Path) -> None:
-    hidden = out.with_name(f".{out.name}")  # keeps the ending, which decides the format
-    try:
-        sheet.save(hidden)
-        hidden.rename(out)
-    except OSError as error:
-        hidden.unlink(missing_ok=True)
-        raise InputError(f"{out}: cannot be written ({error.strerror or error}); check the folder") from error
 
 
 __all__ = ["FaceReport", "draw_faces"]

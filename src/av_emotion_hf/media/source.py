@@ -34,6 +34,7 @@ class Track:
         decodable: whether PyAV has a decoder for it.
         start: timestamp of the first packet in seconds.
         length: seconds from there to the end of the last packet.
+        pixel_aspect: width of a pixel over its height; 1 for sound.
     """
 
     index: int
@@ -41,6 +42,7 @@ class Track:
     decodable: bool
     start: float
     length: float
+    pixel_aspect: float = 1.0
 
     def length_from(self, stamp: float | None) -> float:
         """Seconds from the first frame that the decoder gives; what is before, encoders put there as a run-up."""
@@ -116,7 +118,7 @@ class Source:
                     streams.values(), key=lambda stream: not stream.disposition & Disposition.default
                 )
                 return [
-                    Track(s.index, s.type, s.codec_context is not None, *lengths[s.index].seconds)
+                    Track(s.index, s.type, s.codec_context is not None, *lengths[s.index].seconds, _pixel_aspect(s))
                     for s in default_first
                 ]
         except av.FFmpegError:
@@ -202,6 +204,11 @@ def read_packets(container: av.container.InputContainer, *streams: av.stream.Str
 
 def _is_wanted(stream: av.stream.Stream) -> bool:
     return stream.type in ("audio", "video") and not stream.disposition & Disposition.attached_pic  # a cover
+
+
+def _pixel_aspect(stream: av.stream.Stream) -> float:
+    aspect = float(getattr(stream, "sample_aspect_ratio", None) or 1)
+    return aspect if 0.25 <= aspect <= 4 else 1.0  # others stand in damaged files only
 
 
 def _head(name: str, path: Path) -> bytes:

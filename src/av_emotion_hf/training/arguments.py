@@ -21,15 +21,17 @@ class RunOptions:
         epochs: passes over the data; not for streams.
         max_steps: optimiser steps; wins over `epochs` when positive.
         batch_size: clips (or pictures) per step and device.
-        learning_rate: peak of the cosine schedule.
+        learning_rate: peak of the schedule.
         weight_decay: of AdamW.
-        warmup: share of the steps over which the learning rate rises.
+        warmup: share of the steps over which the learning rate rises; or their number, from 1 on.
         label_smoothing: share of the target spread over all classes.
         seed: of weights, order, masks and dropout.
         bf16: compute in bfloat16 where that is safe.
         workers: processes that read data.
         resume: go on from the last checkpoint below `out`.
         report_to: a tracker that Trainer knows, such as `tensorboard`.
+        save_steps: optimiser steps between checkpoints; an epoch, or a tenth of `max_steps`, when `None`.
+        schedule: course of the learning rate.
     """
 
     out: str
@@ -45,6 +47,26 @@ class RunOptions:
     workers: int = 0
     resume: bool = False
     report_to: str = "none"
+    save_steps: int | None = None
+    schedule: str = "cosine"
+
+    @classmethod
+    def of(cls, args: TrainingArguments) -> "RunOptions":
+        """The options that arguments of a script of one's own come to, for the record of its run."""
+        return cls(
+            out=args.output_dir,
+            epochs=args.num_train_epochs,
+            max_steps=args.max_steps,
+            batch_size=args.per_device_train_batch_size * args.gradient_accumulation_steps,
+            learning_rate=args.learning_rate,
+            weight_decay=args.weight_decay,
+            warmup=args.warmup_steps,
+            label_smoothing=args.label_smoothing_factor,
+            seed=args.seed,
+            bf16=args.bf16,
+            workers=args.dataloader_num_workers,
+            schedule=str(args.lr_scheduler_type.value),
+        )
 
     def training_arguments(self, *, has_evaluation: bool, best_metric: str | None = None, **overrides):
         """The [`TrainingArguments`] of this run; `best_metric` names what the kept checkpoint is best in."""
@@ -57,7 +79,7 @@ class RunOptions:
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
             "warmup_steps": self.warmup,
-            "lr_scheduler_type": "cosine",
+            "lr_scheduler_type": self.schedule,
             "label_smoothing_factor": self.label_smoothing,
             "max_grad_norm": 1.0,
             "seed": self.seed,
@@ -66,6 +88,7 @@ class RunOptions:
             "dataloader_num_workers": self.workers,
             "dataloader_pin_memory": torch.cuda.is_available(),
             "report_to": self.report_to,
+            "logging_nan_inf_filter": False,  # it would wait for the device at every step, and hide what went wrong
             "logging_strategy": "epoch",
             "eval_strategy": "epoch" if has_evaluation else "no",
             "save_strategy": "epoch",
@@ -80,6 +103,9 @@ class RunOptions:
             every = max(1, self.max_steps // 10)
             settings |= dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), every)
             settings |= {"logging_strategy": "steps", "save_strategy": "steps"}
+            settings["eval_strategy"] = "steps" if has_evaluation else "no"
+        if self.save_steps is not None:  # the best checkpoint is looked for where there is one
+            settings |= dict.fromkeys(("save_steps", "eval_steps"), self.save_steps) | {"save_strategy": "steps"}
             settings["eval_strategy"] = "steps" if has_evaluation else "no"
         return TrainingArguments(**(settings | overrides))
 
@@ -96,7 +122,9 @@ class RunOptions:
         """
         folder = Path(self.out)
         found = get_last_checkpoint(str(folder / "checkpoints")) if (folder / "checkpoints").is_dir() else None
-        if self.resume and found is None:
+        # a run that was killed before its first checkpoint starts over
+        begun = folder.is_dir() and {path.name for path in folder.iterdir()} == {"checkpoints"}
+        if self.resume and found is None and not begun:
             raise InputError(f"{self.out}: holds no checkpoint to resume from; start without --resume")
         if not self.resume and folder.exists() and any(folder.iterdir()):
             raise InputError(f"{self.out}: is not empty; choose another --out, or go on with --resume")

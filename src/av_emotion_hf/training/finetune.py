@@ -1,12 +1,14 @@
 """Fine-tuning with labels: voice, face, or both (CN112633263A, modules 3, 6 and 8)."""
 
+from datasets import Dataset
 from transformers import set_seed
 
 from ..data.collators import ClipCollator
-from ..data.corpus import Corpus, encode_labels, label_names, require_columns
+from ..data.corpus import Corpus, column_values, encode_labels, label_names, require_columns
 from ..data.inputs import ClipReader, with_inputs
 from ..data.splits import GroupSplit, keep_groups
 from ..errors import InputError
+from ..hub import write_card
 from .arguments import RunOptions
 from .checkpoint import start
 from .metrics import compute_metrics
@@ -30,7 +32,7 @@ def finetune(
     slow_rate: float = 0.1,
     about: dict | None = None,
 ) -> dict:
-    """Fine-tune a classifier and save it, with its processor, to `options.out`.
+    """Fine-tune a classifier and save it, with its processor and a model card, to `options.out`.
 
     The kept weights are those of the epoch with the best UAR on the validation groups.
 
@@ -90,6 +92,8 @@ def finetune(
         label_column=label_column,
         group_column=group_column,
         groups=split.as_dict() if split is not None else None,
+        # counting those of a stream would read it once more
+        clips={name: _class_counts(part, labels) for name, part in parts.items() if isinstance(part, Dataset)},
         **(about or {}),
     )
     trainer = EmotionTrainer(
@@ -105,7 +109,15 @@ def finetune(
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     scores = trainer.evaluate(metric_key_prefix="validation") if parts["validation"] is not None else {}
-    return record.finish(trainer, scores, beginning.processor(modality))
+    facts = record.finish(trainer, scores, beginning.processor(modality))
+    if trainer.is_world_process_zero():
+        write_card(options.out)
+    return facts
+
+
+def _class_counts(corpus: Corpus, labels: list[str]) -> dict[str, int]:
+    values = column_values(corpus, "labels")
+    return {label: values.count(i) for i, label in enumerate(labels)}
 
 
 __all__ = ["finetune"]

@@ -1,22 +1,36 @@
 """Masked-frame pre-training on unlabelled clips (CN112633263A, modules 2 and 5)."""
 
+import json
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import IterableDataset, concatenate_datasets
+from datasets import Dataset, IterableDataset, concatenate_datasets
 from transformers import set_seed
 
 from ..data.collators import ClipCollator, MaskingCollator
-from ..data.columns import FEATURE_COLUMNS, INPUT_COLUMNS
+from ..data.columns import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
 from ..data.corpus import Corpus
 from ..data.inputs import ClipReader, with_inputs
+from ..data.statistics import RunningStatistics
+from ..data.streams import ClipStream
 from ..errors import InputError
+from ..hub import write_card
 from .arguments import RunOptions
 from .checkpoint import start
-from .normalization import estimate_statistics
-from .record import RunRecord, names
+from .normalization import estimate_statistics, put_statistics
+from .reconstruction import reconstruction_report
+from .record import RunRecord, names, write_json
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
+MIXED = "some corpora hold features and some clips or inputs; extract all of them in the same way"
 VALIDATION_MASK_SEED = 0  # any fixed number makes losses comparable
+PRESETS = {  # configuration fields that belong to each objective
+    "complete": {"objective": "complete", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "hidden": {"objective": "hidden", "mask_time_prob": 0.5, "mask_time_length": 7},
+    "future": {"objective": "future", "mask_time_prob": 0.1, "mask_time_length": 1},
+    "mixed": {"objective": "mixed", "mask_time_prob": 0.5, "mask_time_length": 7},
+}
 
 
 def pretrain(
@@ -29,53 +43,76 @@ def pretrain(
     settings: dict | None = None,
     statistics_limit: int | None = None,
     about: dict | None = None,
+    statistics: RunningStatistics | None = None,
 ) -> dict:
-    """Pre-train an encoder and save it, with its processor, to `options.out`.
+    """Pre-train an encoder and save it, with its processor and a model card, to `options.out`.
 
     Args:
         train: corpora to learn from: clips, inputs or features.
-        validation: corpora for the reported loss; may be empty.
+        validation: corpora for the reported loss and errors on hidden frames; may be empty.
         modality: `audio` or `image`.
         options: of the run.
         reader: reads clips that stand undecoded in a corpus.
         init: checkpoints to start from, see [`start`].
-        settings: configuration fields to change, such as `mask_time_prob`.
+        settings: configuration fields to change, such as those of one of `PRESETS`.
         statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
         about: where the data come from, for the record.
+        statistics: of the features, where they are known from the manifests of the corpora; else a pass finds them.
 
     Returns:
-        The record of the run, as written to `run.json`.
+        The record of the run, as written to `run.json`; with a validation corpus, `reconstruction` is its
+        [`reconstruction_report`].
 
     Raises:
         InputError: a corpus has nothing of the modality, or a stream is used without `max_steps`.
     """
     checkpoint = options.last_checkpoint()
-    train, validation = (
-        _frames_only(parts, modality, reader, options.workers or None) for parts in (train, validation)
-    )
-    options.require_length(train)
-    if isinstance(train, IterableDataset):
-        train = train.shuffle(seed=options.seed, buffer_size=1000)
+    for corpus in train:
+        options.require_length(corpus)
+    if any(isinstance(corpus, IterableDataset) for corpus in train):
+        train = _stream(train, modality, reader)
+    else:
+        train = _frames_only(train, modality, reader, options.workers or None)
+    validation = _frames_only(validation, modality, reader, options.workers or None)
     set_seed(options.seed)
     beginning = start("pretraining", modality, init or [], settings=settings)
     model = beginning.model
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
     record = RunRecord(
-        "pretrain", options, modality=modality, init=names(init), config=settings or {}, **(about or {})
+        "pretrain",
+        options,
+        modality=modality,
+        objective=model.config.objective,
+        init=names(init),
+        config=settings or {},
+        **(about or {}),
     )
-    if modality not in beginning.normalized:
-        record.facts["statistics"] = estimate_statistics(
-            model, modality, train, collate, options.batch_size, statistics_limit
-        )
+    args = options.training_arguments(
+        has_evaluation=validation is not None,
+        best_metric="loss",
+        prediction_loss_only=True,
+        greater_is_better=False,
+        ddp_find_unused_parameters=False,  # looking for them would cost time at every step
+    )
+    noted = Path(args.output_dir) / "statistics.json"
+    if checkpoint is not None:  # it has them
+        if noted.is_file():
+            record.facts["statistics"] = json.loads(noted.read_text(encoding="utf-8"))
+    elif modality not in beginning.normalized:
+        if statistics is not None and len(statistics.mean) == model.base_model.num_features:
+            put_statistics(model, modality, statistics)
+            record.facts["statistics"] = {"frames": int(statistics.count.max())}
+        else:
+            record.facts["statistics"] = estimate_statistics(
+                model, modality, train, collate, options.batch_size, statistics_limit,
+                (args.process_index, args.world_size),
+            )  # fmt: skip
+        if args.process_index == 0:
+            write_json(noted, record.facts["statistics"])
     trainer = EmotionTrainer(
         model=model,
-        args=options.training_arguments(
-            has_evaluation=validation is not None,
-            best_metric="loss",
-            prediction_loss_only=True,
-            greater_is_better=False,
-        ),
+        args=args,
         data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
         train_collator=MaskingCollator(collate, model.config, num_frames),
         train_dataset=train,
@@ -83,8 +120,15 @@ def pretrain(
         callbacks=[SaveProcessorCallback(beginning.processor(modality))],
     )
     trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.is_stream:
+        record.facts["left_out"] = trainer.left_out()
     scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
-    return record.finish(trainer, scores, beginning.processor(modality))
+    if validation is not None and trainer.is_world_process_zero():
+        record.facts["reconstruction"] = reconstruction_report(model, validation, collate, options.batch_size)
+    facts = record.finish(trainer, scores, beginning.processor(modality))
+    if trainer.is_world_process_zero():
+        write_card(options.out)
+    return facts
 
 
 def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader, num_proc: int | None) -> Corpus | None:
@@ -97,8 +141,45 @@ def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader, num_p
         corpus = corpus.select_columns([column]).with_format("arrow").filter(_has_frames, batched=True)
         parts.append(corpus.with_format(None))
     if len({tuple(part.features) for part in parts}) > 1:
-        raise InputError("some corpora hold features and some clips or inputs; extract all of them in the same way")
+        raise InputError(MIXED)
     return concatenate_datasets(parts) if parts else None
+
+
+def _stream(corpora: list[Corpus], modality: str, reader: ClipReader) -> ClipStream:
+    """One stream of the corpora; clips are read when their turn has come."""
+    kinds = {require_modality(corpus, modality) for corpus in corpora}
+    if len(kinds) > 1:
+        raise InputError(MIXED)
+    if kinds == {"clips"}:
+        if modality != "audio":
+            reader.load()
+        return ClipStream(_join(corpora), ReadClips(reader, INPUT_COLUMNS[modality]))
+    column = {"features": FEATURE_COLUMNS, "inputs": INPUT_COLUMNS}[kinds.pop()][modality]
+    return ClipStream(_join([corpus.select_columns([column]) for corpus in corpora]))
+
+
+def _join(corpora: list[Corpus]) -> IterableDataset:
+    streams = [
+        corpus.to_iterable_dataset(num_shards=max(1, min(64, len(corpus)))) if isinstance(corpus, Dataset) else corpus
+        for corpus in corpora
+    ]
+    return concatenate_datasets(streams) if len(streams) > 1 else streams[0]
+
+
+class ReadClips:
+    """Makes the rows that train of the clip in a row.
+
+    Args:
+        reader: reads clips.
+        column: what of it trains.
+    """
+
+    def __init__(self, reader: ClipReader, column: str):
+        self.reader, self.column = reader, column
+
+    def __call__(self, row: dict) -> list[dict]:
+        """A row for each window of the clip."""
+        return [{self.column: self.reader.encode(inputs)[self.column]} for inputs in self.reader.windows_of(row)]
 
 
 def _has_frames(table: pa.Table) -> list[bool]:
@@ -111,4 +192,4 @@ def _has_frames(table: pa.Table) -> list[bool]:
     return pc.greater(pc.fill_null(pc.list_value_length(cells), 0), 0).to_pylist()
 
 
-__all__ = ["pretrain"]
+__all__ = ["PRESETS", "pretrain"]

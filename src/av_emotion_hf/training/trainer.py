@@ -1,16 +1,25 @@
-"""The Trainer of this package: another collator for training than for evaluation, slower steps for some parts."""
+"""The Trainer of this package: streams and masks that a resumed run finds again, slower steps for some parts."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from datasets import IterableDataset
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
+from transformers.trainer_callback import ProgressCallback
+
+from ..data.streams import ClipStream, StreamLoader
+from .saving import SafeTrainer
+from .throughput import FramesProgressCallback, Throughput
 
 
-class EmotionTrainer(Trainer):
+class EmotionTrainer(SafeTrainer):
     """A [`Trainer`] in which training and evaluation may see a row differently.
+
+    A stream is read by a [`StreamLoader`], whose place is saved with every checkpoint; the log has the frames per
+    second of all processes together.
 
     Args:
         train_collator: makes the training batches (augmentation, fresh masks); `data_collator` makes all others.
@@ -30,21 +39,80 @@ class EmotionTrainer(Trainer):
         row_weights: torch.Tensor | None = None,
         **kwargs,
     ):
+        if isinstance(kwargs.get("train_dataset"), IterableDataset):
+            kwargs["train_dataset"] = ClipStream(kwargs["train_dataset"])
         super().__init__(**kwargs)
+        self.is_stream = isinstance(self.train_dataset, ClipStream)
+        self.args.ignore_data_skip = self.is_stream  # a stream goes on by itself
+        self.throughput = Throughput(self.model)
+        if self.pop_callback(ProgressCallback) is not None:
+            self.add_callback(FramesProgressCallback())
+        self.stream_loader: StreamLoader | None = None
         self.train_collator = NumberedCollator(
             train_collator or self.data_collator, self.args.seed, self.args.process_index
         )
-        self.add_callback(NumberBatchesCallback(self.train_collator, isinstance(self.train_dataset, IterableDataset)))
+        self.add_callback(NumberBatchesCallback(self.train_collator))
         self.row_weights = row_weights
         self.slow_parts, self.slow_rate = tuple(slow_parts), slow_rate
 
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs):
+        """As in [`Trainer`]; a stream goes on behind what the checkpoint has seen."""
+        self.resumed_from = resume_from_checkpoint
+        return super().train(resume_from_checkpoint, **kwargs)
+
     def get_train_dataloader(self):
-        """As in [`Trainer`], with the training collator."""
+        """As in [`Trainer`], with the training collator; of a stream a loader that needs no preparation."""
+        if self.is_stream:
+            self.stream_loader = self._load_stream()
+            return self.stream_loader
         evaluation_collator, self.data_collator = self.data_collator, self.train_collator
         try:
             return super().get_train_dataloader()
         finally:
             self.data_collator = evaluation_collator
+
+    def _load_stream(self) -> StreamLoader:
+        loader = StreamLoader(
+            self.train_dataset,
+            self.train_collator.make,
+            self.args.train_batch_size,
+            self.args.dataloader_num_workers,
+            self.args.seed,
+            self.args.process_index,
+            self.args.world_size,
+            self.args.max_steps * self.args.gradient_accumulation_steps,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        if self.resumed_from is not None:
+            loader.load_state_dict(self.rank_state(self.resumed_from)["stream"])
+        return loader
+
+    def left_out(self) -> list[dict[str, str]]:
+        """What of a stream could not be read, by any process."""
+        notes = gather_object(self.stream_loader.left_out if self.is_stream else [])
+        return [note for number, note in enumerate(notes) if note not in notes[:number]]
+
+    def state_of_rank(self) -> dict:
+        """What a checkpoint has to hold of this process."""
+        return {"stream": self.stream_loader.state_dict()} if self.is_stream else {}
+
+    def get_batch_samples(self, *args, **kwargs):
+        """As in [`Trainer`]; the frames are counted."""
+        samples = super().get_batch_samples(*args, **kwargs)
+        self.throughput.count(samples[0])
+        return samples
+
+    def _maybe_log_save_evaluate(self, *args, **kwargs):
+        with self.throughput.paused():
+            super()._maybe_log_save_evaluate(*args, **kwargs)
+
+    def log(self, logs: dict, start_time: float | None = None) -> None:
+        """As in [`Trainer`], with `frames_per_second`; the epochs of a stream are passes over the corpus."""
+        if "loss" in logs:
+            logs["frames_per_second"] = self.throughput.rate(self.accelerator)
+        if self.stream_loader is not None:
+            self.state.epoch = round(self.stream_loader.passes, 4)
+        super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset=None):
         """As in [`Trainer`], or rows drawn by their weights."""
@@ -101,8 +169,11 @@ class NumberedCollator:
         """One batch; the workers of a loader make them in turn, each with its own copy of this collator."""
         worker = torch.utils.data.get_worker_info()
         turns, turn = (worker.num_workers, worker.id) if worker else (1, 0)
-        number = self.first + self.made * turns + turn
         self.made += 1
+        return self.make(self.first + (self.made - 1) * turns + turn, rows)
+
+    def make(self, number: int, rows: list):
+        """The batch of a given number."""
         seed = np.random.SeedSequence((self.seed, self.rank, number)).generate_state(1)[0]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would seed the GPUs as well
@@ -114,21 +185,14 @@ class NumberBatchesCallback(TrainerCallback):
 
     Args:
         collator: to be told.
-        is_stream: whether a resumed run makes the batches before its checkpoint anew; those of a table are skipped.
     """
 
-    def __init__(self, collator: NumberedCollator, is_stream: bool):
-        self.collator, self.is_stream, self.is_first = collator, is_stream, True
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        """The first epoch of a run may start in its middle."""
-        self.is_first = True
+    def __init__(self, collator: NumberedCollator):
+        self.collator = collator
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         """Called before the first batch of an epoch is made."""
-        replays = self.is_stream and self.is_first
-        self.collator.start(0 if replays else state.global_step * args.gradient_accumulation_steps)
-        self.is_first = False
+        self.collator.start(state.global_step * args.gradient_accumulation_steps)
 
 
 class WeightedSampler(torch.utils.data.Sampler):
@@ -150,7 +214,7 @@ class WeightedSampler(torch.utils.data.Sampler):
 
 
 class SaveProcessorCallback(TrainerCallback):
-    """Writes the processor beside every checkpoint.
+    """Writes the processor beside every checkpoint, and beside the model where that is pushed.
 
     A processor without tokenizer cannot be the Trainer's `processing_class`.
     """
@@ -162,6 +226,13 @@ class SaveProcessorCallback(TrainerCallback):
         """Save the processor into the checkpoint that was just written."""
         if state.is_world_process_zero:
             self.processor.save_pretrained(str(Path(args.output_dir) / f"checkpoint-{state.global_step}"))
+            if args.push_to_hub:  # from there, while training goes on
+                self.processor.save_pretrained(args.output_dir)
+
+    def on_push_begin(self, args, state, control, **kwargs):
+        """Save the processor into the folder that is about to be pushed."""
+        if state.is_world_process_zero:
+            self.processor.save_pretrained(args.output_dir)
 
 
 __all__ = ["EmotionTrainer", "NumberedCollator", "SaveProcessorCallback", "WeightedSampler"]
