@@ -501,6 +501,21 @@ def evaluate(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A classifier of clips.")],
+    out: Annotated[str, typer.Option(help="File to write, such as model.onnx.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Weights of LSTMs and convolutions as 8-bit integers.")] = False,
+    as_json: AsJson = False,
+):
+    """Write a classifier as one ONNX file: waveforms and face crops in, logits out."""
+    from .hub.export import export_onnx
+
+    result = quietly(export_onnx, checkpoint, out, int8)
+    line = f"{out}: {result['bytes'] / 1e6:.1f} MB, logits within {result['max_difference']:.1g} of the model's"
+    report(result, as_json, line)
+
+
+@app.command()
 def push(
     folder: Annotated[str, typer.Argument(help="A checkpoint, or what `extract` wrote.")],
     repo: Annotated[str, typer.Argument(help="NAME or USER/NAME; made where it does not exist.")],

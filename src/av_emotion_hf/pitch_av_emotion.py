@@ -106,12 +106,6 @@ def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: 
     jump[:, :-1, :-1].abs_().mul_(OCTAVE_JUMP_COST * cost_scale)
     jump[:, -1, -1] = 0
     jump *= (real[1:] * real[:-1])[:, None]  # a free choice beside padding
-    chosen = torch.stack(search(strength, jump)[CONTEXT : CONTEXT + BLOCK])  # (BLOCK, M)
-    return chosen.view(BLOCK, num_clips, blocks).permute(1, 2, 0).reshape(num_clips, -1)[:, :num_frames]
-
-
-def search(strength: Tensor, jump: Tensor) -> list[Tensor]:
-    """The best path, a state (M,) for each step, by gains (steps, states, M) and costs (steps - 1, from, to, M)."""
     total, origins = strength[0], []
     for cost, gain in zip(jump, strength[1:], strict=True):
         best, origin = (total[:, None] - cost).max(dim=0)
@@ -122,7 +116,8 @@ def search(strength: Tensor, jump: Tensor) -> list[Tensor]:
     for origin in reversed(origins):
         path = origin.gather(0, path[None])[0]
         chosen.append(path)
-    return chosen[::-1]
+    chosen = torch.stack(chosen[::-1][CONTEXT : CONTEXT + BLOCK])  # (BLOCK, M)
+    return chosen.view(BLOCK, num_clips, blocks).permute(1, 2, 0).reshape(num_clips, -1)[:, :num_frames]
 
 
 def zoom(power: Tensor, lag: Tensor, bin_hz: float, step: float, gain: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,4 +152,4 @@ def zoom(power: Tensor, lag: Tensor, bin_hz: float, step: float, gain: Tensor) -
     return lag + offset * step, height / power.sum(-1).clamp(min=1e-30)
 
 
-__all__ = ["best_path", "find_candidates", "parabola", "refine", "search", "zoom"]
+__all__ = ["best_path", "find_candidates", "parabola", "refine", "zoom"]

@@ -21,7 +21,6 @@ from .pitch_av_emotion import (
     OCTAVE_JUMP_COST,
     VOICING_CHANGE_COST,
     refine,
-    search,
 )
 from .spectrum_av_emotion import SpectralAnalysis
 from .voice_av_emotion import VoiceAnalysis
@@ -156,9 +155,31 @@ def _best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale:
     change = change * (1 - F.pad(strength.new_ones(1, 1), (states - 1, 0, states - 1, 0)))
     jump = (OCTAVE_JUMP_COST * cost_scale) * (octave[:-1, :, None] - octave[1:, None]).abs()
     jump = F.pad(jump, (0, 0, 0, 1, 0, 1)) + change[..., None]
-    chosen = search(strength * real, jump * (real[1:] * real[:-1])[:, None])[CONTEXT : CONTEXT + BLOCK]
-    path = torch.stack(chosen).unflatten(1, (clips, blocks)).permute(1, 2, 0).flatten(1)
+    chosen = _search(strength * real, jump * (real[1:] * real[:-1])[:, None])[CONTEXT : CONTEXT + BLOCK]
+    path = chosen.unflatten(1, (clips, blocks)).permute(1, 2, 0).flatten(1)
     return path[:, torch.arange(count, device=path.device)]
+
+
+def _search(strength: Tensor, jump: Tensor) -> Tensor:
+    """As the search of `best_path`: path (steps, M) by gains (steps, states, M) and costs (steps - 1, from, to, M).
+
+    As loops, where a graph of single steps would take minutes to write.
+    """
+    from torch._higher_order_ops import scan
+
+    def forward(total: Tensor, given: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        gain, cost = given
+        best, origin = (total[:, None] - cost).max(dim=0)
+        return best + gain, origin
+
+    def backward(state: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
+        state = origin.gather(0, state[None])[0]
+        return state, state.clone()
+
+    total, origins = scan(forward, strength[0].contiguous(), (strength[1:], jump))
+    last = total.argmax(dim=0)
+    _, before = scan(backward, last, origins.flip(0))
+    return torch.cat([before.flip(0), last[None]])
 
 
 def _perturbation(
