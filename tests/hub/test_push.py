@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 from clean_room import run_clean
+from transformers import ResNetForImageClassification
 
 import av_emotion_hf as av
 from av_emotion_hf.errors import InputError
@@ -82,6 +83,26 @@ def test_a_pushed_checkpoint_loads_with_and_without_the_package(checkpoint, hub,
     code = compute.format(remote=True, out=str(tmp_path / "there.pt"))
     there = run_clean(code, tmp_path / "clean", HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
     assert there.startswith("transformers_modules.") and same_logits(checkpoint, tmp_path / "there.pt")
+
+
+@pytest.mark.slow
+def test_an_expression_recogniser_brings_its_image_processor(hub, client, image_config, tmp_path):
+    folder = tmp_path / "expression"
+    ResNetForImageClassification(image_config.backbone_config).save_pretrained(folder)
+    av.AVEmotionImageProcessor(size={"height": 40, "width": 40}).save_pretrained(folder)
+    assert client.verb("push", folder, "expression")[0] == 0
+    files = hub.files("tester/expression")
+    assert [name for name in files if name.endswith(".py")] == ["image_processing_av_emotion.py"]
+    assert "auto_map" not in json.loads(files["config.json"])
+    code = (
+        "import numpy as np\nfrom transformers import AutoImageProcessor, AutoModelForImageClassification\n"
+        "processor = AutoImageProcessor.from_pretrained('tester/expression', trust_remote_code=True)\n"
+        "model = AutoModelForImageClassification.from_pretrained('tester/expression')\n"
+        "pixels = processor([[np.zeros((50, 50, 3), np.uint8)]], return_tensors='pt').pixel_values[:, 0]\n"
+        "print(tuple(pixels.shape), tuple(model(pixels).logits.shape))\n"
+    )
+    printed = run_clean(code, tmp_path / "clean", HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
+    assert printed == "(1, 3, 40, 40) (1, 2)\n"
 
 
 def test_pushed_again_only_what_changed_is_sent_and_stale_weights_go(checkpoint, hub, client, config):
