@@ -217,3 +217,13 @@ def test_a_card_of_the_users_own_stays(checkpoint, hub, client):
     (checkpoint / "README.md").write_text("---\nlicense: mit\n---\n# Mine\n")
     assert client.verb("push", checkpoint, "mine")[0] == 0
     assert hub.files("tester/mine")["README.md"] == b"---\nlicense: mit\n---\n# Mine\n"
+    status, _, err = client.verb("push", checkpoint, "mine", "--license", "mit")
+    assert status == 2 and "has a card of your own, and --license is for cards made here" in err
+
+
+def test_the_licence_stands_in_the_card(checkpoint, hub, client):
+    assert client.verb("push", checkpoint, "mine")[0] == 0
+    assert check_card(hub.files("tester/mine")["README.md"].decode()).data.license == "unknown"
+    assert client.verb("push", checkpoint, "mine", "--license", "cc-by-4.0")[0] == 0
+    card = check_card(hub.files("tester/mine")["README.md"].decode())
+    assert card.data.license == "cc-by-4.0" and "under the licence cc-by-4.0" in card.text

@@ -45,7 +45,9 @@ def write_card(folder: str | Path) -> str:
     return text
 
 
-def card_for(folder: str | Path, name: str | None = None, with_test: bool = True) -> str:
+def card_for(
+    folder: str | Path, name: str | None = None, with_test: bool = True, license_name: str | None = None
+) -> str:
     """The card of a checkpoint, or of shards that `extract` wrote.
 
     Args:
@@ -53,6 +55,7 @@ def card_for(folder: str | Path, name: str | None = None, with_test: bool = True
             what `evaluate` measured.
         name: under which the card's examples load it; by default the name of the folder.
         with_test: whether to tell the scores of `scores.json`.
+        license_name: of the weights or shards, as the Hub names it, such as `cc-by-4.0`; unknown when left out.
 
     Raises:
         InputError: the record is of a verb whose models have no card.
@@ -76,7 +79,7 @@ def card_for(folder: str | Path, name: str | None = None, with_test: bool = True
         config = _read(folder / "config.json")
         template, facts = WITHOUT_RECORD, {"config": config, "task": _task((config.get("architectures") or [""])[0])}
     name = name or folder.resolve().name
-    return render_card(template, facts | {"name": name, "title": name.split("/")[-1]})
+    return render_card(template, facts | {"name": name, "title": name.split("/")[-1], "license": license_name})
 
 
 def is_generated(folder: str | Path) -> bool:

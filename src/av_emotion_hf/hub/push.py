@@ -44,7 +44,12 @@ class Parcel:
 
 
 def push(
-    folder: str | Path, repo: str, private: bool = False, revision: str | None = None, dry_run: bool = False
+    folder: str | Path,
+    repo: str,
+    private: bool = False,
+    revision: str | None = None,
+    dry_run: bool = False,
+    license_name: str | None = None,
 ) -> dict:
     """Push a checkpoint as a model, or feature shards as a dataset, in one commit: the repository never holds half.
 
@@ -58,6 +63,7 @@ def push(
         private: whether a new repository is private.
         revision: branch to push to, made where it does not exist; `main` when left out.
         dry_run: list what would go up, and send nothing.
+        license_name: for the card, as the Hub names it, such as `cc-by-4.0`.
 
     Returns:
         `repo`, `kind`, `revision`, `files` (`path` and `bytes` of each), `bytes`, and of a real push `commit` and
@@ -72,7 +78,7 @@ def push(
     except HFValidationError as error:
         raise InputError(f"{repo!r} is no name of a repository ({error}); give NAME or USER/NAME") from error
     if dry_run:
-        with _parcel(Path(folder), repo) as parcel:
+        with _parcel(Path(folder), repo, license_name) as parcel:
             return _report(parcel, repo, revision)
     api = HfApi()
     if get_token() is None:
@@ -82,7 +88,7 @@ def push(
         )
     with _hub_errors(repo, api.endpoint):
         repo = repo if "/" in repo else f"{api.whoami()['name']}/{repo}"
-    with _parcel(Path(folder), repo) as parcel:
+    with _parcel(Path(folder), repo, license_name) as parcel:
         with _hub_errors(repo, api.endpoint):
             commit = _send(api, parcel, repo, private, revision)
         page = f"{api.endpoint}/{'datasets/' if parcel.kind == 'dataset' else ''}{repo}"
@@ -96,7 +102,7 @@ def _report(parcel: Parcel, repo: str, revision: str | None) -> dict:
 
 
 @contextmanager
-def _parcel(folder: Path, repo: str) -> Iterator[Parcel]:
+def _parcel(folder: Path, repo: str, license_name: str | None) -> Iterator[Parcel]:
     """The files of a folder, with a copy of the small ones to which code and card are added."""
     kind = _kind(folder)
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -112,7 +118,10 @@ def _parcel(folder: Path, repo: str) -> Iterator[Parcel]:
         if kind == "model":
             stage_remote_code(staged)
         if not (staged / "README.md").is_file() or is_generated(folder):
-            (staged / "README.md").write_text(card_for(staged, repo), encoding="utf-8")
+            card = card_for(staged, repo, license_name=license_name)
+            (staged / "README.md").write_text(card, encoding="utf-8")
+        elif license_name is not None:
+            raise InputError(f"{folder}: has a card of your own, and --license is for cards made here; write it there")
         files |= {path.relative_to(staged).as_posix(): path for path in staged.rglob("*") if path.is_file()}
         yield Parcel(kind, dict(sorted(files.items())))
 
