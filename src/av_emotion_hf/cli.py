@@ -510,6 +510,8 @@ def push(
     from .hub.push import push as run
 
     result = quietly(run, folder, repo, private, revision, dry_run, license_name)
+    for name in result.get("kept", ()):
+        typer.echo(f"{name} was edited on the Hub and stays as it is there", err=True)
     lines = [f"{file['bytes']:>14,}  {file['path']}" for file in result["files"]] if dry_run else []
     outcome = "would go up" if dry_run else f"are at {result['url']}"
     lines.append(f"{len(result['files'])} files, {result['bytes'] / 1e6:.1f} MB, {outcome} ({result['kind']})")

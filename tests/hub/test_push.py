@@ -227,3 +227,15 @@ def test_the_licence_stands_in_the_card(checkpoint, hub, client):
     assert client.verb("push", checkpoint, "mine", "--license", "cc-by-4.0")[0] == 0
     card = check_card(hub.files("tester/mine")["README.md"].decode())
     assert card.data.license == "cc-by-4.0" and "under the licence cc-by-4.0" in card.text
+
+
+def test_a_card_that_was_edited_on_the_hub_stays(checkpoint, hub, client):
+    assert client.verb("push", checkpoint, "mine")[0] == 0
+    made = hub.files("tester/mine")["README.md"]
+    edited = made.replace(b"**say so here**", b"it learned from my clips")
+    assert edited != made
+    for card, stays in ((edited, True), (b"---\nlicense: mit\n---\n", False), (made, False)):
+        hub.repos["model", "tester/mine"].commit("main", hub.files("tester/mine") | {"README.md": card})
+        status, _, err = client.verb("push", checkpoint, "mine", "--license", "cc-by-4.0")
+        assert status == 0 and ("README.md was edited on the Hub and stays" in err) == stays
+        assert (hub.files("tester/mine")["README.md"] == card) == stays

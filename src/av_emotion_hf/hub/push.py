@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError, safe_open
@@ -33,10 +33,12 @@ class Parcel:
     Attributes:
         kind: `model` or `dataset`.
         files: by their path in the repository.
+        makes_card: whether the card is made here, and not one of the user's own.
     """
 
     kind: str
     files: dict[str, Path]
+    makes_card: bool
 
     def listing(self) -> list[dict]:
         """Path and size in bytes of each file."""
@@ -53,9 +55,10 @@ def push(
 ) -> dict:
     """Push a checkpoint as a model, or feature shards as a dataset, in one commit: the repository never holds half.
 
-    The code that loads a checkpoint without this package goes with it, and a card where the folder has none. Weights
-    and shards of an earlier push that are not in the folder any more are removed. Pushed again after it broke off,
-    only what has not arrived yet is sent. `HF_ENDPOINT` says to which Hub.
+    The code that loads a checkpoint without this package goes with it, and a card where the folder has none of the
+    user's own; one that was edited on the Hub stays. Weights and shards of an earlier push that are not in the folder
+    any more are removed. Pushed again after it broke off, only what has not arrived yet is sent. `HF_ENDPOINT` says to
+    which Hub.
 
     Args:
         folder: what a training verb, `save_pretrained` or `extract` wrote.
@@ -66,8 +69,8 @@ def push(
         license_name: for the card, as the Hub names it, such as `cc-by-4.0`.
 
     Returns:
-        `repo`, `kind`, `revision`, `files` (`path` and `bytes` of each), `bytes`, and of a real push `commit` and
-        `url`.
+        `repo`, `kind`, `revision`, `files` (`path` and `bytes` of each), `bytes`, and of a real push `commit`, `url`
+        and `kept` (files that stay as they are on the Hub).
 
     Raises:
         InputError: the folder holds neither, its weights are not safetensors or not whole, nobody is logged in, the
@@ -90,9 +93,9 @@ def push(
         repo = repo if "/" in repo else f"{api.whoami()['name']}/{repo}"
     with _parcel(Path(folder), repo, license_name) as parcel:
         with _hub_errors(repo, api.endpoint):
-            commit = _send(api, parcel, repo, private, revision)
+            commit, kept = _send(api, parcel, repo, private, revision)
         page = f"{api.endpoint}/{'datasets/' if parcel.kind == 'dataset' else ''}{repo}"
-        return _report(parcel, repo, revision) | {"commit": commit, "url": page}
+        return _report(parcel, repo, revision) | {"commit": commit, "url": page, "kept": kept}
 
 
 def _report(parcel: Parcel, repo: str, revision: str | None) -> dict:
@@ -117,13 +120,15 @@ def _parcel(folder: Path, repo: str, license_name: str | None) -> Iterator[Parce
                 shutil.copyfile(path, staged / name)
         if kind == "model":
             stage_remote_code(staged)
-        if not (staged / "README.md").is_file() or is_generated(folder):
+        own = staged / "README.md"
+        makes_card = not own.is_file() or is_generated(own.read_text(encoding="utf-8"))
+        if makes_card:
             card = card_for(staged, repo, license_name=license_name)
-            (staged / "README.md").write_text(card, encoding="utf-8")
+            own.write_text(card, encoding="utf-8")
         elif license_name is not None:
             raise InputError(f"{folder}: has a card of your own, and --license is for cards made here; write it there")
         files |= {path.relative_to(staged).as_posix(): path for path in staged.rglob("*") if path.is_file()}
-        yield Parcel(kind, dict(sorted(files.items())))
+        yield Parcel(kind, dict(sorted(files.items())), makes_card)
 
 
 def _kind(folder: Path) -> str:
@@ -166,8 +171,8 @@ def _require_safetensors(folder: Path, files: dict[str, Path]) -> None:
             raise InputError(f"{folder / name}: is damaged ({error}); copy or save the model anew") from error
 
 
-def _send(api: HfApi, parcel: Parcel, repo: str, private: bool, revision: str | None) -> str:
-    """Make the repository and commit the files; gives the commit."""
+def _send(api: HfApi, parcel: Parcel, repo: str, private: bool, revision: str | None) -> tuple[str, list]:
+    """Make the repository and commit the files; gives the commit, and what stays as it is there."""
     api.create_repo(repo, private=private or None, repo_type=parcel.kind, exist_ok=True)
     if revision is not None:
         api.create_branch(repo, branch=revision, repo_type=parcel.kind, exist_ok=True)
@@ -179,14 +184,23 @@ def _send(api: HfApi, parcel: Parcel, repo: str, private: bool, revision: str | 
         )
     names = {file.rfilename for file in there.siblings}
     _require_free(api, parcel, repo, revision, names)
-    operations = [CommitOperationAdd(name, path) for name, path in parcel.files.items()]
+    is_kept = parcel.makes_card and "README.md" in names and _is_edited(api, parcel, repo, revision)
+    kept = ["README.md"] if is_kept else []
+    operations = [CommitOperationAdd(name, path) for name, path in parcel.files.items() if name not in kept]
     stale = sorted(name for name in names - parcel.files.keys() if name.endswith(REPLACED))
     operations += [CommitOperationDelete(name) for name in stale]
     with _uploads_that_it_knows(api, parcel, repo, revision):
         commit = api.create_commit(
             repo, operations, commit_message="Push with av-emotion", repo_type=parcel.kind, revision=revision
         )
-    return commit.oid
+    return commit.oid, kept
+
+
+def _is_edited(api: HfApi, parcel: Parcel, repo: str, revision: str | None) -> bool:
+    """Whether the card on the Hub has words that are not this package's; metadata alone are none."""
+    found = api.hf_hub_download(repo, "README.md", repo_type=parcel.kind, revision=revision)
+    card = Path(found).read_text(encoding="utf-8")
+    return bool(RepoCard(card, ignore_metadata_errors=True).text.strip()) and not is_generated(card)
 
 
 def _require_free(api: HfApi, parcel: Parcel, repo: str, revision: str | None, names: set[str]) -> None:
