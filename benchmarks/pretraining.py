@@ -229,7 +229,7 @@ def main() -> None:
             hours = {"memory": 0.5 if quick else 21}.get(part, 0.5 if quick else 2)
             size = write_shards(folder, hours)
             if part == "throughput":
-                results[part] = throughput(folder, 1 if quick else 5, 40 if quick else 80)
+                results[part] = throughput(folder, 1 if quick else 5, 32 if quick else 64)
                 results["costs"] = costs(results[part]["lstm"]["frames per second of the trainer"], size)
             elif part == "processes":
                 results[part] = processes(folder, 1 if quick else 5, 20 if quick else 60)

@@ -39,9 +39,10 @@ def mean_and_spread(results: list[dict], score: str) -> str:
 
 
 def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    """Mean and standard deviation, as far as there are so many values."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}" if values else "-"
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 def score_table(scores: dict) -> str:
@@ -200,6 +201,9 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
     choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
+    objectives = json.loads((ROOT / "examples" / "results" / "objectives.json").read_text())
+    replace_block(ROOT / "examples" / "README.md", "objective-errors", objective_errors_table(objectives))
+    replace_block(ROOT / "examples" / "README.md", "objective-scores", objective_scores_table(objectives))
     tuned = json.loads((ROOT / "examples" / "results" / "finetune.json").read_text())["runs"]
     replace_block(ROOT / "examples" / "README.md", "finetune", finetune_table(tuned))
 

@@ -105,10 +105,17 @@ def test_tables_are_those_of_the_results(script):
     names = script("write_tables.py")
     choices = json.loads((EXAMPLES / "results" / "expression.json").read_text())
     costs = json.loads((EXAMPLES / "results" / "default_checkpoint.json").read_text())["runs"]
+    objectives = json.loads((EXAMPLES / "results" / "objectives.json").read_text())
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     tuned = json.loads((EXAMPLES / "results" / "finetune.json").read_text())["runs"]
     assert {run["settings"]["modality"] for run in tuned.values()} == {"audio", "image", "fusion"}
     scripts = {run["settings"]["script"][0] for run in tuned.values()}
     assert scripts == {"finetune_trainer.py", "finetune_no_trainer.py"}
-    for table in (names["expression_table"](choices), names["cost_table"](costs), names["finetune_table"](tuned)):
+    for table in (
+        names["expression_table"](choices),
+        names["cost_table"](costs),
+        names["objective_errors_table"](objectives),
+        names["objective_scores_table"](objectives),
+        names["finetune_table"](tuned),
+    ):
         assert table in text, "run `make tables`"

@@ -301,7 +301,9 @@ def pretrain(
     as_json: AsJson = False,
 ):
     """Learn from unlabelled clips: hide frames, predict them."""
+    from .data.columns import FEATURE_COLUMNS
     from .data.inputs import ClipReader
+    from .data.manifest import read_statistics
     from .data.splits import group_names, keep_groups, split_groups
     from .training.arguments import RunOptions
     from .training.pretrain import PRESETS
@@ -330,7 +332,11 @@ def pretrain(
         "excluded_groups": names(exclude_groups),
     }
     reader = ClipReader(modality.value, fps, detector)
-    record = quietly(run, train, validation, modality.value, options, reader, init, settings, statistics_limit, about)
+    is_whole = group_column is None and limit is None and statistics_limit is None
+    statistics = read_statistics(datasets, FEATURE_COLUMNS[modality.value]) if is_whole else None
+    record = quietly(
+        run, train, validation, modality.value, options, reader, init, settings, statistics_limit, about, statistics
+    )
     line = f"{out}: {scores_line(record)}"
     if "reconstruction" in record:
         line += f"\nerror on hidden frames, in variances of the corpus:\n{report_table(record['reconstruction'])}"

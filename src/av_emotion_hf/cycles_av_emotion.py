@@ -34,6 +34,7 @@ class Bell:
         for i in range(32):
             weights[i * self.every :][: len(kernel), i] = kernel
         self.weights = torch.from_numpy(weights.astype(np.float32))
+        self.kernel = self.weights[: len(kernel), 0]
 
     def __call__(self, signal: Tensor, margin: int) -> Tensor:
         """The smooth signal of one (samples,) between `margin` zeros: sample m belongs to `reach + every * m`.
@@ -81,13 +82,13 @@ def perturbation(
     octave = torch.log2(period / shortest).floor().long()  # frames of similar periods are worked on together
     for i in octave.unique().tolist():
         of = (octave == i).nonzero()[:, 0]
-        result[:, of] = _perturbation(
+        result[:, of] = perturbation_of(
             smooth, shortest * 2 ** (i + 1), *(values[of] for values in (base, first, last, period, mean))
         )
     return dict(zip(("jitter_local", "shimmer_local", "shimmer_local_db"), result, strict=True))
 
 
-def _perturbation(
+def perturbation_of(
     smooth: Tensor, longest: float, base: Tensor, first: Tensor, last: Tensor, period: Tensor, mean: Tensor
 ) -> Tensor:
     """Jitter, shimmer and shimmer in dB (3, N) of frames whose periods lie between `longest` / 2 and `longest`.
@@ -147,4 +148,4 @@ def _change(values: Tensor, comparable: Tensor) -> Tensor:
     return _mean(values.diff(dim=-1).abs(), comparable)
 
 
-__all__ = ["Bell", "perturbation"]
+__all__ = ["REACH", "Bell", "perturbation", "perturbation_of"]

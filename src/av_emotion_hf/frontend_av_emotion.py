@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from .configuration_av_emotion import AVEmotionAudioConfig
 from .descriptors_av_emotion import DELTA, VOICED_ONLY, select_descriptors
 from .spectrum_av_emotion import SpectralAnalysis, float32, slope_of
+from .traceable_av_emotion import SPARE_FRAMES, trace_spectrum, trace_voice
 from .voice_av_emotion import VoiceAnalysis
 
 MAX_AMPLITUDE = 1e6  # 30 times the scale of int16; beyond it a sample is an accident, and its power overflows soon
@@ -168,7 +169,7 @@ class AcousticFrontEnd(nn.Module):
             Descriptors (B, T, F), zero in padded frames, and the frame mask (B, T), True for real frames.
         """
         waveform, lengths = self._checked(input_values, attention_mask)
-        count = self.num_frames(waveform.shape[1])
+        count = self.num_frames(waveform.shape[1]) + (SPARE_FRAMES if torch.compiler.is_exporting() else 0)
         before = self.reach * self.shift
         padded = F.pad(waveform, (before, (count + self.reach) * self.shift - waveform.shape[1]))
         features, frame_mask = self.describe(padded, lengths)
@@ -183,6 +184,10 @@ class AcousticFrontEnd(nn.Module):
         """
         steps = torch.arange(padded.shape[1] // self.shift - 2 * self.reach, device=padded.device)
         frame_mask = steps < self.num_frames(lengths)[:, None]
+        if torch.compiler.is_exporting():
+            columns = trace_spectrum(self.spectrum, padded, self.reach, self.filterbank, self.compression)
+            columns |= trace_voice(self.voice, padded, self.reach, lengths, frame_mask)
+            return self._over_time(columns, frame_mask), frame_mask
         if not frame_mask.numel():
             return padded.new_zeros(*frame_mask.shape, len(self.descriptor_names)), frame_mask
         with torch.autocast(padded.device.type, enabled=False):  # powers of 1e-12 do not survive half precision
@@ -224,13 +229,13 @@ class AcousticFrontEnd(nn.Module):
         dtype = torch.promote_types(input_values.dtype, self.gain.dtype)
         waveform = input_values.to(torch.promote_types(dtype, torch.float32))
         lengths = torch.full(waveform.shape[:1], waveform.shape[1], device=waveform.device)
+        checks = not torch.compiler.is_exporting()  # a graph has no place for errors
         if attention_mask is not None:
             real = attention_mask.to(waveform.device).bool()
-            if (real[:, 1:] & ~real[:, :-1]).any():
+            if checks and (real[:, 1:] & ~real[:, :-1]).any():
                 raise ValueError("attention_mask has ones after zeros; pad clips on the right")
             waveform, lengths = waveform.masked_fill(~real, 0), real.sum(dim=1)
-        check_samples(waveform)
-        return waveform, lengths
+        return check_samples(waveform) if checks else waveform, lengths
 
 
 __all__ = ["AcousticFrontEnd", "check_samples"]

@@ -26,6 +26,7 @@ from .objective_complete_av_emotion import CompleteObjective
 from .objective_future_av_emotion import FutureObjective
 from .objective_hidden_av_emotion import HiddenObjective
 from .objective_mixed_av_emotion import MixedObjective
+from .recurrence_av_emotion import run_layer
 
 if TYPE_CHECKING:  # never run: transformers copies what a file names as its imports, so the pipeline goes with a model
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
@@ -131,9 +132,9 @@ class MaskedRNN(nn.Module):
             if depth > 0:
                 states = F.dropout(states, self.dropout, self.training)
             read = _sides(states) if apart and depth > 0 and len(directions) == 2 else [states, states]
-            outputs = [directions[0](read[0])[0]]
+            outputs = [run_layer(directions[0], read[0])]
             if len(directions) == 2:
-                outputs.append(_reorder(directions[1](_reorder(read[1], turned))[0], turned))
+                outputs.append(_reorder(run_layer(directions[1], _reorder(read[1], turned)), turned))
             states = torch.cat(outputs, dim=-1)
         return states * frame_mask.unsqueeze(-1)
 
@@ -295,6 +296,10 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
         Only real frames pass the backbone.
         """
         frame_mask = _frame_mask(pixel_values, pixel_mask)
+        if torch.compiler.is_exporting():  # all frames: how many are real is known only when the graph runs
+            pooled = self.backbone(pixel_values.flatten(0, 1).to(self.backbone.dtype)).pooler_output.flatten(1)
+            features = pooled.unflatten(0, frame_mask.shape).float()
+            return features.masked_fill(~frame_mask.unsqueeze(-1), 0), frame_mask
         frames = pixel_values[frame_mask].to(self.backbone.dtype).contiguous(memory_format=torch.channels_last)
         pooled = [
             self.backbone(part).pooler_output.flatten(1) for part in frames.split(self.config.backbone_batch_size)
@@ -594,7 +599,7 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
             image = self.image_encoder(pixel_values, pixel_mask, image_features)
         if audio is None and image is None:
             raise ValueError("a clip needs sound or picture: give input_values or pixel_values, or features of either")
-        size = len((audio or image).pooler_output)
+        size = (audio or image).pooler_output.shape[0]
         has_audio = audio.frame_mask.any(dim=1) if audio is not None else torch.zeros(size, dtype=torch.bool)
         has_image = image.frame_mask.any(dim=1) if image is not None else torch.zeros(size, dtype=torch.bool)
         has_audio, has_image = has_audio.to(self.device), has_image.to(self.device)
@@ -609,7 +614,7 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
 
     @staticmethod
     def _present_or_absent(encoded, present: torch.BoolTensor, absent: torch.Tensor) -> torch.Tensor:
-        stand_in = absent.expand(len(present), -1)
+        stand_in = absent.expand(present.shape[0], -1)
         return stand_in if encoded is None else torch.where(present.unsqueeze(-1), encoded.pooler_output, stand_in)
 
     @can_return_tuple

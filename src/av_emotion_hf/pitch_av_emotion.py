@@ -58,11 +58,17 @@ def find_candidates(acf: Tensor, first_lag: int, preference: Tensor) -> tuple[Te
     score = score.bitwise_and_(~15).bitwise_or_(place[:, None]).amax(1)
     score, group = score.T.contiguous().topk(NUM_CANDIDATES, dim=-1)
     score, group = score.T.contiguous(), group.T.contiguous()
-    index = group * GROUP + (score & 15)
+    return refine(acf, group * GROUP + (score & 15), score > 15, first_lag, preference)
+
+
+def refine(
+    acf: Tensor, index: Tensor, is_peak: Tensor, first_lag: int, preference: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Exact lag, height and strength of the peaks `index` (K, N) of [`find_candidates`], where they are peaks."""
     around = [acf.gather(0, index + i) for i in range(5)]
     offset, _ = parabola(*around[1:4])
     height = _interpolate(around, offset)
-    strength = torch.where(score > 15, height.clamp(max=1) + preference[index], -1)
+    strength = torch.where(is_peak, height.clamp(max=1) + preference[index], -1)
     return index + first_lag + offset, height, strength
 
 
@@ -100,6 +106,12 @@ def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: 
     jump[:, :-1, :-1].abs_().mul_(OCTAVE_JUMP_COST * cost_scale)
     jump[:, -1, -1] = 0
     jump *= (real[1:] * real[:-1])[:, None]  # a free choice beside padding
+    chosen = torch.stack(search(strength, jump)[CONTEXT : CONTEXT + BLOCK])  # (BLOCK, M)
+    return chosen.view(BLOCK, num_clips, blocks).permute(1, 2, 0).reshape(num_clips, -1)[:, :num_frames]
+
+
+def search(strength: Tensor, jump: Tensor) -> list[Tensor]:
+    """The best path, a state (M,) for each step, by gains (steps, states, M) and costs (steps - 1, from, to, M)."""
     total, origins = strength[0], []
     for cost, gain in zip(jump, strength[1:], strict=True):
         best, origin = (total[:, None] - cost).max(dim=0)
@@ -110,8 +122,7 @@ def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: 
     for origin in reversed(origins):
         path = origin.gather(0, path[None])[0]
         chosen.append(path)
-    chosen = torch.stack(chosen[::-1][CONTEXT : CONTEXT + BLOCK])  # (BLOCK, M)
-    return chosen.view(BLOCK, num_clips, blocks).permute(1, 2, 0).reshape(num_clips, -1)[:, :num_frames]
+    return chosen[::-1]
 
 
 def zoom(power: Tensor, lag: Tensor, bin_hz: float, step: float, gain: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,4 +157,4 @@ def zoom(power: Tensor, lag: Tensor, bin_hz: float, step: float, gain: Tensor) -
     return lag + offset * step, height / power.sum(-1).clamp(min=1e-30)
 
 
-__all__ = ["best_path", "find_candidates", "parabola", "zoom"]
+__all__ = ["best_path", "find_candidates", "parabola", "refine", "search", "zoom"]

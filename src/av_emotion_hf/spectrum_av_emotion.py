@@ -141,11 +141,7 @@ class SpectralAnalysis(nn.Module):
             self._block(frames[max(0, i - 1) : i + FRAMES_AT_ONCE], i > 0, weights, scratch)
             for i in range(0, len(frames), FRAMES_AT_ONCE)
         ]
-        found = {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
-        columns = self._from_sums(found.pop("sums"), compression.to(frames)) | found
-        if "hammarberg_index_db" in columns:
-            lower, upper = self._decibel(columns["hammarberg_index_db"]).unbind(-1)
-            columns["hammarberg_index_db"] = lower - upper
+        columns = self.columns({name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}, compression)
         missing = len(padded) * slots - len(frames)
         for name, column in columns.items():
             column = F.pad(column, (0, missing)).unflatten(0, (-1, slots))
@@ -160,19 +156,27 @@ class SpectralAnalysis(nn.Module):
         The selected descriptors (n,), the two peaks (n, 2) of the Hammarberg index, and `sums`, the power times
         `weights`. `scratch` holds zeros after the samples of a frame.
         """
-        wanted, found = self.wanted, {}
         window = self.window.to(frames)
         if scratch is None:
             power = power_of(torch.fft.rfft(frames * window, n=self.n_fft))
         else:
             torch.mul(frames, window, out=scratch[: len(frames), : self.frame_length])
             power = power_of(torch.fft.rfft(scratch[: len(frames)]))
+        found = self.of_power(power, has_previous, weights)
+        if "zero_crossing_rate" in self.wanted:
+            positive = (frames[1:] if has_previous else frames).detach() > 0
+            found["zero_crossing_rate"] = (positive[:, 1:] != positive[:, :-1]).to(frames).mean(-1)
+        return found
+
+    def of_power(self, power: Tensor, has_previous: bool, weights: Tensor) -> dict[str, Tensor]:
+        """The part of [`_block`] that follows from power spectra (n, bins)."""
+        wanted, found = self.wanted, {}
         if "spectral_flux" in wanted:
             magnitude = torch.sqrt(power[:, self._bins(0, 5000)] + FLOOR)
             change = magnitude.diff(dim=0, prepend=None if has_previous else magnitude[:1])
             found["spectral_flux"] = torch.linalg.vector_norm(change, dim=-1) / math.sqrt(change.shape[-1])
         if has_previous:
-            power, frames = power[1:], frames[1:]
+            power = power[1:]
         found["sums"] = power @ weights
         if "hammarberg_index_db" in wanted:
             peaks = [power[:, self._bins(*band)].amax(-1) for band in ((0, 2000), (2000, 5000))]
@@ -181,21 +185,28 @@ class SpectralAnalysis(nn.Module):
             if f"slope_{low}_{high}" in wanted:
                 band = self._bins(low, high)
                 level = self._decibel(power[:, band])
-                found[f"slope_{low}_{high}"] = slope_of(level, self.frequencies.to(frames)[band])
+                found[f"slope_{low}_{high}"] = slope_of(level, self.frequencies.to(power)[band])
             if f"egemaps_slope_{low}_{high}" in wanted:
                 band = self._bins(low, high + 0.5 * self.sampling_rate / self.n_fft)
-                peak = window.amax().square()
-                slope = self._egemaps_slope(self.frequencies.to(frames)[band])
+                peak = self.window.to(power).amax().square()
+                slope = self._egemaps_slope(self.frequencies.to(power)[band])
                 level = torch.log10(power[:, band] + peak * FLOOR)  # that of the window is taken out below
                 found[f"egemaps_slope_{low}_{high}"] = 10 * (level @ slope - peak.log10() * slope.sum())
         if "spectral_rolloff" in wanted:
             cumulated = power.detach().cumsum(-1)
             below = (cumulated < 0.85 * cumulated[:, -1:]).sum(-1)
-            found["spectral_rolloff"] = self.frequencies.to(frames)[below.clamp(max=self.n_fft // 2)]
-        if "zero_crossing_rate" in wanted:
-            positive = frames.detach() > 0
-            found["zero_crossing_rate"] = (positive[:, 1:] != positive[:, :-1]).to(frames).mean(-1)
+            found["spectral_rolloff"] = self.frequencies.to(power)[below.clamp(max=self.n_fft // 2)]
         return found
+
+    def columns(self, found: dict[str, Tensor], compression: Tensor) -> dict[str, Tensor]:
+        """Selected descriptors (N,) by name, from what [`of_power`] found."""
+        found = dict(found)
+        sums = found.pop("sums")
+        columns = self._from_sums(sums, compression.to(sums)) | found
+        if "hammarberg_index_db" in columns:
+            lower, upper = self._decibel(columns["hammarberg_index_db"]).unbind(-1)
+            columns["hammarberg_index_db"] = lower - upper
+        return columns
 
     def _from_sums(self, sums: Tensor, compression: Tensor) -> dict[str, Tensor]:
         """Selected descriptors (N,) that follow from sums (N, n) over the bins."""

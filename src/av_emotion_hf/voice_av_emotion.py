@@ -150,7 +150,7 @@ class VoiceAnalysis(nn.Module):
         # from here on the frames that may be voiced, and in the end those of them that are
         possible = torch.cat(possible)
         row, frame, voiced = row[possible], frame[possible], voiced[possible]
-        found = self._voice_quality(powers, lag[possible])
+        found = self.quality(powers, lag[possible])
         row, frame = row[voiced], frame[voiced]
         found = {name: values[voiced] for name, values in found.items()}
         if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
@@ -220,10 +220,19 @@ class VoiceAnalysis(nn.Module):
 
     def _cepstral_peak(self, power: Tensor) -> Tensor:
         """Cepstral peak prominence (...) of power spectra (..., bins), in dB."""
-        start, stop = round(self.sampling_rate / 1000), math.ceil(self.sampling_rate / self.f0_min)
-        cepstrum = torch.fft.irfft(self._decibel(power), n=self.n_fft)[..., start:stop]
+        start, stop = self.quefrencies
+        return self.prominence(torch.fft.irfft(self._decibel(power), n=self.n_fft)[..., start:stop])
+
+    @property
+    def quefrencies(self) -> tuple[int, int]:
+        """First and last quefrency (exclusive), in samples, of the line under the cepstral peak."""
+        return round(self.sampling_rate / 1000), math.ceil(self.sampling_rate / self.f0_min)
+
+    def prominence(self, cepstrum: Tensor) -> Tensor:
+        """Cepstral peak prominence (...) in dB of the cepstra (..., n) at `quefrencies`."""
+        start, stop = self.quefrencies
         cepstrum = 20 * torch.log10(cepstrum.abs() + 1e-3)
-        quefrency = torch.arange(stop - start, device=power.device).to(power)
+        quefrency = torch.arange(stop - start, device=cepstrum.device).to(cepstrum)
         trend = slope_of(cepstrum, quefrency)[..., None] * (quefrency - quefrency.mean())
         prominence = cepstrum - cepstrum.mean(-1, keepdim=True) - trend
         return prominence[..., max(0, round(self.sampling_rate / self.f0_max) - start) :].amax(-1)
@@ -231,9 +240,9 @@ class VoiceAnalysis(nn.Module):
     def _decibel(self, power: Tensor) -> Tensor:
         return 10 * torch.log10(power + self.power_floor)
 
-    def _voice_quality(self, powers: list[Tensor], lag: Tensor) -> dict[str, Tensor]:
+    def quality(self, powers: list[Tensor], lag: Tensor) -> dict[str, Tensor]:
         """Descriptors (N,) of frames with pitch at lags (N,) in seconds, from their power in blocks (n, bins)."""
-        step, sizes = 0.5 / self.sampling_rate, [len(power) for power in powers]
+        step, sizes = 0.5 / self.sampling_rate, [power.shape[0] for power in powers]
         exact = [
             zoom(power, of, self.sampling_rate / self.n_fft, step, self.lag_gain.to(power))
             for power, of in zip(powers, lag.split(sizes), strict=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForPreTraining, Trainer
 
-from av_emotion_hf.data import ClipReader
+from av_emotion_hf.data import ClipReader, RunningStatistics
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.training.pretrain import PRESETS, pretrain
 
@@ -140,3 +140,44 @@ def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monk
     )
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
+
+
+def test_a_run_without_a_checkpoint_yet_starts_over(features, options, small):
+    run = options("begun", max_steps=4, resume=True)
+    (Path(run.out) / "checkpoints" / "partial").mkdir(parents=True)
+    corpus = features.to_iterable_dataset()
+    assert pretrain([corpus], [], "audio", run, ClipReader("audio"), settings=small["audio"])["steps"] == 4
+
+
+def test_the_log_has_frames_per_second_and_a_tracker_gets_it(features, options, small):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = options("model", max_steps=6, save_steps=3, report_to="tensorboard")
+    record = pretrain([features.to_iterable_dataset()], [], "audio", run, ClipReader("audio"), settings=small["audio"])
+    rates = [entry["frames_per_second"] for entry in record["history"] if "loss" in entry]
+    assert len(rates) == 6 and min(rates) > 0
+    (folder,) = (Path(run.out) / "runs").iterdir()
+    events = EventAccumulator(str(folder)).Reload()
+    written = [event.value for event in events.Scalars("train/frames_per_second")]
+    assert written == pytest.approx(rates)
+
+
+def test_statistics_of_the_manifest_save_a_pass(features, options, small, monkeypatch):
+    monkeypatch.setattr("av_emotion_hf.training.pretrain.estimate_statistics", lambda *_: pytest.fail("a pass"))
+    frames = np.concatenate([np.array(row["image_features"]) for row in features])
+    run = options("model", max_steps=1)
+    pretrain(
+        [features.to_iterable_dataset()], [], "image", run, ClipReader("image"), settings=small["image"],
+        statistics=RunningStatistics(6).update(frames),
+    )  # fmt: skip
+    encoder = AutoModelForPreTraining.from_pretrained(run.out).image_encoder
+    np.testing.assert_allclose(encoder.feature_mean, frames.mean(0), atol=1e-6)
+
+
+def test_a_stream_of_clips_is_read_when_its_turn_has_come(clips, options, small):
+    stream = clips.to_iterable_dataset(num_shards=2)
+    run = options("model", max_steps=3, batch_size=2)
+    record = pretrain([stream], [], "audio", run, ClipReader("audio"), settings=small["audio"])
+    assert record["steps"] == 3 and record["statistics"]["frames"] > 20
+    (left_out,) = record["left_out"]
+    assert "neither sound nor picture" in left_out["error"]

@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from ..errors import InputError
 from .corpus import Corpus
-from .statistics import RunningStatistics
+from .manifest import require_same_settings, summarise
 
 _END = object()
 
@@ -58,21 +58,15 @@ class ShardFolder:
             if not (self.out / "manifest.json").is_file():
                 raise InputError(f"{out}: exists already; choose another --out or remove it first")
             self.manifest = _read(self.out / "manifest.json")
-            self._require_same(self.manifest["settings"], out)
+            require_same_settings(self.manifest["settings"], self.settings, out)
             return
         noted = self.partial / "settings.json"
         if noted.is_file():
-            self._require_same(_read(noted), f"{out}.partial")
+            require_same_settings(_read(noted), self.settings, f"{out}.partial")
         else:
             for folder in ("data", "records", "clips"):
                 (self.partial / folder).mkdir(parents=True, exist_ok=True)
             _write(noted, self.settings)
-
-    def _require_same(self, there: dict, folder: str) -> None:
-        differing = [name for name in {**there, **self.settings} if there.get(name) != self.settings.get(name)]
-        if differing:
-            changes = ", ".join(f"{n} {there.get(n)!r} there, {self.settings.get(n)!r} now" for n in differing)
-            raise InputError(f"{folder}: was made with other settings ({changes}); choose another --out or remove it")
 
     def parts(self, corpus: Corpus, rows_per_shard: int) -> Iterator[Part]:
         """The parts of a corpus that this process has to write and has not written yet.
@@ -154,25 +148,8 @@ class ShardFolder:
         return manifest
 
     def summary(self) -> dict:
-        """What the records say together: clips, rows, frames, seconds, failures, statistics."""
-        manifest = {"settings": self.settings, "complete": False, "clips": 0, "rows": 0, "frames": {}, "seconds": 0.0}
-        statistics: dict[str, RunningStatistics] = {}
-        failures = []
-        for path in sorted((self.partial / "records").glob("*.json")):
-            record = _read(path)
-            for name in ("clips", "rows", "seconds"):
-                manifest[name] += record[name]
-            for name, count in record["frames"].items():
-                manifest["frames"][name] = manifest["frames"].get(name, 0) + count
-            failures += record["failures"]
-            for name, part in record["statistics"].items():
-                part = RunningStatistics.from_dict(part)
-                statistics[name] = statistics[name].merge(part) if name in statistics else part
-        manifest["seconds"] = round(manifest["seconds"], 2)
-        return manifest | {
-            "failures": failures,
-            "statistics": {name: part.as_dict() for name, part in statistics.items()},
-        }
+        """What the records of all processes say together, see [`summarise`]."""
+        return summarise(map(_read, sorted((self.partial / "records").glob("*.json"))), self.settings)
 
     def _records(self, source: int) -> list[dict]:
         return [_read(path) for path in sorted((self.partial / "records").glob(f"{source:05d}-*.json"))]

@@ -38,7 +38,7 @@ class RowSource:
     def __init__(self, corpus: IterableDataset, read: Callable[[dict], list[dict]] | None = None):
         self.corpus, self.read = corpus.with_format("arrow"), read
         self.left_out: list[dict[str, str]] = []
-        self._opened: tuple[int, IterableDataset] | None = None
+        self._opened: dict[int, IterableDataset] = {}
 
     @property
     def num_shards(self) -> int:
@@ -47,7 +47,7 @@ class RowSource:
 
     def split_finer(self) -> None:
         """Make a shard of each row group, where the kind of file allows it."""
-        self.corpus, self._opened = self.corpus.reshard(), None
+        self.corpus, self._opened = self.corpus.reshard(), {}
 
     def num_groups(self, shard: int) -> int:
         """Number of row groups of a shard; 0 where it is damaged."""
@@ -99,9 +99,11 @@ class RowSource:
             self.left_out.append(note)
 
     def _open(self, shard: int) -> IterableDataset:
-        if self._opened is None or self._opened[0] != shard:
-            self._opened = shard, self.corpus.shard(self.num_shards, shard).reshard()
-        return self._opened[1]
+        if shard not in self._opened:
+            while len(self._opened) >= HAND:
+                del self._opened[next(iter(self._opened))]
+            self._opened[shard] = self.corpus.shard(self.num_shards, shard).reshard()
+        return self._opened[shard]
 
     def _name(self, shard: int) -> str:
         """File of a shard where datasets tells, else its number; for messages only."""
@@ -175,13 +177,17 @@ class ClipStream(torch.utils.data.IterableDataset):
             yield number, batch, (worker, *note)
             number += self.workers
 
-    def one_pass(self, batch_size: int, limit: int | None = None) -> Iterator[list[dict]]:
-        """Every row once, or the first `limit` of them, in batches as they come."""
+    def one_pass(
+        self, batch_size: int, rank: int = 0, world: int = 1, limit: int | None = None
+    ) -> Iterator[list[dict]]:
+        """Every row of one process' share once, or the first `limit` of them, in batches as they come."""
+        is_shared = self.source.num_shards < world
+        shards = range(self.source.num_shards) if is_shared else range(rank, self.source.num_shards, world)
         found = (
             row
-            for shard in range(self.source.num_shards)
+            for shard in shards
             for group in range(self.source.num_groups(shard))
-            for _, parts in self.source.rows(shard, group)
+            for _, parts in self.source.rows(shard, group, 0, (rank, world) if is_shared else (0, 1))
             for row in parts
             if _length(row)
         )

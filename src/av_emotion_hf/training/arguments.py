@@ -122,7 +122,9 @@ class RunOptions:
         """
         folder = Path(self.out)
         found = get_last_checkpoint(str(folder / "checkpoints")) if (folder / "checkpoints").is_dir() else None
-        if self.resume and found is None:
+        # a run that was killed before its first checkpoint starts over
+        begun = folder.is_dir() and {path.name for path in folder.iterdir()} == {"checkpoints"}
+        if self.resume and found is None and not begun:
             raise InputError(f"{self.out}: holds no checkpoint to resume from; start without --resume")
         if not self.resume and folder.exists() and any(folder.iterdir()):
             raise InputError(f"{self.out}: is not empty; choose another --out, or go on with --resume")

@@ -2,6 +2,8 @@
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
+from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
@@ -25,6 +27,7 @@ def estimate_statistics(
     collate: ClipCollator,
     batch_size: int = 16,
     limit: int | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> dict[str, int | float]:
     """Put mean and deviation of the features of one modality into the model's buffers.
 
@@ -35,6 +38,7 @@ def estimate_statistics(
         collate: makes batches of them.
         batch_size: clips at once.
         limit: clips to look at; all of them when `None`.
+        share: number of this process and how many there are; each looks at its part, and all get the whole.
 
     Returns:
         `frames`, how many were seen, and for a voice `share_of_voiced_frames`, where the model's descriptors tell.
@@ -45,10 +49,14 @@ def estimate_statistics(
     encoder = getattr(model, f"{modality}_encoder").eval()
     statistics, voicing = RunningStatistics(encoder.num_features), RunningStatistics(1)
     voiced = voicing_column(encoder.frontend) if modality == "audio" else None
+    rank, world = share
     if isinstance(corpus, ClipStream):
-        batches = (collate(rows) for rows in corpus.one_pass(batch_size, limit))
+        part = corpus.one_pass(batch_size, rank, world, limit and -(-limit // world))
+        batches = (collate(rows) for rows in part)
     else:
-        batches = DataLoader(corpus.take(limit) if limit else corpus, batch_size=batch_size, collate_fn=collate)
+        clips = corpus.take(limit) if limit else corpus
+        clips = clips.shard(world, rank) if isinstance(clips, Dataset) and world > 1 else clips
+        batches = DataLoader(clips, batch_size=batch_size, collate_fn=collate)
     values, mask_name = INPUT_ARGUMENTS[modality]
     for batch in tqdm(batches, desc="Estimating statistics"):
         if FEATURE_COLUMNS[modality] in batch:
@@ -60,13 +68,28 @@ def estimate_statistics(
             voicing.update(frames[:, [voiced]].numpy() > 0.5)
         valid = encoder.frontend.defined_cells(frames).numpy() if modality == "audio" else None
         statistics.update(frames.numpy(), valid)
+    if world > 1 and (isinstance(corpus, ClipStream | Dataset)):
+        statistics, voicing = _merge_processes(statistics), _merge_processes(voicing)
     if not statistics.count.any():
         raise InputError(f"the corpus has no {modality} frame to learn from; check that its clips have sound (a face)")
+    put_statistics(model, modality, statistics)
+    voice = {"share_of_voiced_frames": round(float(voicing.mean[0]), 4)} if voiced is not None else {}
+    return {"frames": int(statistics.count.max())} | voice
+
+
+def put_statistics(model: PreTrainedModel, modality: str, statistics: RunningStatistics) -> None:
+    """Put mean and deviation into the model's buffers."""
+    encoder = getattr(model, f"{modality}_encoder")
     owner = encoder.frontend if modality == "audio" else encoder
     owner.feature_mean.copy_(torch.from_numpy(statistics.mean.astype(np.float32)))
     owner.feature_std.copy_(torch.from_numpy(statistics.std.astype(np.float32)))
-    share = {"share_of_voiced_frames": round(float(voicing.mean[0]), 4)} if voiced is not None else {}
-    return {"frames": int(statistics.count.max())} | share
+
+
+def _merge_processes(part: RunningStatistics) -> RunningStatistics:
+    total = RunningStatistics(len(part.mean))
+    for values in gather_object([part.as_dict()]):
+        total.merge(RunningStatistics.from_dict(values))
+    return total
 
 
 def voicing_column(frontend: AcousticFrontEnd) -> int | None:
@@ -75,4 +98,4 @@ def voicing_column(frontend: AcousticFrontEnd) -> int | None:
     return next((names.index(name) for name in ("voiced", "f0_semitone") if name in names), None)
 
 
-__all__ = ["estimate_statistics"]
+__all__ = ["estimate_statistics", "put_statistics"]

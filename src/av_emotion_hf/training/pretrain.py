@@ -1,5 +1,8 @@
 """Masked-frame pre-training on unlabelled clips (CN112633263A, modules 2 and 5)."""
 
+import json
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, IterableDataset, concatenate_datasets
@@ -9,14 +12,15 @@ from ..data.collators import ClipCollator, MaskingCollator
 from ..data.columns import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
 from ..data.corpus import Corpus
 from ..data.inputs import ClipReader, with_inputs
+from ..data.statistics import RunningStatistics
 from ..data.streams import ClipStream
 from ..errors import InputError
 from ..hub import write_card
 from .arguments import RunOptions
 from .checkpoint import start
-from .normalization import estimate_statistics
+from .normalization import estimate_statistics, put_statistics
 from .reconstruction import reconstruction_report
-from .record import RunRecord, names
+from .record import RunRecord, names, write_json
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
 MIXED = "some corpora hold features and some clips or inputs; extract all of them in the same way"
@@ -39,6 +43,7 @@ def pretrain(
     settings: dict | None = None,
     statistics_limit: int | None = None,
     about: dict | None = None,
+    statistics: RunningStatistics | None = None,
 ) -> dict:
     """Pre-train an encoder and save it, with its processor and a model card, to `options.out`.
 
@@ -52,6 +57,7 @@ def pretrain(
         settings: configuration fields to change, such as those of one of `PRESETS`.
         statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
         about: where the data come from, for the record.
+        statistics: of the features, where they are known from the manifests of the corpora; else a pass finds them.
 
     Returns:
         The record of the run, as written to `run.json`; with a validation corpus, `reconstruction` is its
@@ -82,19 +88,31 @@ def pretrain(
         config=settings or {},
         **(about or {}),
     )
-    if modality not in beginning.normalized:
-        record.facts["statistics"] = estimate_statistics(
-            model, modality, train, collate, options.batch_size, statistics_limit
-        )
+    args = options.training_arguments(
+        has_evaluation=validation is not None,
+        best_metric="loss",
+        prediction_loss_only=True,
+        greater_is_better=False,
+        ddp_find_unused_parameters=False,  # looking for them would cost time at every step
+    )
+    noted = Path(args.output_dir) / "statistics.json"
+    if checkpoint is not None:  # it has them
+        if noted.is_file():
+            record.facts["statistics"] = json.loads(noted.read_text(encoding="utf-8"))
+    elif modality not in beginning.normalized:
+        if statistics is not None and len(statistics.mean) == model.base_model.num_features:
+            put_statistics(model, modality, statistics)
+            record.facts["statistics"] = {"frames": int(statistics.count.max())}
+        else:
+            record.facts["statistics"] = estimate_statistics(
+                model, modality, train, collate, options.batch_size, statistics_limit,
+                (args.process_index, args.world_size),
+            )  # fmt: skip
+        if args.process_index == 0:
+            write_json(noted, record.facts["statistics"])
     trainer = EmotionTrainer(
         model=model,
-        args=options.training_arguments(
-            has_evaluation=validation is not None,
-            best_metric="loss",
-            prediction_loss_only=True,
-            greater_is_better=False,
-            ddp_find_unused_parameters=False,  # looking for them would cost time at every step
-        ),
+        args=args,
         data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
         train_collator=MaskingCollator(collate, model.config, num_frames),
         train_dataset=train,

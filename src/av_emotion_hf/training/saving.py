@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
@@ -86,7 +87,8 @@ class SafeTrainer(Trainer):
                 best_model_checkpoint=self.state.best_model_checkpoint,
                 use_mtime=False,
             )
-        self.accelerator.wait_for_everyone()
+        # each process loads the best one at the end, and only the one that saves knows its name for certain
+        self.state.best_model_checkpoint = broadcast_object_list([self.state.best_model_checkpoint])[0]
 
     def _name_best(self, partial: Path, folder: Path, name: str) -> None:
         """The best checkpoint may be the one that is about to get its name."""

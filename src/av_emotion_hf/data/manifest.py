@@ -1,0 +1,84 @@
+"""The manifest of a dataset folder: how it was made, what is in it, what is not and why."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import InputError
+from .statistics import RunningStatistics
+
+FILE = "manifest.json"
+
+
+def configuration_hash(settings: dict) -> str:
+    """A digest of JSON values that does not depend on their order; 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def require_same_settings(there: dict, now: dict, folder: str) -> None:
+    """Refuse to mix what was made with different settings.
+
+    Raises:
+        InputError: `there` and `now` differ; the message shows where.
+    """
+    differing = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+    if differing:
+        changes = ", ".join(f"{n} {there.get(n)!r} there, {now.get(n)!r} now" for n in differing)
+        raise InputError(f"{folder}: was made with other settings ({changes}); choose another --out or remove it")
+
+
+def summarise(records: Iterable[dict], settings: dict) -> dict:
+    """What the records of shards say together, in the order in which they come.
+
+    Returns:
+        `settings` and their `configuration` hash, number of `clips`, `rows`, `frames` (by column) and `seconds`,
+        `failures` with the reasons, and `statistics` by column: count, mean and sum of squared deviations of each
+        feature, which merge further.
+    """
+    manifest = {
+        "configuration": configuration_hash(settings),
+        "settings": settings,
+        "complete": False,
+        "clips": 0,
+        "rows": 0,
+        "frames": {},
+        "seconds": 0.0,
+    }
+    statistics: dict[str, RunningStatistics] = {}
+    failures = []
+    for record in records:
+        for name in ("clips", "rows", "seconds"):
+            manifest[name] += record[name]
+        for name, count in record["frames"].items():
+            manifest["frames"][name] = manifest["frames"].get(name, 0) + count
+        failures += record["failures"]
+        for name, values in record["statistics"].items():
+            part = RunningStatistics.from_dict(values)
+            statistics[name] = statistics[name].merge(part) if name in statistics else part
+    manifest["seconds"] = round(manifest["seconds"], 2)
+    return manifest | {
+        "failures": failures,
+        "statistics": {name: part.as_dict() for name, part in statistics.items()},
+    }
+
+
+def read_statistics(folders: list[str], column: str) -> RunningStatistics | None:
+    """Statistics of a feature column over dataset folders; None unless the manifest of each has them."""
+    total = None
+    for folder in folders:
+        path = Path(folder).expanduser() / FILE
+        found = json.loads(path.read_text(encoding="utf-8")).get("statistics", {}) if path.is_file() else {}
+        if column not in found:
+            return None
+        part = RunningStatistics.from_dict(found[column])
+        if total is not None and len(part.mean) != len(total.mean):
+            raise InputError(
+                f"{folder}: has {len(part.mean)} values per frame, {folders[0]} has {len(total.mean)}; extract both "
+                "with the same checkpoint"
+            )
+        total = part if total is None else total.merge(part)
+    return total
+
+
+__all__ = ["configuration_hash", "read_statistics", "require_same_settings", "summarise"]
