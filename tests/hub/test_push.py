@@ -164,6 +164,24 @@ def test_a_server_that_does_not_know_xet_gets_plain_uploads(checkpoint, hub, cli
         client.run(switch.format(True))
 
 
+def test_a_commit_of_somebody_else_in_the_meantime_is_not_run_over(checkpoint, hub, client):
+    assert client.verb("push", checkpoint, "mine")[0] == 0
+    (checkpoint / "notes.md").write_text("mine")
+    meanwhile = (
+        "from huggingface_hub import HfApi\n"
+        "commit = HfApi.create_commit\n"
+        "def late(self, repo, *args, **kwargs):\n"
+        "    HfApi.create_commit = commit\n"
+        "    self.upload_file(repo_id=repo, path_or_fileobj=b'theirs', path_in_repo='notes.md')\n"
+        "    return commit(self, repo, *args, **kwargs)\n"
+        "HfApi.create_commit = late\n"
+    )
+    client.run(meanwhile)
+    status, _, err = client.verb("push", checkpoint, "mine")
+    assert status == 2 and "somebody else has changed it in the meantime" in err
+    assert hub.files("tester/mine")["notes.md"] == b"theirs"
+
+
 @pytest.mark.parametrize(
     ("token", "repo", "message"),
     [
@@ -234,7 +252,8 @@ def test_a_card_that_was_edited_on_the_hub_stays(checkpoint, hub, client):
     made = hub.files("tester/mine")["README.md"]
     edited = made.replace(b"**say so here**", b"it learned from my clips")
     assert edited != made
-    for card, stays in ((edited, True), (b"---\nlicense: mit\n---\n", False), (made, False)):
+    draft = b"# x\n<!-- This model card has been generated automatically according to ... -->\n"
+    for card, stays in ((edited, True), (b"---\nlicense: mit\n---\n", False), (draft, False), (made, False)):
         hub.repos["model", "tester/mine"].commit("main", hub.files("tester/mine") | {"README.md": card})
         status, _, err = client.verb("push", checkpoint, "mine", "--license", "cc-by-4.0")
         assert status == 0 and ("README.md was edited on the Hub and stays" in err) == stays

@@ -22,6 +22,8 @@ TEMPLATES = {  # by the verb of the run
 WITHOUT_RECORD = "checkpoint.md.jinja"
 OF_SHARDS = "features.md.jinja"
 MARK = "<!-- made by av-emotion and made anew when it is pushed, unless it is edited: {} -->"
+# what Trainer and `push_to_hub` of a model write, until somebody completes it
+DRAFTS = ("This model card has been generated automatically", "# Model Card for Model ID")
 NEEDED = {"model": ("license", "library_name", "pipeline_tag", "tags"), "dataset": ("license", "tags")}
 
 
@@ -84,7 +86,9 @@ def card_for(folder: str | Path, name: str | None = None, license_name: str | No
 
 
 def is_generated(card: str) -> bool:
-    """Whether a card was made by [`card_for`] and has not been edited since."""
+    """Whether a card was made by [`card_for`] and has not been edited since, or is a draft of transformers."""
+    if any(draft in card for draft in DRAFTS):
+        return True
     text, _, last = card.rstrip().rpartition("\n")
     return last == MARK.format(_digest(text))
 

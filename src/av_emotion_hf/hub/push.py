@@ -11,7 +11,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import build_hf_headers, get_session, validate_repo_id
 from safetensors import SafetensorError, safe_open
 
 from ..errors import InputError
@@ -191,7 +191,12 @@ def _send(api: HfApi, parcel: Parcel, repo: str, private: bool, revision: str | 
     operations += [CommitOperationDelete(name) for name in stale]
     with _uploads_that_it_knows(api, parcel, repo, revision):
         commit = api.create_commit(
-            repo, operations, commit_message="Push with av-emotion", repo_type=parcel.kind, revision=revision
+            repo,
+            operations,
+            commit_message="Push with av-emotion",
+            repo_type=parcel.kind,
+            revision=revision,
+            parent_commit=there.sha,  # what was looked at; refused when somebody else was faster
         )
     return commit.oid, kept
 
@@ -236,8 +241,6 @@ def _uploads_that_it_knows(api: HfApi, parcel: Parcel, repo: str, revision: str 
 
 
 def _is_missing(url: str, api: HfApi) -> bool:
-    from huggingface_hub.utils import build_hf_headers, get_session
-
     return get_session().get(url, headers=build_hf_headers(token=api.token)).status_code == 404
 
 
@@ -275,8 +278,8 @@ def _explanation(error: Exception, repo: str, endpoint: str) -> str:
     elif isinstance(error, ValueError):
         return f"{endpoint} refuses what was sent ({reason}); mend that and push again"
     return (
-        f"the connection to {endpoint} broke off ({reason}), and the repository is as it was; push again: what has "
-        "arrived is not sent twice"
+        f"the connection to {endpoint} broke off ({reason}), and nothing half is in the repository; push again: what "
+        "has arrived is not sent twice"
     )
 
 
