@@ -94,7 +94,7 @@ def test_goes_on_where_it_stood(folder, workers, world):
     options = {"workers": workers, "world": world, "rank": world - 1, "length": 40, "seed": 3}
     expected = list(load(folder, **options))
     assert [batch["number"] for batch in expected] == list(range(40))
-    for stop in (1, 2, 7, 16, 39, 40):
+    for stop in (1, 17) if workers else (1, 2, 7, 16, 39, 40):  # starting workers takes a while
         loader = load(folder, **options)
         for _ in zip(range(stop), loader, strict=False):
             pass

@@ -43,7 +43,8 @@ class EmotionTrainer(SafeTrainer):
             kwargs["train_dataset"] = ClipStream(kwargs["train_dataset"])
         super().__init__(**kwargs)
         self.is_stream = isinstance(self.train_dataset, ClipStream)
-        self.args.ignore_data_skip = self.is_stream  # a stream goes on by itself
+        if self.is_stream:
+            self.args.ignore_data_skip = True  # it goes on by itself
         self.throughput = Throughput(self.model)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(FramesProgressCallback())
