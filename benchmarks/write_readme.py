@@ -26,6 +26,8 @@ def page() -> str:
         faces=results["faces"],
         memory=results["media_memory"],
         damage=results["damaged_clips"],
+        exports=results["exports"],
+        import_time=results["import_time"],
     )
     return text.rstrip() + "\n"
 
