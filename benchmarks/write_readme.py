@@ -26,6 +26,7 @@ def page() -> str:
         faces=results["faces"],
         memory=results["media_memory"],
         damage=results["damaged_clips"],
+        pretraining=results["pretraining"],
         exports=results["exports"],
         import_time=results["import_time"],
     )

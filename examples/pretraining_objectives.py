@@ -8,7 +8,8 @@ each fold under `ravdess`. What was measured is kept in the JSON file run by run
 Protocol, fixed before the first full run; a trial with a twentieth of the steps, one fold and one seed, set its size:
 
 - Voice alone: the 60 descriptors of the default front-end, a frame each 50 ms, computed once. A bidirectional GRU of
-  one layer and 128 units. Folds of HiCMAE; no clip of a test actor is used before the errors and scores below.
+  one layer and 128 units. Folds of HiCMAE, the first where nothing else is said; no clip of a test actor is used
+  before the errors and scores below.
 - Pre-training on all clips of the other actors, without labels: 1200 steps of 32 clips with each objective as
   `av-emotion pretrain --objective` sets it, and once with none: random weights and the statistics of the same clips.
 - Error on hidden frames of the test actors, in gaps of 1, 3, 7 and 15 frames, of the model and of three guesses.
@@ -123,7 +124,7 @@ def main() -> None:
     parser.add_argument("folds", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--fold", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--fold", type=int, nargs="+", default=[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--objectives", nargs="+", default=["none", *PRESETS])
     parser.add_argument("--shorten", type=float, default=1.0, help="factor on the steps, to try the script")
@@ -147,7 +148,8 @@ def main() -> None:
         for seed, objective in itertools.product(args.seeds, args.objectives):
             name = f"fold {fold}, seed {seed}, {objective}"
             run = results["runs"].setdefault(name, {"fold": fold, "seed": seed, "objective": objective, "scores": {}})
-            for line in measure(run, train, test, results["settings"], shares, args.work / name.replace(", ", "_")):
+            checkpoint = args.work / f"fold{fold}_seed{seed}_{objective}"
+            for line in measure(run, train, test, results["settings"], shares, checkpoint):
                 write_json(args.out, results)
                 print(f"{name}: {line}", flush=True)
 

@@ -148,6 +148,20 @@ def by_objective(results: dict, is_done: Callable[[dict], bool]) -> dict[str, li
     return {name: [runs[name] for runs in complete] for name in names}
 
 
+def stream_table(results: dict) -> str:
+    """What `pretrain_stream.sh` took on one process, two processes and two nodes."""
+    lines = [
+        "| run with | seconds | of which pre-training | steps | clips a step | frames per second | last loss |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, run in results["runs"].items():
+        cells = [run[key] for key in ("seconds", "of which pre-training", "steps", "clips a step")]
+        lines.append(
+            f"| {name} | " + " | ".join(map(str, cells)) + f" | {run['frames per second']:,} | {run['loss']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
 def finetune_table(runs: dict) -> str:
     """What the scripts that fine-tune were run with, what it cost, and the scores on the test speakers."""
     lines = [
@@ -201,6 +215,8 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
     choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
+    stream = json.loads((ROOT / "examples" / "results" / "pretrain_stream.json").read_text())
+    replace_block(ROOT / "examples" / "README.md", "stream", stream_table(stream))
     objectives = json.loads((ROOT / "examples" / "results" / "objectives.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "objective-errors", objective_errors_table(objectives))
     replace_block(ROOT / "examples" / "README.md", "objective-scores", objective_scores_table(objectives))

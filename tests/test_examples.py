@@ -111,11 +111,13 @@ def test_tables_are_those_of_the_results(script):
     assert {run["settings"]["modality"] for run in tuned.values()} == {"audio", "image", "fusion"}
     scripts = {run["settings"]["script"][0] for run in tuned.values()}
     assert scripts == {"finetune_trainer.py", "finetune_no_trainer.py"}
+    stream = json.loads((EXAMPLES / "results" / "pretrain_stream.json").read_text())
     for table in (
         names["expression_table"](choices),
         names["cost_table"](costs),
         names["objective_errors_table"](objectives),
         names["objective_scores_table"](objectives),
         names["finetune_table"](tuned),
+        names["stream_table"](stream),
     ):
         assert table in text, "run `make tables`"

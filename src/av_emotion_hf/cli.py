@@ -522,12 +522,17 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch; made where it does not exist.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go up, and send nothing.")] = False,
+    license_name: Annotated[
+        str | None, typer.Option("--license", help="For the card, as the Hub names it, such as cc-by-4.0.")
+    ] = None,
     as_json: AsJson = False,
 ):
     """Put a checkpoint or extracted shards on the Hub, with the code that loads it and a card."""
     from .hub.push import push as run
 
-    result = quietly(run, folder, repo, private, revision, dry_run)
+    result = quietly(run, folder, repo, private, revision, dry_run, license_name)
+    for name in result.get("kept", ()):
+        typer.echo(f"{name} was edited on the Hub and stays as it is there", err=True)
     lines = [f"{file['bytes']:>14,}  {file['path']}" for file in result["files"]] if dry_run else []
     outcome = "would go up" if dry_run else f"are at {result['url']}"
     lines.append(f"{len(result['files'])} files, {result['bytes'] / 1e6:.1f} MB, {outcome} ({result['kind']})")

@@ -306,6 +306,11 @@ class AVEmotionConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
 
     def __post_init__(self, **kwargs):
+        # transformers makes them itself from 5.21 on
+        if not isinstance(self.audio_config, PreTrainedConfig):
+            self.audio_config = AVEmotionAudioConfig(**(self.audio_config or {}))
+        if not isinstance(self.image_config, PreTrainedConfig):
+            self.image_config = AVEmotionImageConfig(**(self.image_config or {}))
         super().__post_init__(**_without_remote_pipeline(kwargs))
 
     @property

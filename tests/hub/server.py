@@ -322,11 +322,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def commit(self, kind, name, revision):
         self.require_writer(name)
-        _, files = self.state(kind, name, revision)
+        before, files = self.state(kind, name, revision)
         files = dict(files)
         for line in self.body.splitlines():
             step = json.loads(line)
             value = step["value"]
+            if step["key"] == "header" and value.get("parentCommit", before) != before:
+                raise Refusal(412, message="A commit has happened since")
             if step["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif step["key"] == "lfsFile":

@@ -91,14 +91,24 @@ def test_a_run_without_validation_claims_no_scores(tmp_path):
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["README.md", "run.json"]
 
 
+def test_the_card_of_a_recogniser_names_what_it_started_from(tmp_path):
+    record = RECORD | {"settings": RECORD["settings"] | {"init": ["faces-of-the-web"]}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert "| started from | faces-of-the-web |" in write_card(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps(RECORD))
+    assert "started from" not in write_card(tmp_path)
+
+
 def test_no_card_without_a_record_of_a_known_verb(tmp_path):
     with pytest.raises(InputError, match=r"has no run.json to make a card from"):
         write_card(tmp_path)
     (tmp_path / "run.json").write_text('{"verb": "juggle"}')
     with pytest.raises(InputError, match="is of the verb 'juggle'; cards are made for train-expression"):
         write_card(tmp_path)
-    with pytest.raises(UndefinedError):  # a fact that is not there is never left out in silence
-        render_card(TEMPLATES["train-expression"], {key: value for key, value in RECORD.items() if key != "seconds"})
+    facts = RECORD | {"name": "faces", "title": "faces", "license": None}
+    render_card(TEMPLATES["train-expression"], facts)
+    with pytest.raises(UndefinedError, match="seconds"):  # a fact that is not there is never left out in silence
+        render_card(TEMPLATES["train-expression"], {key: value for key, value in facts.items() if key != "seconds"})
 
 
 @pytest.mark.parametrize(
@@ -131,4 +141,4 @@ def test_the_card_in_the_package_is_one(tmp_path):
 def test_templates_are_in_the_wheel():
     wheel = pytest.importorskip("hatchling.builders.wheel")
     files = {file.distribution_path for file in wheel.WheelBuilder(str(ROOT)).recurse_included_files()}
-    assert {f"av_emotion_hf/modeling_cards/{name}" for name in TEMPLATES.values()} <= files
+    assert {f"av_emotion_hf/modeling_cards/{path.name}" for path in (ROOT / "modeling_cards").iterdir()} <= files

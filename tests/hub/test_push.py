@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 from clean_room import run_clean
+from transformers import ResNetForImageClassification
 
 import av_emotion_hf as av
 from av_emotion_hf.errors import InputError
@@ -84,6 +85,26 @@ def test_a_pushed_checkpoint_loads_with_and_without_the_package(checkpoint, hub,
     assert there.startswith("transformers_modules.") and same_logits(checkpoint, tmp_path / "there.pt")
 
 
+@pytest.mark.slow
+def test_an_expression_recogniser_brings_its_image_processor(hub, client, image_config, tmp_path):
+    folder = tmp_path / "expression"
+    ResNetForImageClassification(image_config.backbone_config).save_pretrained(folder)
+    av.AVEmotionImageProcessor(size={"height": 40, "width": 40}).save_pretrained(folder)
+    assert client.verb("push", folder, "expression")[0] == 0
+    files = hub.files("tester/expression")
+    assert [name for name in files if name.endswith(".py")] == ["image_processing_av_emotion.py"]
+    assert "auto_map" not in json.loads(files["config.json"])
+    code = (
+        "import numpy as np\nfrom transformers import AutoImageProcessor, AutoModelForImageClassification\n"
+        "processor = AutoImageProcessor.from_pretrained('tester/expression', trust_remote_code=True)\n"
+        "model = AutoModelForImageClassification.from_pretrained('tester/expression')\n"
+        "pixels = processor([[np.zeros((50, 50, 3), np.uint8)]], return_tensors='pt').pixel_values[:, 0]\n"
+        "print(tuple(pixels.shape), tuple(model(pixels).logits.shape))\n"
+    )
+    printed = run_clean(code, tmp_path / "clean", HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
+    assert printed == "(1, 3, 40, 40) (1, 2)\n"
+
+
 def test_pushed_again_only_what_changed_is_sent_and_stale_weights_go(checkpoint, hub, client, config):
     assert client.verb("push", checkpoint, "mine")[0] == 0
     uploads, first = hub.count("PUT"), hub.files("tester/mine")
@@ -143,6 +164,24 @@ def test_a_server_that_does_not_know_xet_gets_plain_uploads(checkpoint, hub, cli
         client.run(switch.format(True))
 
 
+def test_a_commit_of_somebody_else_in_the_meantime_is_not_run_over(checkpoint, hub, client):
+    assert client.verb("push", checkpoint, "mine")[0] == 0
+    (checkpoint / "notes.md").write_text("mine")
+    meanwhile = (
+        "from huggingface_hub import HfApi\n"
+        "commit = HfApi.create_commit\n"
+        "def late(self, repo, *args, **kwargs):\n"
+        "    HfApi.create_commit = commit\n"
+        "    self.upload_file(repo_id=repo, path_or_fileobj=b'theirs', path_in_repo='notes.md')\n"
+        "    return commit(self, repo, *args, **kwargs)\n"
+        "HfApi.create_commit = late\n"
+    )
+    client.run(meanwhile)
+    status, _, err = client.verb("push", checkpoint, "mine")
+    assert status == 2 and "somebody else has changed it in the meantime" in err
+    assert hub.files("tester/mine")["notes.md"] == b"theirs"
+
+
 @pytest.mark.parametrize(
     ("token", "repo", "message"),
     [
@@ -196,3 +235,26 @@ def test_a_card_of_the_users_own_stays(checkpoint, hub, client):
     (checkpoint / "README.md").write_text("---\nlicense: mit\n---\n# Mine\n")
     assert client.verb("push", checkpoint, "mine")[0] == 0
     assert hub.files("tester/mine")["README.md"] == b"---\nlicense: mit\n---\n# Mine\n"
+    status, _, err = client.verb("push", checkpoint, "mine", "--license", "mit")
+    assert status == 2 and "has a card of your own, and --license is for cards made here" in err
+
+
+def test_the_licence_stands_in_the_card(checkpoint, hub, client):
+    assert client.verb("push", checkpoint, "mine")[0] == 0
+    assert check_card(hub.files("tester/mine")["README.md"].decode()).data.license == "unknown"
+    assert client.verb("push", checkpoint, "mine", "--license", "cc-by-4.0")[0] == 0
+    card = check_card(hub.files("tester/mine")["README.md"].decode())
+    assert card.data.license == "cc-by-4.0" and "under the licence cc-by-4.0" in card.text
+
+
+def test_a_card_that_was_edited_on_the_hub_stays(checkpoint, hub, client):
+    assert client.verb("push", checkpoint, "mine")[0] == 0
+    made = hub.files("tester/mine")["README.md"]
+    edited = made.replace(b"**say so here**", b"it learned from my clips")
+    assert edited != made
+    draft = b"# x\n<!-- This model card has been generated automatically according to ... -->\n"
+    for card, stays in ((edited, True), (b"---\nlicense: mit\n---\n", False), (draft, False), (made, False)):
+        hub.repos["model", "tester/mine"].commit("main", hub.files("tester/mine") | {"README.md": card})
+        status, _, err = client.verb("push", checkpoint, "mine", "--license", "cc-by-4.0")
+        assert status == 0 and ("README.md was edited on the Hub and stays" in err) == stays
+        assert (hub.files("tester/mine")["README.md"] == card) == stays

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +61,7 @@ def test_the_report_tells_whether_it_learned(features, options, small, objective
     card = (Path(run.out) / "README.md").read_text()
     errors = " | ".join(f"{single[name]:.3f}" for name in ("corpus_mean", "nearest_visible", "interpolation", "model"))
     assert f"| 1 | {errors} |" in card and "| 15 |" not in card
-    assert ("predicted frames" in card) == (objective in ("future", "mixed"))
+    assert f"Loss of the objective `{objective}`" in card
     # noise round one of two levels, both of which the neighbours tell
     assert single["nearest_visible"] > 1.2 * single["interpolation"] > 0
 
@@ -140,6 +143,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monk
     )
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
+
+
+@pytest.mark.slow
+def test_both_processes_end_with_the_best_weights(features, tmp_path):
+    """Each of them loads the kept epoch, and the score is of that one; the report is made and printed once."""
+    features.to_parquet(tmp_path / "features.parquet")
+    words = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "av_emotion_hf",
+        "pretrain", tmp_path / "features.parquet", "--modality", "audio", "--group-column", "speaker", "--epochs", "2",
+        "--batch-size", "2", "--config", '{"hidden_size": 8}', "--out", tmp_path / "model",
+    ]  # fmt: skip
+    run = subprocess.run([str(word) for word in words], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"Could not locate the best model" not in run.stderr
+    record = json.loads((tmp_path / "model" / "run.json").read_text())
+    losses = [entry["eval_loss"] for entry in record["history"] if "eval_loss" in entry]
+    assert record["scores"]["validation_loss"] == pytest.approx(min(losses), rel=1e-4)
+    assert run.stdout.decode().count("error on hidden frames") == 1 and len(record["reconstruction"]) == 4
 
 
 def test_a_run_without_a_checkpoint_yet_starts_over(features, options, small):

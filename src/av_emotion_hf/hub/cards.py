@@ -1,5 +1,6 @@
 """Cards of models and datasets: Jinja templates filled from the record of a run."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -20,6 +21,9 @@ TEMPLATES = {  # by the verb of the run
 }
 WITHOUT_RECORD = "checkpoint.md.jinja"
 OF_SHARDS = "features.md.jinja"
+MARK = "<!-- made by av-emotion and made anew when it is pushed, unless it is edited: {} -->"
+# what Trainer and `push_to_hub` of a model write, until somebody completes it
+DRAFTS = ("This model card has been generated automatically", "# Model Card for Model ID")
 NEEDED = {"model": ("license", "library_name", "pipeline_tag", "tags"), "dataset": ("license", "tags")}
 
 
@@ -45,14 +49,16 @@ def write_card(folder: str | Path) -> str:
     return text
 
 
-def card_for(folder: str | Path, name: str | None = None, with_test: bool = True) -> str:
+def card_for(folder: str | Path, name: str | None = None, license_name: str | None = None) -> str:
     """The card of a checkpoint, or of shards that `extract` wrote.
+
+    Its last line tells [`is_generated`] later whether somebody has edited it.
 
     Args:
         folder: holds `run.json`, or `manifest.json`, or `config.json` alone; and in `scores.json`, where it is there,
             what `evaluate` measured.
         name: under which the card's examples load it; by default the name of the folder.
-        with_test: whether to tell the scores of `scores.json`.
+        license_name: of the weights or shards, as the Hub names it, such as `cc-by-4.0`; unknown when left out.
 
     Raises:
         InputError: the record is of a verb whose models have no card.
@@ -67,8 +73,7 @@ def card_for(folder: str | Path, name: str | None = None, with_test: bool = True
             )
         template = TEMPLATES[facts["verb"]]
         name = name or Path(facts["options"]["out"]).name
-        scores = folder / "scores.json"
-        test = _read(scores) if with_test and scores.is_file() else None
+        test = _read(folder / "scores.json") if (folder / "scores.json").is_file() else None
         facts |= {"test": test, "results": _results(facts, test)}
     elif (folder / "manifest.json").is_file():
         template, facts = OF_SHARDS, _read(folder / "manifest.json")
@@ -76,17 +81,20 @@ def card_for(folder: str | Path, name: str | None = None, with_test: bool = True
         config = _read(folder / "config.json")
         template, facts = WITHOUT_RECORD, {"config": config, "task": _task((config.get("architectures") or [""])[0])}
     name = name or folder.resolve().name
-    return render_card(template, facts | {"name": name, "title": name.split("/")[-1]})
+    text = render_card(template, facts | {"name": name, "title": name.split("/")[-1], "license": license_name})
+    return f"{text}\n{MARK.format(_digest(text))}\n"
 
 
-def is_generated(folder: str | Path) -> bool:
-    """Whether the card of a folder is the one this package made, which nobody has edited."""
-    folder = Path(folder)
-    card = folder / "README.md"
-    if not card.is_file() or not (folder / "run.json").is_file():
-        return False
-    text = card.read_text(encoding="utf-8")
-    return any(text == card_for(folder, with_test=with_test) for with_test in (True, False))
+def is_generated(card: str) -> bool:
+    """Whether a card was made by [`card_for`] and has not been edited since, or is a draft of transformers."""
+    if any(draft in card for draft in DRAFTS):
+        return True
+    text, _, last = card.rstrip().rpartition("\n")
+    return last == MARK.format(_digest(text))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
 
 
 def _task(architecture: str) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import build_hf_headers, get_session, validate_repo_id
 from safetensors import SafetensorError, safe_open
 
 from ..errors import InputError
@@ -33,10 +33,12 @@ class Parcel:
     Attributes:
         kind: `model` or `dataset`.
         files: by their path in the repository.
+        makes_card: whether the card is made here, and not one of the user's own.
     """
 
     kind: str
     files: dict[str, Path]
+    makes_card: bool
 
     def listing(self) -> list[dict]:
         """Path and size in bytes of each file."""
@@ -44,13 +46,19 @@ class Parcel:
 
 
 def push(
-    folder: str | Path, repo: str, private: bool = False, revision: str | None = None, dry_run: bool = False
+    folder: str | Path,
+    repo: str,
+    private: bool = False,
+    revision: str | None = None,
+    dry_run: bool = False,
+    license_name: str | None = None,
 ) -> dict:
     """Push a checkpoint as a model, or feature shards as a dataset, in one commit: the repository never holds half.
 
-    The code that loads a checkpoint without this package goes with it, and a card where the folder has none. Weights
-    and shards of an earlier push that are not in the folder any more are removed. Pushed again after it broke off,
-    only what has not arrived yet is sent. `HF_ENDPOINT` says to which Hub.
+    The code that loads a checkpoint without this package goes with it, and a card where the folder has none of the
+    user's own; one that was edited on the Hub stays. Weights and shards of an earlier push that are not in the folder
+    any more are removed. Pushed again after it broke off, only what has not arrived yet is sent. `HF_ENDPOINT` says to
+    which Hub.
 
     Args:
         folder: what a training verb, `save_pretrained` or `extract` wrote.
@@ -58,10 +66,11 @@ def push(
         private: whether a new repository is private.
         revision: branch to push to, made where it does not exist; `main` when left out.
         dry_run: list what would go up, and send nothing.
+        license_name: for the card, as the Hub names it, such as `cc-by-4.0`.
 
     Returns:
-        `repo`, `kind`, `revision`, `files` (`path` and `bytes` of each), `bytes`, and of a real push `commit` and
-        `url`.
+        `repo`, `kind`, `revision`, `files` (`path` and `bytes` of each), `bytes`, and of a real push `commit`, `url`
+        and `kept` (files that stay as they are on the Hub).
 
     Raises:
         InputError: the folder holds neither, its weights are not safetensors or not whole, nobody is logged in, the
@@ -72,7 +81,7 @@ def push(
     except HFValidationError as error:
         raise InputError(f"{repo!r} is no name of a repository ({error}); give NAME or USER/NAME") from error
     if dry_run:
-        with _parcel(Path(folder), repo) as parcel:
+        with _parcel(Path(folder), repo, license_name) as parcel:
             return _report(parcel, repo, revision)
     api = HfApi()
     if get_token() is None:
@@ -82,11 +91,11 @@ def push(
         )
     with _hub_errors(repo, api.endpoint):
         repo = repo if "/" in repo else f"{api.whoami()['name']}/{repo}"
-    with _parcel(Path(folder), repo) as parcel:
+    with _parcel(Path(folder), repo, license_name) as parcel:
         with _hub_errors(repo, api.endpoint):
-            commit = _send(api, parcel, repo, private, revision)
+            commit, kept = _send(api, parcel, repo, private, revision)
         page = f"{api.endpoint}/{'datasets/' if parcel.kind == 'dataset' else ''}{repo}"
-        return _report(parcel, repo, revision) | {"commit": commit, "url": page}
+        return _report(parcel, repo, revision) | {"commit": commit, "url": page, "kept": kept}
 
 
 def _report(parcel: Parcel, repo: str, revision: str | None) -> dict:
@@ -96,7 +105,7 @@ def _report(parcel: Parcel, repo: str, revision: str | None) -> dict:
 
 
 @contextmanager
-def _parcel(folder: Path, repo: str) -> Iterator[Parcel]:
+def _parcel(folder: Path, repo: str, license_name: str | None) -> Iterator[Parcel]:
     """The files of a folder, with a copy of the small ones to which code and card are added."""
     kind = _kind(folder)
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -111,10 +120,15 @@ def _parcel(folder: Path, repo: str) -> Iterator[Parcel]:
                 shutil.copyfile(path, staged / name)
         if kind == "model":
             stage_remote_code(staged)
-        if not (staged / "README.md").is_file() or is_generated(folder):
-            (staged / "README.md").write_text(card_for(staged, repo), encoding="utf-8")
+        own = staged / "README.md"
+        makes_card = not own.is_file() or is_generated(own.read_text(encoding="utf-8"))
+        if makes_card:
+            card = card_for(staged, repo, license_name=license_name)
+            own.write_text(card, encoding="utf-8")
+        elif license_name is not None:
+            raise InputError(f"{folder}: has a card of your own, and --license is for cards made here; write it there")
         files |= {path.relative_to(staged).as_posix(): path for path in staged.rglob("*") if path.is_file()}
-        yield Parcel(kind, dict(sorted(files.items())))
+        yield Parcel(kind, dict(sorted(files.items())), makes_card)
 
 
 def _kind(folder: Path) -> str:
@@ -157,8 +171,8 @@ def _require_safetensors(folder: Path, files: dict[str, Path]) -> None:
             raise InputError(f"{folder / name}: is damaged ({error}); copy or save the model anew") from error
 
 
-def _send(api: HfApi, parcel: Parcel, repo: str, private: bool, revision: str | None) -> str:
-    """Make the repository and commit the files; gives the commit."""
+def _send(api: HfApi, parcel: Parcel, repo: str, private: bool, revision: str | None) -> tuple[str, list]:
+    """Make the repository and commit the files; gives the commit, and what stays as it is there."""
     api.create_repo(repo, private=private or None, repo_type=parcel.kind, exist_ok=True)
     if revision is not None:
         api.create_branch(repo, branch=revision, repo_type=parcel.kind, exist_ok=True)
@@ -170,14 +184,28 @@ def _send(api: HfApi, parcel: Parcel, repo: str, private: bool, revision: str | 
         )
     names = {file.rfilename for file in there.siblings}
     _require_free(api, parcel, repo, revision, names)
-    operations = [CommitOperationAdd(name, path) for name, path in parcel.files.items()]
+    is_kept = parcel.makes_card and "README.md" in names and _is_edited(api, parcel, repo, revision)
+    kept = ["README.md"] if is_kept else []
+    operations = [CommitOperationAdd(name, path) for name, path in parcel.files.items() if name not in kept]
     stale = sorted(name for name in names - parcel.files.keys() if name.endswith(REPLACED))
     operations += [CommitOperationDelete(name) for name in stale]
     with _uploads_that_it_knows(api, parcel, repo, revision):
         commit = api.create_commit(
-            repo, operations, commit_message="Push with av-emotion", repo_type=parcel.kind, revision=revision
+            repo,
+            operations,
+            commit_message="Push with av-emotion",
+            repo_type=parcel.kind,
+            revision=revision,
+            parent_commit=there.sha,  # what was looked at; refused when somebody else was faster
         )
-    return commit.oid
+    return commit.oid, kept
+
+
+def _is_edited(api: HfApi, parcel: Parcel, repo: str, revision: str | None) -> bool:
+    """Whether the card on the Hub has words that are not this package's; metadata alone are none."""
+    found = api.hf_hub_download(repo, "README.md", repo_type=parcel.kind, revision=revision)
+    card = Path(found).read_text(encoding="utf-8")
+    return bool(RepoCard(card, ignore_metadata_errors=True).text.strip()) and not is_generated(card)
 
 
 def _require_free(api: HfApi, parcel: Parcel, repo: str, revision: str | None, names: set[str]) -> None:
@@ -213,8 +241,6 @@ def _uploads_that_it_knows(api: HfApi, parcel: Parcel, repo: str, revision: str 
 
 
 def _is_missing(url: str, api: HfApi) -> bool:
-    from huggingface_hub.utils import build_hf_headers, get_session
-
     return get_session().get(url, headers=build_hf_headers(token=api.token)).status_code == 404
 
 
@@ -252,8 +278,8 @@ def _explanation(error: Exception, repo: str, endpoint: str) -> str:
     elif isinstance(error, ValueError):
         return f"{endpoint} refuses what was sent ({reason}); mend that and push again"
     return (
-        f"the connection to {endpoint} broke off ({reason}), and the repository is as it was; push again: what has "
-        "arrived is not sent twice"
+        f"the connection to {endpoint} broke off ({reason}), and nothing half is in the repository; push again: what "
+        "has arrived is not sent twice"
     )
 
 

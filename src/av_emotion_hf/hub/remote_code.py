@@ -6,7 +6,9 @@ registry of the package names, and from what their files import.
 
 import json
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.dynamic_module_utils import get_relative_import_files
@@ -40,7 +42,12 @@ def custom_pipelines(config: PreTrainedConfig) -> dict[str, dict]:
 
 def code_files(config: PreTrainedConfig) -> list[Path]:
     """The core files that a checkpoint of this configuration needs, in alphabetical order."""
-    needed = {PACKAGE_FOLDER / f"{reference.split('.')[0]}.py" for reference in auto_map(config).values()}
+    return _with_siblings(auto_map(config).values())
+
+
+def _with_siblings(references: Iterable[str]) -> list[Path]:
+    """The files of classes (`FILE.CLASS`), and what these import."""
+    needed = {PACKAGE_FOLDER / f"{reference.split('.')[0]}.py" for reference in references}
     for file in list(needed):
         needed |= {Path(name) for name in get_relative_import_files(file)}
     return sorted(needed)
@@ -55,7 +62,8 @@ def stage_remote_code(folder: str | Path) -> list[str]:
         folder: what `save_pretrained` or a training verb wrote.
 
     Returns:
-        Names of the files of code; none for a network of transformers' own, such as an expression recogniser.
+        Names of the files of code; of an expression recogniser, which is a network of transformers' own, those of its
+        image processor alone.
 
     Raises:
         InputError: the folder holds no checkpoint.
@@ -67,13 +75,13 @@ def stage_remote_code(folder: str | Path) -> list[str]:
         config = AutoConfig.from_pretrained(folder)
     except ValueError as error:
         raise InputError(f"{folder}: its config.json cannot be read; save the checkpoint anew") from error
-    files = code_files(config)
-    if not files:
-        return []
-    _update(folder / "config.json", lambda entries: _complete_config(entries, config))
+    references = list(auto_map(config).values())
+    if references:
+        _update(folder / "config.json", lambda entries: _complete_config(entries, config))
     for name in ("processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file():
-            _update(folder / name, _complete_processor)
+            references += _update(folder / name, _complete_processor)
+    files = _with_siblings(references)
     for file in files:
         shutil.copyfile(file, folder / file.name)
     return [file.name for file in files]
@@ -102,19 +110,23 @@ def _complete_config(entries: dict, config: PreTrainedConfig) -> None:
         entries["custom_pipelines"] = pipelines
 
 
-def _complete_processor(entries: dict) -> None:
-    """Name the Auto class of a processor and of the parts in it."""
+def _complete_processor(entries: dict) -> list[str]:
+    """Name the Auto class of a processor and of the parts in it; gives `FILE.CLASS` of each that is this package's."""
     auto_class_of = {value: auto_class for auto_class, _, value in package.auto_classes()}
+    references = []
     for part in (entries, *(value for value in entries.values() if isinstance(value, dict))):
         name = next((part[key] for key in PART_TYPES if key in part), None)
         if name in auto_class_of:
-            part["auto_map"] = {auto_class_of[name]: f"{package.HOME_OF[name]}.{name}"}
+            references.append(f"{package.HOME_OF[name]}.{name}")
+            part["auto_map"] = {auto_class_of[name]: references[-1]}
+    return references
 
 
-def _update(file: Path, change) -> None:
+def _update(file: Path, change: Callable[[dict], Any]) -> Any:
     entries = json.loads(file.read_text(encoding="utf-8"))
-    change(entries)
+    outcome = change(entries)
     file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return outcome
 
 
 __all__ = ["auto_map", "carry_remote_code", "code_files", "custom_pipelines", "stage_remote_code"]
