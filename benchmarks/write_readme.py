@@ -27,6 +27,8 @@ def page() -> str:
         memory=results["media_memory"],
         damage=results["damaged_clips"],
         pretraining=results["pretraining"],
+        exports=results["exports"],
+        import_time=results["import_time"],
     )
     return text.rstrip() + "\n"
 

@@ -266,7 +266,8 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
 
     def __init__(self, config: AVEmotionImageConfig):
         super().__init__(config)
-        self.backbone = AutoModel.from_config(config.backbone_config)
+        # in the type that is being loaded, not in the one that the backbone's own configuration remembers
+        self.backbone = AutoModel.from_config(config.backbone_config, dtype=torch.get_default_dtype())
         self.register_buffer("feature_mean", torch.zeros(self.num_features))
         self.register_buffer("feature_std", torch.ones(self.num_features))
         self.rnn = MaskedRNN(config, self.num_features)
