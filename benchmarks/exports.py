@@ -27,7 +27,7 @@ from av_emotion_hf.predictor import DEFAULT_CHECKPOINT
 from av_emotion_hf.training.evaluation import load_classifier
 from av_emotion_hf.training.metrics import SCORES, confusion_matrix
 
-SPEAKERS, REPEATS = ("09", "10"), 1
+SPEAKERS, REPEATS = ("09", "10"), 3
 
 
 def variants(checkpoint: str, folder: Path) -> tuple[dict, dict]:
