@@ -171,6 +171,7 @@ def main() -> None:
             training_args.hub_revision,
         )
         logger.warning("pushed to %s", done["url"])
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -51,9 +51,18 @@ from .cli_options import (
 )
 from .errors import InputError
 
-# A verb imports what it needs when it runs: data and media libraries take seconds.
 
+def end_together(*_, **__) -> None:
+    """Let processes that train together end together: one that leaves early takes down what the others still use."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
+# A verb imports what it needs when it runs: data and media libraries take seconds.
 app = typer.Typer(
+    result_callback=end_together,
     help="Recognise emotion from voice and face; learn it from clips, most of them unlabelled.",
     no_args_is_help=True,
     add_completion=False,
