@@ -28,7 +28,7 @@ test-lowest: $(VENV)/dev.stamp  ## run the tests of the Hub with the lowest vers
 	site=$$($(LOWEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	&& $(BIN)/pip install --quiet --no-deps --target $$site $$($(BIN)/python tests/lowest_versions.py) \
 	&& $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$site/tests.pth
-	$(RUN) PYTHONPATH=src $(LOWEST)/bin/python -m pytest tests/hub
+	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest tests/hub
 
 lint: $(VENV)/dev.stamp  ## check style and format
 	$(BIN)/ruff check .
