@@ -7,9 +7,9 @@ often the class is that of the model in single precision, and the time from wave
 variants take each clip in turn, on one thread; the time is the median of their ratios to the model's.
 """
 
+import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -117,8 +117,17 @@ def measure(corpus: str, checkpoint: str) -> dict:
     }
 
 
-if __name__ == "__main__":
-    out = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent / "results" / "exports.json"
-    found = measure(sys.argv[1], sys.argv[3] if len(sys.argv) > 3 else DEFAULT_CHECKPOINT)
-    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+def main() -> None:
+    """Measure and write the JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", help="folder of Java-SED video")
+    parser.add_argument("out", nargs="?", type=Path, default=Path(__file__).parent / "results" / "exports.json")
+    parser.add_argument("checkpoint", nargs="?", default=DEFAULT_CHECKPOINT)
+    options = parser.parse_args()
+    found = measure(options.corpus, options.checkpoint)
+    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

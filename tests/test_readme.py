@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from clean_room import run_clean
+from packaging.version import Version
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
@@ -62,3 +64,10 @@ def test_every_option_in_a_command_exists():
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_lowest_versions_are_those_that_the_package_allows():
+    lowest = runpy.run_path(str(ROOT / "tests" / "lowest_versions.py"))["lowest"]()
+    named = re.search(r"with transformers ([\d.]+) and huggingface_hub ([\d.]+) \(`make test-lowest`\)", README)
+    allowed = [requirement.partition("==")[2] for requirement in lowest]
+    assert [Version(name) for name in named.groups()] == [Version(name) for name in allowed]

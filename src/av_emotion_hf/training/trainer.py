@@ -49,6 +49,7 @@ class EmotionTrainer(SafeTrainer):
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(FramesProgressCallback())
         self.stream_loader: StreamLoader | None = None
+        self.resumed_from: str | None = None
         self.train_collator = NumberedCollator(
             train_collator or self.data_collator, self.args.seed, self.args.process_index
         )
