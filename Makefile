@@ -26,7 +26,7 @@ test-corpora: $(VENV)/dev.stamp  ## run the tests on the corpora and clips in ..
 test-lowest: $(VENV)/dev.stamp  ## run the tests of the Hub with the lowest versions of transformers and huggingface_hub
 	$(BIN)/python -m venv --clear --without-pip $(LOWEST)
 	site=$$($(LOWEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-	&& $(BIN)/pip install --quiet --no-deps --target $$site $$($(BIN)/python tests/lowest_versions.py) \
+	&& $(BIN)/pip install --quiet --no-deps --target $$site $$($(BIN)/python tools/lowest_versions.py) \
 	&& $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$site/tests.pth
 	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest tests/hub
 

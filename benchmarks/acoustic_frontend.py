@@ -51,8 +51,8 @@ def decode(row: dict) -> np.ndarray:
 
 def our_descriptors(waveforms: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
     """Our tables, voiced-only descriptors nan elsewhere, as those of the references are."""
-    from av_emotion_hf.acoustics_av_emotion import acoustic_descriptors
-    from av_emotion_hf.descriptors_av_emotion import VOICED_ONLY
+    from av_emotion_hf.acoustics.descriptors import acoustic_descriptors
+    from av_emotion_hf.models.descriptors_av_emotion import VOICED_ONLY
 
     tables = acoustic_descriptors(waveforms, 16000)
     for table in tables:
@@ -127,7 +127,7 @@ def _correlation(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:
 
 def measure_agreement(clips: dict[str, list[np.ndarray]]) -> dict:
     """Pearson r per descriptor between each two tools, pitch errors and voicing, per corpus."""
-    from av_emotion_hf.descriptors_av_emotion import EGEMAPS_NAMES
+    from av_emotion_hf.models.descriptors_av_emotion import EGEMAPS_NAMES
 
     result = {}
     for corpus, waveforms in clips.items():
@@ -181,7 +181,7 @@ def _uar(features: np.ndarray, labels, speakers, folds, per_speaker: bool) -> fl
 
 def measure_use(corpora: Path) -> dict:
     """UAR of the 88 functionals, ours and openSMILE's, with the same machine on the same folds."""
-    from av_emotion_hf.acoustics_av_emotion import acoustic_functionals
+    from av_emotion_hf.acoustics.descriptors import acoustic_functionals
 
     result = {}
     for corpus in NAMES:
@@ -220,7 +220,7 @@ def work(tool: str, corpora: Path, share: int, shares: int) -> None:
             return [smile.process_signal(waveform, 16000) for waveform in batch]
 
     else:
-        from av_emotion_hf.acoustics_av_emotion import acoustic_descriptors
+        from av_emotion_hf.acoustics.descriptors import acoustic_descriptors
 
         def describe(batch):
             return acoustic_descriptors(batch, 16000, ("egemaps",))

@@ -20,7 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 from av_emotion_hf.media import ClipError, open_clip
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from damage import base_clips, damaged_clips
+from helpers.damage import base_clips, damaged_clips
 
 LIMIT = 30.0  # seconds per clip
 

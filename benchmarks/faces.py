@@ -26,12 +26,12 @@ import torch  # noqa: E402
 from loops import repeat_clip  # noqa: E402
 from memory import peak_mb  # noqa: E402
 
+from av_emotion_hf.checkpoints import build_model  # noqa: E402
 from av_emotion_hf.data import ClipReader, FeatureReader, open_corpus  # noqa: E402
 from av_emotion_hf.data.extraction import extract  # noqa: E402
 from av_emotion_hf.data.workers import call_in_workers  # noqa: E402
+from av_emotion_hf.inference.predictor import DEFAULT_CHECKPOINT, EmotionPredictor  # noqa: E402
 from av_emotion_hf.media import crop_square, face_windows, faces, load_detector, open_clip, track_faces  # noqa: E402
-from av_emotion_hf.predictor import DEFAULT_CHECKPOINT, EmotionPredictor  # noqa: E402
-from av_emotion_hf.training.checkpoint import start  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "faces.json"
@@ -163,7 +163,7 @@ class Decode:
 
 def speed(shared: Path) -> dict:
     """Seconds of clip per second, from file to image features at 10 frames a second, in two processes."""
-    image = start("pretraining", "image", [DEFAULT_CHECKPOINT])
+    image = build_model("pretraining", "image", [DEFAULT_CHECKPOINT])
     features = FeatureReader(image_model=image.model.base_model.eval(), image_processor=image.image_processor)
     results = {}
     with tempfile.TemporaryDirectory() as folder:

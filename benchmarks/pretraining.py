@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from av_emotion_hf.data import open_corpus
-from av_emotion_hf.data.inputs import ClipReader
+from av_emotion_hf.data.reader import ClipReader
 from av_emotion_hf.training.arguments import RunOptions
 from av_emotion_hf.training.pretrain import pretrain
 from av_emotion_hf.training.trainer import EmotionTrainer

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from av_emotion_hf.descriptors_av_emotion import EGEMAPS_NAMES, VOICED_ONLY
+from av_emotion_hf.models.descriptors_av_emotion import EGEMAPS_NAMES, VOICED_ONLY
 
 SHIFT = 0.01
 # openSMILE's frame i begins at i * 10 ms; that is the centre of our frame i + 1 for windows of 20 ms, i + 3 of 60 ms.

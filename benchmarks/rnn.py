@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from av_emotion_hf import AVEmotionAudioConfig
-from av_emotion_hf.modeling_av_emotion import RNN_CLASSES, MaskedRNN
+from av_emotion_hf.models.modeling_av_emotion import RNN_CLASSES, MaskedRNN
 
 BATCH, FEATURES, REPEATS = 32, 60, 5
 

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import get_scheduler
 
+from av_emotion_hf.checkpoints import build_model
 from av_emotion_hf.data import (
     ClipCollator,
     ClipReader,
@@ -37,7 +38,6 @@ from av_emotion_hf.data import (
 from av_emotion_hf.hub import write_card
 from av_emotion_hf.hub.push import push
 from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.checkpoint import start
 from av_emotion_hf.training.metrics import SCORES, confusion_matrix
 from av_emotion_hf.training.normalization import estimate_statistics
 from av_emotion_hf.training.record import RunRecord, names
@@ -101,7 +101,7 @@ def main() -> None:
                 parts[name] = encode_labels(part, args.label_column, labels)
 
     # the model, from the parts of earlier ones
-    beginning = start("classification", args.modality, args.model_name_or_path, labels)
+    beginning = build_model("classification", args.modality, args.model_name_or_path, labels)
     processors = (beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     for part in beginning.feature_sizes.keys() - beginning.normalized:
         estimate_statistics(beginning.model, part, parts["train"], ClipCollator(part, *processors))

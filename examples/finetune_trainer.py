@@ -20,6 +20,7 @@ from pathlib import Path
 from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
+from av_emotion_hf.checkpoints import build_model
 from av_emotion_hf.data import (
     ClipCollator,
     ClipReader,
@@ -34,7 +35,6 @@ from av_emotion_hf.data import (
 from av_emotion_hf.hub import write_card
 from av_emotion_hf.hub.push import push
 from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.checkpoint import start
 from av_emotion_hf.training.metrics import compute_metrics
 from av_emotion_hf.training.normalization import estimate_statistics
 from av_emotion_hf.training.record import RunRecord, names
@@ -114,7 +114,7 @@ def main() -> None:
     modality = model_args.modality
     with training_args.main_process_first(desc="reading clips"):
         parts, groups, labels = prepare(data_args, modality, training_args.seed)
-    beginning = start(
+    beginning = build_model(
         "classification", modality, model_args.model_name_or_path, labels, json.loads(model_args.config_overrides)
     )
     processors = (beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)

@@ -34,10 +34,10 @@ from datasets import Dataset
 from transformers import set_seed
 
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioModel
+from av_emotion_hf.checkpoints import build_model, load_weights
 from av_emotion_hf.data import ClipCollator, ClipReader, FeatureReader, keep_groups, open_corpus
 from av_emotion_hf.data.extraction import extract
 from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.checkpoint import load_weights, start
 from av_emotion_hf.training.evaluation import evaluate
 from av_emotion_hf.training.finetune import finetune
 from av_emotion_hf.training.normalization import estimate_statistics
@@ -74,7 +74,7 @@ def pretrained(objective: str, corpus: Dataset, seed: int, steps: int, out: Path
     started = time.perf_counter()
     if objective == "none":
         set_seed(seed)
-        beginning = start("pretraining", "audio", [], settings=dict(ENCODER))
+        beginning = build_model("pretraining", "audio", [], settings=dict(ENCODER))
         collate = ClipCollator("audio", beginning.feature_extractor, None, beginning.feature_sizes)
         estimate_statistics(beginning.model, "audio", corpus, collate)
         beginning.model.save_pretrained(out)
@@ -86,7 +86,7 @@ def pretrained(objective: str, corpus: Dataset, seed: int, steps: int, out: Path
 
 def errors_on_hidden_frames(checkpoint: Path, corpus: Dataset) -> list[dict]:
     """The report of a pre-trained encoder on clips of actors that it has never heard."""
-    beginning = start("pretraining", "audio", [str(checkpoint)])
+    beginning = build_model("pretraining", "audio", [str(checkpoint)])
     model = load_weights(type(beginning.model), str(checkpoint))
     collate = ClipCollator("audio", beginning.feature_extractor, None, beginning.feature_sizes)
     return reconstruction_report(model, corpus.select_columns(["input_features"]), collate)

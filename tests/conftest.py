@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, Value, Video
+from helpers.synthetic import grey_frames, voice, write_clip
 from skimage.data import astronaut
-from synthetic import grey_frames, voice, write_clip
 from transformers import ResNetConfig
 
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
@@ -40,7 +40,7 @@ def audio_config(names):
 
 @pytest.fixture
 def image_config(names):
-    backbone = ResNetConfig(embedding_size=4, hidden_sizes=[4, 6], depths=[1, 1], layer_type="basic")
+    backbone = ResNetConfig(embedding_size=8, hidden_sizes=[8, 6], depths=[1, 1], layer_type="basic")
     return AVEmotionImageConfig(backbone_config=backbone, hidden_size=6, num_hidden_layers=1, **names)
 
 

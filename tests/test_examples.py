@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
+from helpers.synthetic import voice
 from PIL import Image as PILImage
-from synthetic import voice
 
-from av_emotion_hf.data.columns import encode_waveform
+from av_emotion_hf.data.schema import encode_waveform
 from av_emotion_hf.training.arguments import RunOptions
 from av_emotion_hf.training.expression import train_expression
 
@@ -51,7 +51,7 @@ def test_choices_of_expression_recognisers_are_gathered_and_added_to(faces, tmp_
     for name, mixup in (("plain", 0.0), ("mixed", 0.2)):
         records[name] = train_expression(
             faces, faces, RunOptions(str(tmp_path / name), epochs=1, batch_size=4), image_size=32, mixup=mixup,
-            settings={"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1]},
+            settings={"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]},
         )  # fmt: skip
         script("expression_choices.py", tmp_path / "faces", tmp_path / "out.json", tmp_path / name)
     results = json.loads((tmp_path / "out.json").read_text())
@@ -64,7 +64,7 @@ def test_choices_of_expression_recognisers_are_gathered_and_added_to(faces, tmp_
         assert "history" not in result and str(tmp_path) not in json.dumps(result)
     table = script("write_tables.py")["expression_table"](results).splitlines()
     assert len(table) == 4 and all(line.count("|") == 13 for line in table)
-    assert any(line.startswith("| mixed | resnet embedding_size 4") and " | 0.2 | none | " in line for line in table)
+    assert any(line.startswith("| mixed | resnet embedding_size 8") and " | 0.2 | none | " in line for line in table)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from clean_room import run_clean
+from helpers.clean_room import run_clean
 from packaging.version import Version
 from typer.testing import CliRunner
 
@@ -67,7 +67,7 @@ def test_links_lead_somewhere():
 
 
 def test_lowest_versions_are_those_that_the_package_allows():
-    lowest = runpy.run_path(str(ROOT / "tests" / "lowest_versions.py"))["lowest"]()
+    lowest = runpy.run_path(str(ROOT / "tools" / "lowest_versions.py"))["lowest"]()
     named = re.search(r"with transformers ([\d.]+) and huggingface_hub ([\d.]+) \(`make test-lowest`\)", README)
     allowed = [requirement.partition("==")[2] for requirement in lowest]
     assert [Version(name) for name in named.groups()] == [Version(name) for name in allowed]

@@ -5,7 +5,7 @@ import torch
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipCollator, MaskingCollator
 from av_emotion_hf.data.collators import pad_frames
-from av_emotion_hf.data.columns import encode_crop, encode_waveform
+from av_emotion_hf.data.schema import encode_crop, encode_waveform
 from av_emotion_hf.errors import InputError
 
 

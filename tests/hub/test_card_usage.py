@@ -5,8 +5,8 @@ import re
 import shlex
 
 import pytest
-from clean_room import run_clean
-from synthetic import voice, write_clip
+from helpers.clean_room import run_clean
+from helpers.synthetic import voice, write_clip
 from typer.testing import CliRunner
 
 import av_emotion_hf as av

@@ -45,7 +45,7 @@ def trained(tmp_path, picture):
     features = {"image": Image(decode=False), "emotion": ClassLabel(names=["up: bright", "down"])}
     faces = Dataset.from_dict(cells, features=Features(features))
     options = RunOptions(str(tmp_path / "my faces"), max_steps=1, batch_size=4)
-    settings = {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1]}
+    settings = {"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]}
     about = {"dataset": 'faces: "mine"', "split": "train", "validation_split": "dev"}
     train_expression(
         faces, faces.select([0, 1, 2, 5]), options, image_size=32, settings=settings, mixup=0.2, about=about
@@ -67,7 +67,7 @@ def test_the_card_says_what_the_record_says(trained):
     assert {result.dataset_split for result in card.data.eval_results} == {"dev"}
     assert f"| accuracy | {100 * record['scores']['validation_war']:.1f} % |" in text
     assert "| up: bright | 5 | 3 |" in text and "| down | 3 | 1 |" in text and "accuracy of 75.0 %" in text
-    assert "| mixup | 0.2 |" in text and '"hidden_sizes": [4, 6]' in text
+    assert "| mixup | 0.2 |" in text and '"hidden_sizes": [8, 6]' in text
     assert "regulated in many places" in text and "CN112633263A" in text
     assert str(trained.parent) not in text
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from clean_room import run_clean
+from helpers.clean_room import run_clean
 from transformers import ResNetForImageClassification
 
 import av_emotion_hf as av

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from clean_room import run_clean
+from helpers.clean_room import run_clean
 
 import av_emotion_hf as av
 
@@ -75,8 +75,8 @@ trainer.push_to_hub(tags=["emotion-recognition"])
 def test_trainer_pushes_model_processor_and_code(hub, client, tmp_path, strategy):
     backbone = {
         "model_type": "resnet",
-        "embedding_size": 4,
-        "hidden_sizes": [4],
+        "embedding_size": 8,
+        "hidden_sizes": [8],
         "depths": [1],
         "layer_type": "basic",
     }

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from datasets import Dataset
-from synthetic import grey_frames, voice, write_clip
+from helpers.synthetic import grey_frames, voice, write_clip
 
 from av_emotion_hf.data import ClipReader, open_corpus
 from av_emotion_hf.data.extraction import extract

@@ -5,7 +5,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from synthetic import grey_frames, tone, write_clip
+from helpers.synthetic import grey_frames, tone, write_clip
 
 from av_emotion_hf.media import ClipError, open_clip
 

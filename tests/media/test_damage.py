@@ -7,7 +7,7 @@ SCRIPT = """
 import sys, tempfile
 from collections import Counter
 from pathlib import Path
-from damage import base_clips, damaged_clips
+from helpers.damage import base_clips, damaged_clips
 from av_emotion_hf.media import ClipError, open_clip
 ends = Counter()
 with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from synthetic import grey_frames, tone, voice, write_clip
+from helpers.synthetic import grey_frames, tone, voice, write_clip
 
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.media import crop_square, load_detector, open_clip, track_faces

@@ -11,7 +11,7 @@ SMALL = {
         "hidden_size": 8,
         "num_hidden_layers": 1,
         "backbone_config": {
-            "model_type": "resnet", "embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1],
+            "model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1],
             "layer_type": "basic",
         },
     },

@@ -10,10 +10,10 @@ from PIL import Image as PILImage
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer
 
 import av_emotion_hf as av
-from av_emotion_hf.data.faces import class_weights
+from av_emotion_hf.checkpoints import build_model
+from av_emotion_hf.data.expressions import class_weights
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.training import expression
-from av_emotion_hf.training.checkpoint import start
 from av_emotion_hf.training.evaluation import evaluate
 from av_emotion_hf.training.trainer import WeightedSampler
 
@@ -37,7 +37,7 @@ def faces():
 @pytest.fixture
 def network():
     """Settings of a small ResNet."""
-    return {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1]}
+    return {"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]}
 
 
 def test_learns_saves_and_becomes_the_backbone(faces, options, network):
@@ -52,7 +52,7 @@ def test_learns_saves_and_becomes_the_backbone(faces, options, network):
     scores = evaluate(run.out, faces, "emotion")
     assert scores["war"] == pytest.approx(record["scores"]["validation_war"])
 
-    beginning = start("pretraining", "image", [run.out])
+    beginning = build_model("pretraining", "image", [run.out])
     backbone = beginning.model.image_encoder.backbone.eval()
     pixels = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
@@ -67,8 +67,8 @@ def test_architectures():
     assert resnet.num_labels == 2 and resnet.hidden_sizes == av.AVEmotionImageConfig().backbone_config.hidden_sizes
     with pytest.raises(InputError, match="architecture 'vgg' is not one of resnet, densenet121"):
         expression.expression_config("vgg", ["a"])
-    small = expression.expression_config("resnet", ["a", "b"], {"hidden_sizes": [4, 6], "depths": [1, 1]})
-    assert small.hidden_sizes == [4, 6] and small.label2id == {"a": 0, "b": 1}
+    small = expression.expression_config("resnet", ["a", "b"], {"hidden_sizes": [8, 6], "depths": [1, 1]})
+    assert small.hidden_sizes == [8, 6] and small.label2id == {"a": 0, "b": 1}
     with pytest.raises(InputError, match="a ResNet has no setting 'width'; among those it has are hidden_sizes"):
         expression.expression_config("resnet", ["a", "b"], {"width": 4})
 
@@ -82,7 +82,7 @@ def test_a_densenet_trains_and_becomes_the_backbone(faces, options):
     expression.train_expression(faces.take(8), None, run, architecture="densenet121", image_size=32, settings=settings)
     recogniser = AutoModelForImageClassification.from_pretrained(run.out)
     assert recogniser(torch.randn(1, 3, 32, 32)).logits.shape == (1, 2)
-    backbone = start("pretraining", "image", [run.out]).model.image_encoder
+    backbone = build_model("pretraining", "image", [run.out]).model.image_encoder
     assert backbone.extract_features(torch.randn(1, 2, 3, 32, 32))[0].shape[:2] == (1, 2)
 
 

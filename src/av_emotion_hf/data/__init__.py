@@ -1,9 +1,9 @@
 """Corpora, their splits, the inputs and features made from them, and batches."""
 
 from .collators import ClipCollator, MaskingCollator
-from .corpus import encode_labels, label_names, open_corpus
+from .dataset import encode_labels, label_names, open_corpus
 from .features import FeatureReader
-from .inputs import ClipReader, with_inputs
+from .reader import ClipReader, with_inputs
 from .splits import GroupSplit, drop_groups, group_names, keep_groups, split_groups
 from .statistics import RunningStatistics
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..masking_av_emotion import sample_mask
-from .columns import decode_faces, decode_waveform
+from ..models.masking_av_emotion import sample_mask
+from .schema import decode_faces, decode_waveform
 
 
 class ClipCollator:

@@ -8,7 +8,10 @@ from datasets import Audio, Dataset, Features
 from tqdm.auto import tqdm
 
 from ..errors import InputError
-from .columns import (
+from .dataset import Corpus
+from .features import FeatureReader
+from .reader import ClipReader
+from .schema import (
     FEATURE_COLUMNS,
     MEDIA_COLUMNS,
     SAMPLING_RATE,
@@ -17,9 +20,6 @@ from .columns import (
     decode_waveform,
     require_modality,
 )
-from .corpus import Corpus
-from .features import FeatureReader
-from .inputs import ClipReader
 from .shards import Part, ShardFolder
 from .statistics import RunningStatistics
 from .workers import STALL, call_in_workers

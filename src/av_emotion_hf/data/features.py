@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from datasets import Features, List, Value
 
-from .columns import FEATURE_COLUMNS
+from .schema import FEATURE_COLUMNS
 
 
 class FeatureReader:

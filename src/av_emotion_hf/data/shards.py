@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ..errors import InputError
-from .corpus import Corpus
+from .dataset import Corpus
 from .manifest import require_same_settings, summarise
 
 _END = object()

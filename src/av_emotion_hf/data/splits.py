@@ -9,7 +9,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from ..errors import InputError
-from .corpus import Corpus, column_values, require_columns
+from .dataset import Corpus, column_values, require_columns
 
 
 @dataclass(frozen=True)

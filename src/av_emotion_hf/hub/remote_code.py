@@ -13,31 +13,31 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
-import av_emotion_hf as package
-
+from .. import models
+from ..auto import HOME_OF, PIPELINE_TASK, auto_classes, model_class
 from ..errors import InputError
 
-PACKAGE_FOLDER = Path(package.__file__).parent
+MODELS_FOLDER = Path(models.__file__).parent
 PART_TYPES = ("feature_extractor_type", "image_processor_type", "processor_class")  # where their JSON names the class
 
 
 def auto_map(config: PreTrainedConfig) -> dict[str, str]:
     """By Auto class, the class and the file of it that belong to a configuration; empty for one of transformers."""
     return {
-        auto_class: f"{package.HOME_OF[value]}.{value}"
-        for auto_class, config_class, value in package.auto_classes()
+        auto_class: f"{HOME_OF[value]}.{value}"
+        for auto_class, config_class, value in auto_classes()
         if config_class == type(config).__name__
     }
 
 
 def custom_pipelines(config: PreTrainedConfig) -> dict[str, dict]:
     """The pipeline of this package as `config.json` names it; empty where the checkpoint is no classifier of clips."""
-    heads = {value: auto_class for auto_class, _, value in package.auto_classes()}
+    heads = {value: auto_class for auto_class, _, value in auto_classes()}
     classifiers = [heads[name] for name in config.architectures or [] if name.endswith("ForSequenceClassification")]
     if not classifiers or not auto_map(config):
         return {}
-    home = package.HOME_OF["AVEmotionPipeline"]
-    return {package.PIPELINE_TASK: {"impl": f"{home}.AVEmotionPipeline", "pt": classifiers}}
+    home = HOME_OF["AVEmotionPipeline"]
+    return {PIPELINE_TASK: {"impl": f"{home}.AVEmotionPipeline", "pt": classifiers}}
 
 
 def code_files(config: PreTrainedConfig) -> list[Path]:
@@ -47,7 +47,7 @@ def code_files(config: PreTrainedConfig) -> list[Path]:
 
 def _with_siblings(references: Iterable[str]) -> list[Path]:
     """The files of classes (`FILE.CLASS`), and what these import."""
-    needed = {PACKAGE_FOLDER / f"{reference.split('.')[0]}.py" for reference in references}
+    needed = {MODELS_FOLDER / f"{reference.split('.')[0]}.py" for reference in references}
     for file in list(needed):
         needed |= {Path(name) for name in get_relative_import_files(file)}
     return sorted(needed)
@@ -96,8 +96,8 @@ def carry_remote_code(*models) -> None:
         *models: models whose configurations get a complete `auto_map` and `custom_pipelines`. Without that a
             checkpoint names the Auto class of its own head only.
     """
-    for auto_class, _, value in package.auto_classes():
-        getattr(package, value).register_for_auto_class(auto_class)
+    for auto_class, _, value in auto_classes():
+        model_class(value).register_for_auto_class(auto_class)
     for model in models:
         model.config.architectures = [type(model).__name__]  # as `save_pretrained` will write it
         model.config.auto_map = auto_map(model.config)
@@ -112,12 +112,12 @@ def _complete_config(entries: dict, config: PreTrainedConfig) -> None:
 
 def _complete_processor(entries: dict) -> list[str]:
     """Name the Auto class of a processor and of the parts in it; gives `FILE.CLASS` of each that is this package's."""
-    auto_class_of = {value: auto_class for auto_class, _, value in package.auto_classes()}
+    auto_class_of = {value: auto_class for auto_class, _, value in auto_classes()}
     references = []
     for part in (entries, *(value for value in entries.values() if isinstance(value, dict))):
         name = next((part[key] for key in PART_TYPES if key in part), None)
         if name in auto_class_of:
-            references.append(f"{package.HOME_OF[name]}.{name}")
+            references.append(f"{HOME_OF[name]}.{name}")
             part["auto_map"] = {auto_class_of[name]: references[-1]}
     return references
 

@@ -5,9 +5,8 @@ import torch  # noqa: F401  decord crashes on damaged files when it is loaded be
 from .clip import Clip, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
 from .faces import FaceTrack, crop_square, face_windows, track_faces
-from .frames import FrameSequence
+from .memory_clip import FrameSequence
 from .paths import expand_paths
-from .sheet import FaceReport, draw_faces
 from .source import ClipError
 from .speaker import SPEAKERS
 
@@ -17,12 +16,10 @@ __all__ = [
     "Clip",
     "ClipError",
     "FaceDetector",
-    "FaceReport",
     "FaceTrack",
     "FrameSequence",
     "blazeface_is_cached",
     "crop_square",
-    "draw_faces",
     "expand_paths",
     "face_windows",
     "load_detector",

@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import InputError
-from .picture import Picture, open_picture
-from .sound import SAMPLING_RATE, Sound, open_sound
+from .audio import SAMPLING_RATE, Sound, open_sound
 from .source import ClipError, Source
+from .video import Picture, open_picture
 
 
 @dataclass

@@ -8,44 +8,15 @@ import torch
 from datasets import Image
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import AutoModelForImageClassification
 
+from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
-from ..data.corpus import Corpus, encode_labels, require_columns
-from ..data.inputs import ClipReader, with_inputs
+from ..data.dataset import Corpus, encode_labels, require_columns
+from ..data.reader import ClipReader, with_inputs
 from ..errors import InputError
-from ..feature_extraction_av_emotion import AVEmotionFeatureExtractor
-from ..image_processing_av_emotion import AVEmotionImageProcessor
-from .checkpoint import KINDS, MODELS, StartingPoint, load_weights, read_config
 from .expression import FaceCollator
 from .metrics import SCORES, confusion_matrix
 from .record import write_json
-
-MODALITY_OF = {"av_emotion_audio": "audio", "av_emotion_image": "image", "av_emotion": "fusion"}
-
-
-def load_classifier(checkpoint: str) -> tuple[str, StartingPoint]:
-    """The modality (`expression` for a recogniser of pictures), the classifier and its processors.
-
-    Raises:
-        InputError: the checkpoint has no trained classifier.
-    """
-    config = read_config(checkpoint)
-    modality = MODALITY_OF.get(config.model_type, "expression")
-    if modality == "expression":
-        model_class = AutoModelForImageClassification
-    else:
-        model_class = MODELS["classification", modality]
-    model, info = load_weights(model_class, checkpoint, output_loading_info=True)
-    if info["missing_keys"]:
-        raise InputError(
-            f"{checkpoint}: is {KINDS[config.model_type]} without a trained classifier "
-            f"(it lacks {min(info['missing_keys'])}); fine-tune it first"
-        )
-    has_sound, has_picture = modality in ("audio", "fusion"), modality != "audio"
-    feature_extractor = AVEmotionFeatureExtractor.from_pretrained(checkpoint) if has_sound else None
-    image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint) if has_picture else None
-    return modality, StartingPoint(model.eval(), feature_extractor, image_processor)
 
 
 def evaluate(
@@ -135,4 +106,4 @@ def image_column(corpus: Corpus) -> str:
     raise InputError(f"the corpus has no column of pictures; it has {', '.join(corpus.features)}")
 
 
-__all__ = ["evaluate", "load_classifier"]
+__all__ = ["evaluate"]

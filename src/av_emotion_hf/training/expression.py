@@ -3,12 +3,12 @@
 import torch
 from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, TimmWrapperConfig, set_seed
 
-from ..configuration_av_emotion import AVEmotionImageConfig
-from ..data.corpus import Corpus, column_values, encode_labels, label_names, require_columns
-from ..data.faces import FaceCollator, class_weights
+from ..data.dataset import Corpus, column_values, encode_labels, label_names, require_columns
+from ..data.expressions import FaceCollator, class_weights
 from ..errors import InputError
 from ..hub.cards import write_card
-from ..image_processing_av_emotion import AVEmotionImageProcessor
+from ..models.configuration_av_emotion import AVEmotionImageConfig
+from ..models.image_processing_av_emotion import AVEmotionImageProcessor
 from .arguments import RunOptions
 from .metrics import compute_metrics
 from .record import RunRecord, names

@@ -3,14 +3,14 @@
 from datasets import Dataset
 from transformers import set_seed
 
+from ..checkpoints import build_model
 from ..data.collators import ClipCollator
-from ..data.corpus import Corpus, column_values, encode_labels, label_names, require_columns
-from ..data.inputs import ClipReader, with_inputs
+from ..data.dataset import Corpus, column_values, encode_labels, label_names, require_columns
+from ..data.reader import ClipReader, with_inputs
 from ..data.splits import GroupSplit, keep_groups
 from ..errors import InputError
 from ..hub import write_card
 from .arguments import RunOptions
-from .checkpoint import start
 from .metrics import compute_metrics
 from .normalization import estimate_statistics
 from .record import RunRecord, names
@@ -76,7 +76,7 @@ def finetune(
     }
 
     set_seed(options.seed)
-    beginning = start("classification", modality, init or [], labels, settings)
+    beginning = build_model("classification", modality, init or [], labels, settings)
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     for part in beginning.feature_sizes.keys() - beginning.normalized:
         only = ClipCollator(part, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)

@@ -9,12 +9,12 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from ..data.collators import ClipCollator
-from ..data.columns import FEATURE_COLUMNS
-from ..data.corpus import Corpus
+from ..data.dataset import Corpus
+from ..data.schema import FEATURE_COLUMNS
 from ..data.statistics import RunningStatistics
 from ..data.streams import ClipStream
 from ..errors import InputError
-from ..frontend_av_emotion import AcousticFrontEnd
+from ..models.frontend_av_emotion import AcousticFrontEnd
 
 INPUT_ARGUMENTS = {"audio": ("input_values", "attention_mask"), "image": ("pixel_values", "pixel_mask")}
 

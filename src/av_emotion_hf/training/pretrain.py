@@ -8,16 +8,16 @@ import pyarrow.compute as pc
 from datasets import Dataset, IterableDataset, concatenate_datasets
 from transformers import set_seed
 
+from ..checkpoints import build_model
 from ..data.collators import ClipCollator, MaskingCollator
-from ..data.columns import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
-from ..data.corpus import Corpus
-from ..data.inputs import ClipReader, with_inputs
+from ..data.dataset import Corpus
+from ..data.reader import ClipReader, with_inputs
+from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
 from ..data.statistics import RunningStatistics
 from ..data.streams import ClipStream
 from ..errors import InputError
 from ..hub import write_card
 from .arguments import RunOptions
-from .checkpoint import start
 from .normalization import estimate_statistics, put_statistics
 from .reconstruction import reconstruction_report
 from .record import RunRecord, names, write_json
@@ -75,7 +75,7 @@ def pretrain(
         train = _frames_only(train, modality, reader, options.workers or None)
     validation = _frames_only(validation, modality, reader, options.workers or None)
     set_seed(options.seed)
-    beginning = start("pretraining", modality, init or [], settings=settings)
+    beginning = build_model("pretraining", modality, init or [], settings=settings)
     model = beginning.model
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None

@@ -7,9 +7,9 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
-from ..data.corpus import Corpus
-from ..masking_av_emotion import MaskedFrames, sample_gaps
-from .baselines import BASELINES
+from ..data.dataset import Corpus
+from ..models.masking_av_emotion import MaskedFrames, sample_gaps
+from .reconstruction_baselines import BASELINES
 
 SPANS = (1, 3, 7, 15)  # frames
 SHARE = 0.1  # of the frames of a clip that are hidden

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
 from ..data.streams import ClipStream, StreamLoader
-from .saving import SafeTrainer
+from .atomic_checkpoints import SafeTrainer
 from .throughput import FramesProgressCallback, Throughput
 
 

@@ -1,0 +1,1 @@
+"""Acoustic descriptors and functionals of recordings, without a model."""

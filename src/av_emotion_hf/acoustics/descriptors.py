@@ -1,0 +1,188 @@
+"""Acoustic descriptors of recordings, without a model: tables per frame, functionals, and streams of any length."""
+
+import functools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models.configuration_av_emotion import AVEmotionAudioConfig
+from ..models.descriptors_av_emotion import EGEMAPS_NAMES
+from ..models.frontend_av_emotion import AcousticFrontEnd, check_samples
+from ..models.frontend_pitch_av_emotion import BLOCK, CONTEXT
+from .functionals import functionals
+
+PIECE_BLOCKS = 16  # of BLOCK frames each, that are computed in one go
+BATCH_FRAMES = 16384  # bounds the memory of a batch of pieces
+
+Waveform = np.ndarray | Tensor
+
+
+@functools.lru_cache(maxsize=8)
+def _frontend(
+    sampling_rate: int, descriptors: tuple[str, ...], deltas: bool, smoothing_frames: int
+) -> AcousticFrontEnd:
+    config = AVEmotionAudioConfig.egemaps(
+        sampling_rate, descriptors=list(descriptors), deltas=deltas, smoothing_frames=smoothing_frames
+    )
+    with torch.device("cpu"):
+        return AcousticFrontEnd(config).requires_grad_(False).eval()
+
+
+def _tensor(waveform: Waveform) -> Tensor:
+    waveform = torch.as_tensor(np.asarray(waveform) if not isinstance(waveform, Tensor) else waveform)
+    if waveform.ndim != 1:
+        raise ValueError(f"waveform has shape {tuple(waveform.shape)}; one channel (samples,) is needed")
+    if not waveform.is_floating_point():
+        raise ValueError(f"waveform holds {waveform.dtype}; floating point with full scale 1 is needed")
+    return check_samples(waveform.to(torch.float32))
+
+
+def context_blocks(frontend: AcousticFrontEnd) -> int:
+    """Blocks of frames that a piece needs on both sides so that its own frames are those of the whole recording."""
+    samples = frontend.voice.frame_length + 4 * frontend.sampling_rate / frontend.f0_min
+    frames = CONTEXT + math.ceil(samples / frontend.shift) + frontend.smoothing_frames + 8
+    return math.ceil(frames / BLOCK)
+
+
+def _pieces(frontend: AcousticFrontEnd, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
+    """First and last frame (exclusive) of the pieces of a recording: with their context, and without it."""
+    context, size = context_blocks(frontend) * BLOCK, PIECE_BLOCKS * BLOCK
+    for start in range(0, num_frames, size):
+        stop = min(start + size, num_frames)
+        yield max(0, start - context), min(stop + context, num_frames), start, stop
+
+
+@torch.inference_mode()
+def frame_descriptors(frontend: AcousticFrontEnd, waveforms: Sequence[Tensor]) -> list[Tensor]:
+    """Descriptors (T, F) of each waveform (samples,), computed in pieces that are batched by their length.
+
+    They are those of `frontend.descriptors` on the whole waveform, within rounding, in memory that does not grow with
+    it beyond the result.
+    """
+    device = frontend.gain.device
+    width = len(frontend.descriptor_names)
+    results = [torch.zeros(frontend.num_frames(len(waveform)), width, device=device) for waveform in waveforms]
+    pieces = [(i, *piece) for i, result in enumerate(results) for piece in _pieces(frontend, len(result))]
+    pieces.sort(key=lambda piece: piece[2] - piece[1])
+    while pieces:
+        longest = pieces[-1][2] - pieces[-1][1]
+        count = max(1, BATCH_FRAMES // longest)
+        pieces, batch = pieces[:-count], pieces[-count:]
+        before, size = frontend.reach * frontend.shift, (longest + 2 * frontend.reach) * frontend.shift
+        values, lengths = torch.zeros(len(batch), size), torch.zeros(len(batch), dtype=torch.long)
+        for row, (i, first, last, _, _) in enumerate(batch):
+            cut = waveforms[i][first * frontend.shift : last * frontend.shift]
+            values[row, before : before + len(cut)] = cut
+            lengths[row] = len(cut)
+        features, _ = frontend.describe(values.to(device), lengths.to(device))
+        for row, (i, first, _, start, stop) in enumerate(batch):
+            results[i][start:stop] = features[row, start - first : stop - first]
+    return results
+
+
+def acoustic_descriptors(
+    waveform: Waveform | Sequence[Waveform],
+    sampling_rate: int,
+    descriptors: Sequence[str] = ("egemaps", "voiced"),
+    deltas: bool = False,
+    smoothing_frames: int = 3,
+    device: str | torch.device = "cpu",
+) -> dict[str, np.ndarray] | list[dict[str, np.ndarray]]:
+    """Descriptors of a recording, 100 frames a second, with the analysis settings of eGeMAPSv02.
+
+    Args:
+        waveform: (samples,), full scale 1, or several of them, which are computed together and much faster.
+        sampling_rate: samples per second; there is no resampling.
+        descriptors: names of descriptors or of their families, see [`AVEmotionAudioConfig`].
+        deltas: whether to add the slope of each descriptor over time.
+        smoothing_frames: frames over which each descriptor is averaged.
+        device: where to compute.
+
+    Returns:
+        Columns (T,) by name, or a list of such tables: first `time`, the centre of the frame in seconds. A
+        `pandas.DataFrame` or `pyarrow.table` takes the table as it is.
+
+    Example:
+    ```python
+    >>> import numpy as np
+    >>> from av_emotion_hf import acoustic_descriptors
+
+    >>> table = acoustic_descriptors(0.1 * np.sin(0.1 * np.arange(16000)), sampling_rate=16000)
+    >>> table["f0_semitone"].shape
+    (100,)
+    ```
+    """
+    frontend = _frontend(sampling_rate, tuple(descriptors), deltas, smoothing_frames).to(device)
+    single = isinstance(waveform, Tensor) or np.ndim(waveform[0] if len(waveform) else 0.0) == 0
+    waveforms = [_tensor(each) for each in ([waveform] if single else waveform)]
+    tables = []
+    for features in frame_descriptors(frontend, waveforms):
+        time = np.arange(len(features)) * frontend.shift / sampling_rate
+        columns = zip(frontend.descriptor_names, features.T.contiguous().cpu().numpy(), strict=True)
+        tables.append({"time": time} | dict(columns))
+    return tables[0] if single else tables
+
+
+def stream_descriptors(
+    blocks: Iterable[Waveform],
+    sampling_rate: int,
+    descriptors: Sequence[str] = ("egemaps", "voiced"),
+    deltas: bool = False,
+    smoothing_frames: int = 3,
+) -> Iterator[dict[str, np.ndarray]]:
+    """The tables of [`acoustic_descriptors`] in parts, of a recording that arrives in blocks, in constant memory.
+
+    Put together, the parts are the table of the whole recording.
+
+    Args:
+        blocks: waveforms (samples,) of any length that follow each other.
+        sampling_rate: samples per second.
+        descriptors: as for [`acoustic_descriptors`].
+        deltas: as for [`acoustic_descriptors`].
+        smoothing_frames: as for [`acoustic_descriptors`].
+    """
+    frontend = _frontend(sampling_rate, tuple(descriptors), deltas, smoothing_frames)
+    shift, size, context = frontend.shift, PIECE_BLOCKS * BLOCK, context_blocks(frontend) * BLOCK
+    held, first, start = torch.zeros(0), 0, 0  # samples from frame `first` on; frames before `start` are given out
+
+    def part(stop: int) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            features = frontend.descriptors(held[None])[0][0, start - first : stop - first].T.numpy()
+        time = np.arange(start, stop) * shift / sampling_rate
+        return {"time": time} | dict(zip(frontend.descriptor_names, features, strict=True))
+
+    for block in blocks:
+        held = torch.cat([held, _tensor(block)])
+        while len(held) >= (start + size + context - first) * shift:
+            rest, held = held, held[: (start + size + context - first) * shift]
+            yield part(start + size)
+            start += size
+            drop = max(0, start - context) - first
+            held, first = rest[drop * shift :].clone(), first + drop
+    stop = first + frontend.num_frames(len(held))
+    if stop > start:
+        yield part(stop)
+
+
+def acoustic_functionals(
+    waveform: Waveform | Sequence[Waveform], sampling_rate: int
+) -> dict[str, float] | list[dict[str, float]]:
+    """The 88 functionals of eGeMAPSv02 of an utterance, or of each of several.
+
+    Args:
+        waveform: (samples,), full scale 1, or several of them.
+        sampling_rate: samples per second.
+    """
+    tables = acoustic_descriptors(waveform, sampling_rate, tuple(EGEMAPS_NAMES), smoothing_frames=1)
+    single = isinstance(tables, dict)
+    results = []
+    for table, samples in zip([tables] if single else tables, [waveform] if single else waveform, strict=True):
+        power = float(_tensor(samples).double().square().mean()) if len(samples) else 0.0
+        results.append(functionals(table, 0.01, power))
+    return results[0] if single else results
+
+
+__all__ = ["acoustic_descriptors", "acoustic_functionals", "frame_descriptors", "stream_descriptors"]

@@ -1,0 +1,200 @@
+"""Tables of the voices of a corpus: acoustic descriptors per frame or functionals per clip, as Parquet or CSV."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from datasets import ClassLabel, Dataset, Value
+from huggingface_hub.errors import StrictDataclassError
+from tqdm.auto import tqdm
+
+from ..data.dataset import Corpus
+from ..data.schema import MEDIA_COLUMNS, SAMPLING_RATE, clip_source
+from ..errors import InputError
+from ..media import Clip, open_clip
+from .descriptors import acoustic_descriptors, acoustic_functionals, stream_descriptors
+
+WRITERS = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
+FORMS = ("descriptors", "functionals")
+BATCH_SECONDS = 600.0  # of sound at once: 40 MB of it
+
+
+def write_table(
+    corpus: Corpus,
+    out: str,
+    form: str = "descriptors",
+    descriptors: Sequence[str] = ("egemaps", "voiced"),
+    deltas: bool = False,
+    root: str | Path = ".",
+    batch_seconds: float = BATCH_SECONDS,
+    about: dict | None = None,
+) -> dict:
+    """Describe the voice of every clip and write one table.
+
+    Its columns are `clip` (the file, or the number of the row where the corpus names none), the corpus' own scalar
+    columns, and either `time` (seconds from the start of the file) and the descriptors, a row per 10 ms frame, or the
+    88 functionals of eGeMAPSv02, a row per clip. The values are those of [`acoustic_descriptors`] and
+    [`acoustic_functionals`] at 16 kHz. The table is written under another name and renamed at the end.
+
+    Args:
+        corpus: clips, or inputs that `extract` wrote.
+        out: file to make, `.parquet` or `.csv`.
+        form: one of `FORMS`.
+        descriptors: names of descriptors or of their families; not for functionals.
+        deltas: whether to add the slope of each descriptor over time.
+        root: folder to which the names of clips are relative.
+        batch_seconds: sound that is held in memory at once. The descriptors of a longer clip are written piece by
+            piece; its functionals need the whole.
+        about: settings to note in the summary.
+
+    Returns:
+        `settings`, `clips`, `rows`, `seconds`, and the clips that could not be read (`failures`: `clip`, `row`,
+        `error`).
+
+    Raises:
+        InputError: `out` exists or has another suffix, a descriptor is unknown, the corpus holds no sound or a column
+            of the same name as the table, or not one clip could be read.
+    """
+    path = Path(out)
+    if path.suffix.lower() not in WRITERS:
+        raise InputError(f"{out}: a table is a file that ends in {' or '.join(WRITERS)}; choose such a name for --out")
+    if path.exists():
+        raise InputError(f"{out}: exists already; choose another --out or remove it first")
+    if not any(column in corpus.features for column in MEDIA_COLUMNS):
+        raise InputError(
+            f"the corpus has no sound: expected a column {', '.join(MEDIA_COLUMNS)}; "
+            f"it has {', '.join(corpus.features)}"
+        )
+    describe = _describer(form, descriptors, deltas)
+    own = _own_columns(corpus)
+    described = {name: np.asarray(values).dtype for name, values in describe([np.zeros(1, np.float32)])[0].items()}
+    if set(own) & set(described):
+        raise InputError(
+            f"column {min(set(own) & set(described))!r} of the corpus has the name of a column of the table; rename it"
+        )
+    schema = pa.schema(own | {name: pa.from_numpy_dtype(kind) for name, kind in described.items()})
+
+    summary = {"settings": about or {}, "clips": 0, "rows": 0, "seconds": 0.0, "failures": []}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with WRITERS[path.suffix.lower()](str(partial), schema) as writer:
+            for rows, clips in _batches(corpus, Path(root), batch_seconds, summary["failures"]):
+                if form == "descriptors" and clips[0].duration > batch_seconds:
+                    pieces = (
+                        [piece] for piece in stream_descriptors(clips[0].audio(), SAMPLING_RATE, descriptors, deltas)
+                    )
+                else:
+                    pieces = iter([describe([clip.waveform for clip in clips])])
+                for tables in pieces:
+                    table = _table(rows, tables, schema)
+                    writer.write_table(table)
+                    summary["rows"] += len(table)
+                summary["clips"] += len(rows)
+                summary["seconds"] += sum(clip.duration for clip in clips)
+        if not summary["clips"]:
+            reason = summary["failures"][0]["error"] if summary["failures"] else "the corpus is empty"
+            raise InputError(f"{out}: not one clip could be read, nothing was written; the first reason: {reason}")
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    summary["seconds"] = round(float(summary["seconds"]), 2)
+    return summary
+
+
+def _describer(form: str, descriptors: Sequence[str], deltas: bool) -> Callable[[list[np.ndarray]], list[dict]]:
+    """From waveforms (samples,) to the columns of each; settings are tried out here, before a clip is read."""
+    if form not in FORMS:
+        raise InputError(f"form {form!r} is not one of {', '.join(FORMS)}")
+    if form == "functionals":
+        return lambda waveforms: acoustic_functionals(waveforms, SAMPLING_RATE)
+
+    def describe(waveforms: list[np.ndarray]) -> list[dict]:
+        return acoustic_descriptors(waveforms, SAMPLING_RATE, descriptors, deltas)
+
+    try:
+        describe([np.zeros(1, np.float32)])
+    except StrictDataclassError as error:  # of several lines, the last of which says what is wrong
+        raise InputError(str(error).strip().splitlines()[-1].strip().removeprefix("ValueError: ")) from error
+    return describe
+
+
+def _own_columns(corpus: Corpus) -> dict[str, pa.DataType]:
+    """Type of the name of a clip and of the corpus' scalar columns; classes are given by name."""
+    columns = {"clip": pa.string()}
+    for name, feature in corpus.features.items():
+        if isinstance(feature, ClassLabel):
+            columns[name] = pa.string()
+        elif isinstance(feature, Value) and name not in (*MEDIA_COLUMNS, "clip") and "binary" not in feature.dtype:
+            columns[name] = feature.pa_type
+    return columns
+
+
+def _batches(
+    corpus: Corpus, root: Path, batch_seconds: float, failures: list[dict]
+) -> Iterator[tuple[list[dict], list[Clip]]]:
+    """Rows with the name of their clip, and these clips; a long one comes alone, one without sound in `failures`."""
+    classes = {name: feature for name, feature in corpus.features.items() if isinstance(feature, ClassLabel)}
+    rows, clips, seconds = [], [], 0.0
+    total = corpus.num_rows if isinstance(corpus, Dataset) else None
+    for number, row in enumerate(tqdm(corpus, total=total, desc="Reading clips", unit="clip")):
+        name = row["clip"] if isinstance(row.get("clip"), str) else clip_name(row, root) or str(number)
+        try:
+            clip = open_voice(row)
+        except InputError as error:
+            failures.append({"clip": name, "row": number, "error": str(error)})
+            continue
+        if rows and seconds + clip.duration > batch_seconds:
+            yield rows, clips
+            rows, clips, seconds = [], [], 0.0
+        named = {
+            column: None if row[column] is None or row[column] < 0 else feature.int2str(row[column])
+            for column, feature in classes.items()
+        }
+        rows.append(row | named | {"clip": name})
+        clips.append(clip)
+        seconds += clip.duration
+    if rows:
+        yield rows, clips
+
+
+def _table(rows: list[dict], tables: list[dict], schema: pa.Schema) -> pa.Table:
+    """The tables of several clips as one, with what their rows say repeated for each frame."""
+    lengths = [np.size(next(iter(table.values()))) for table in tables]
+    clip_of = np.repeat(np.arange(len(rows)), lengths)
+    columns = {}
+    for field in schema:
+        if field.name in tables[0]:
+            columns[field.name] = np.concatenate([np.atleast_1d(table[field.name]) for table in tables])
+        else:
+            columns[field.name] = pa.array([row[field.name] for row in rows], field.type).take(pa.array(clip_of))
+    return pa.table(columns, schema)
+
+
+def open_voice(row: dict) -> Clip:
+    """The clip of a row, whole: neither silence nor a black start is cut.
+
+    Raises:
+        InputError: the clip cannot be read or has no sound.
+    """
+    clip = open_clip(clip_source(row), trim_black=False)
+    if not clip.has_sound:
+        raise InputError(f"{clip.name}: has no sound, and a voice is to be described; leave the clip out")
+    return clip
+
+
+def clip_name(row: dict, root: Path) -> str | None:
+    """Path of a row's clip, relative to `root` where it lies in it; `None` for bytes without a name."""
+    for column in MEDIA_COLUMNS:
+        cell = row.get(column)
+        path = cell.get("path") if isinstance(cell, dict) else cell
+        if path:
+            path = Path(path)
+            return str(path.relative_to(root) if path.is_relative_to(root) else path)
+    return None
+
+
+__all__ = ["FORMS", "write_table"]

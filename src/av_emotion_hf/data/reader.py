@@ -1,0 +1,277 @@
+"""Model inputs of a clip as dataset columns: sound as FLAC, face crops as PNG."""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import Dataset, Features, Image, List, Value
+
+from ..errors import InputError
+from ..media import (
+    SPEAKERS,
+    FaceTrack,
+    blazeface_is_cached,
+    face_windows,
+    load_detector,
+    open_clip,
+    parse_detector,
+)
+from .dataset import Corpus
+from .schema import (
+    MEDIA_COLUMNS,
+    SAMPLING_RATE,
+    clip_source,
+    decode_waveform,
+    encode_crop,
+    encode_waveform,
+    require_modality,
+)
+
+logger = logging.getLogger(__name__)
+
+SILENCE = 1e-4  # 80 dB below full scale: what stays below it is no sound
+MODALITIES = ("audio", "image", "both")
+REPORT_FEATURES = {
+    "start": Value("float32"),
+    "duration": Value("float32"),
+    "lead_black": Value("float32"),
+    "face_coverage": Value("float32"),
+    "detector": Value("string"),
+}
+
+
+@dataclass(frozen=True)
+class ClipInputs:
+    """What a clip, or a window of it, gives to the models.
+
+    Attributes:
+        waveform: `(samples,)` float32 at 16 kHz; of length 0 when there is no sound, or nothing but silence.
+        crops: `(Tv, S, S, 3)` uint8, the followed face in the frames that show it.
+        face_times: `(Tv,)` seconds since the start of the window.
+        num_frames: frames that were looked at.
+        start: seconds from the start of the clip (behind a black beginning) to that of the window.
+        duration: seconds.
+        lead_black: seconds of black pictures that were cut from the start of the clip.
+        detector: name of the face detector that ran, `None` when none did.
+    """
+
+    waveform: np.ndarray
+    crops: np.ndarray
+    face_times: np.ndarray
+    num_frames: int
+    start: float
+    duration: float
+    lead_black: float
+    detector: str | None
+
+    @property
+    def face_coverage(self) -> float:
+        """Share of the frames that show the followed face; 0 without a picture."""
+        return len(self.face_times) / self.num_frames if self.num_frames else 0.0
+
+    @property
+    def modalities(self) -> list[str]:
+        """`audio` and `image`, as far as there is something of them."""
+        return [name for name, part in (("audio", self.waveform), ("image", self.crops)) if len(part)]
+
+    def stored_waveform(self) -> np.ndarray:
+        """The waveform as it comes back from a column, rounded to 16 bits."""
+        return decode_waveform({"bytes": encode_waveform(self.waveform)}) if len(self.waveform) else self.waveform
+
+    def join(self, following: "ClipInputs") -> "ClipInputs":
+        """This window and the one that follows it as one."""
+        gap = round((following.start - self.start) * SAMPLING_RATE) - len(self.waveform)
+        silence = np.zeros(max(0, gap) if len(following.waveform) else 0, np.float32)
+        return ClipInputs(
+            waveform=np.concatenate([self.waveform, silence, following.waveform]),
+            crops=np.concatenate([self.crops, following.crops]),
+            face_times=np.concatenate([self.face_times, following.face_times + (following.start - self.start)]),
+            num_frames=self.num_frames + following.num_frames,
+            start=self.start,
+            duration=following.start + following.duration - self.start,
+            lead_black=self.lead_black,
+            detector=self.detector or following.detector,
+        )
+
+
+class ClipReader:
+    """Reads clips, and rows that hold clips, into the inputs of the models.
+
+    Args:
+        modality: `audio`, `image` or `both`; what is not asked for is not decoded.
+        fps: frames per second.
+        detector: name of the face detector, see [`load_detector`].
+        crop_size: side of a face crop in pixels.
+        speaker: which of several faces is followed, see [`face_windows`].
+        window: seconds; a longer clip gives several windows, so that memory does not grow with it. A rest of less
+            than half a window belongs to the window before.
+
+    Raises:
+        InputError: an unknown modality, detector or way to choose the speaker, or a window that is not positive.
+    """
+
+    def __init__(
+        self,
+        modality: str = "both",
+        fps: float = 10.0,
+        detector: str = "auto",
+        crop_size: int = 112,
+        speaker: str = "size",
+        window: float = 60.0,
+    ):
+        if modality not in MODALITIES:
+            raise InputError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
+        parse_detector(detector)
+        if speaker not in SPEAKERS:
+            raise InputError(f"speaker {speaker!r} is not one of {', '.join(SPEAKERS)}")
+        if not window > 0:
+            raise InputError(f"window={window}: has to be positive; use 10 seconds, for instance")
+        self.modality, self.fps, self.detector, self.crop_size = modality, fps, detector, crop_size
+        self.speaker, self.window = speaker, window
+        self._detector = None
+
+    def __getstate__(self) -> dict:
+        # workers receive this, and datasets finds its cache by it: the settings and what "auto" comes to
+        return self.__dict__ | {"_detector": None, "has_blazeface": blazeface_is_cached()}
+
+    @property
+    def settings(self) -> dict:
+        """What decides what is read, as JSON values."""
+        return {name: getattr(self, name) for name in ("modality", "fps", "crop_size", "speaker", "window")} | {
+            "detector": self.load().name if self.modality != "audio" else None
+        }
+
+    def load(self):
+        """The face detector, loaded once.
+
+        Raises:
+            InputError: it cannot be loaded, which would cost every clip.
+        """
+        self._detector = self._detector or load_detector(self.detector)
+        return self._detector
+
+    def windows(self, source: str | bytes) -> Iterator[ClipInputs]:
+        """Read one clip from a path or from bytes, window after window; always at least one.
+
+        Raises:
+            InputError: the clip cannot be read.
+        """
+        held = None
+        for window in self._full_windows(source):
+            if held is not None and window.duration < self.window / 2:
+                held = held.join(window)
+                continue
+            if held is not None:
+                yield held
+            held = window
+        yield held
+
+    def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
+        clip = open_clip(source, fps=self.fps)
+        sound = clip.audio(self.window) if self.modality != "image" and clip.has_sound else iter(())
+        faces: Iterator[FaceTrack] = iter(())
+        if self.modality != "audio" and clip.has_picture:
+            faces = face_windows(clip, self.load(), self.crop_size, speaker=self.speaker, window=self.window)
+        nothing = np.zeros(0, np.float32)
+        parts = itertools.zip_longest(sound, faces)
+        first = next(parts, (None, None))  # a clip that has nothing of what is asked for is one empty window
+        for number, (waveform, track) in enumerate(itertools.chain([first], parts)):
+            start = number * self.window if number else 0.0
+            waveform = nothing if waveform is None else waveform
+            shown = track.frame_times[-1] - start if track and track.num_frames else 0.0
+            rest = max(clip.duration - start, len(waveform) / SAMPLING_RATE, shown)  # the header may be wrong
+            yield ClipInputs(
+                waveform=waveform if np.abs(waveform).max(initial=0) > SILENCE else nothing,
+                crops=track.crops if track else np.zeros((0, self.crop_size, self.crop_size, 3), np.uint8),
+                face_times=track.timestamps - start if track else np.zeros(0),
+                num_frames=track.num_frames if track else 0,
+                start=start,
+                duration=min(rest, self.window),
+                lead_black=clip.lead_black,
+                detector=track.detector if track else None,
+            )
+            del waveform, track  # before the next window is read
+
+    def read(self, source: str | bytes) -> ClipInputs:
+        """Read a whole clip; its waveform and all its crops are in memory.
+
+        Raises:
+            InputError: the clip cannot be read.
+        """
+        whole = None
+        for window in self.windows(source):
+            whole = whole.join(window) if whole else window
+        return whole
+
+    @property
+    def features(self) -> Features:
+        """Types of the columns that [`encode`] fills."""
+        columns = {}
+        if self.modality != "image":
+            # datasets asks for torchcodec to write an `Audio`; what that holds is this struct
+            columns["audio"] = {"bytes": Value("binary"), "path": Value("string")}
+        if self.modality != "audio":
+            columns |= {"faces": List(Image(decode=False)), "face_times": List(Value("float32"))}
+        return Features(columns | REPORT_FEATURES)
+
+    def windows_of(self, row: dict) -> Iterator[ClipInputs]:
+        """As [`windows`], of the clip that stands in `video`, `audio`, `file` or `path` of a row."""
+        return self.windows(clip_source(row))
+
+    def encode(self, inputs: ClipInputs, media: bool = True) -> dict:
+        """The cells of [`features`] for a window; without `media`, those beside sound and crops alone."""
+        cells = {name: getattr(inputs, name) for name in REPORT_FEATURES}
+        if self.modality != "audio":
+            cells["face_times"] = inputs.face_times.tolist()
+            if media:
+                cells["faces"] = [{"bytes": encode_crop(crop), "path": None} for crop in inputs.crops]
+        if self.modality != "image" and media:
+            sound = {"bytes": encode_waveform(inputs.waveform), "path": None} if len(inputs.waveform) else None
+            cells["audio"] = sound
+        return cells
+
+
+def with_inputs(corpus: Corpus, reader: ClipReader, num_proc: int | None = None) -> Corpus:
+    """The corpus with its clips read by `reader`, where it does not hold inputs or features already.
+
+    A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by. A clip that is
+    longer than the reader's window becomes several rows. Clips that cannot be read are left out with a warning.
+
+    Raises:
+        InputError: the corpus has no clip, input or feature of the modality asked for, or the face detector cannot be
+            loaded.
+    """
+    wanted = [name for name in ("audio", "image") if reader.modality in (name, "both")]
+    if "clips" not in [require_modality(corpus, name) for name in wanted]:
+        return corpus
+    if reader.modality != "audio":
+        reader.load()
+    media = [column for column in MEDIA_COLUMNS if column in corpus.features]
+    kept = {name: feature for name, feature in corpus.features.items() if name not in media}
+    columns = Features(kept | dict(reader.features))
+    options = {"num_proc": num_proc, "desc": "Reading clips"} if isinstance(corpus, Dataset) else {}
+    return corpus.map(
+        _read_batch,
+        batched=True,
+        batch_size=1,
+        fn_kwargs={"reader": reader, "kept": list(kept)},
+        remove_columns=media,
+        features=columns,
+        **options,
+    )
+
+
+def _read_batch(batch: dict[str, list], reader: ClipReader, kept: list[str]) -> dict[str, list]:
+    """The rows of one clip, in the way in which datasets lets one row become none or several."""
+    row = {name: values[0] for name, values in batch.items()}
+    try:
+        rows = [{name: row[name] for name in kept} | reader.encode(inputs) for inputs in reader.windows_of(row)]
+    except InputError as error:
+        logger.warning("left out: %s", error)
+        rows = []
+    return {name: [each[name] for each in rows] for name in (*kept, *reader.features)}
+
+
+__all__ = ["ClipInputs", "ClipReader", "with_inputs"]

@@ -1,0 +1,104 @@
+"""What the columns of a corpus hold: clips, the inputs made from them, or features; and how their cells are read."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from PIL import Image as PILImage
+
+from ..errors import InputError
+from .dataset import Corpus
+
+SAMPLING_RATE = 16000
+MEDIA_COLUMNS = ("video", "audio", "file", "path")
+FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
+INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
+
+
+def modality_kind(corpus: Corpus, modality: str) -> str | None:
+    """In what form a corpus holds one modality: `features`, `inputs`, `clips`, or `None`."""
+    if FEATURE_COLUMNS[modality] in corpus.features:
+        return "features"
+    if modality == "image" and "faces" in corpus.features:
+        return "inputs"
+    if modality == "audio" and "audio" in corpus.features:
+        return "inputs" if "face_coverage" in corpus.features else "clips"
+    if any(column in corpus.features for column in MEDIA_COLUMNS if column != "audio"):
+        return "clips"
+    return None
+
+
+def require_modality(corpus: Corpus, modality: str) -> str:
+    """As [`modality_kind`], but an [`InputError`] where the corpus has nothing of the modality."""
+    kind = modality_kind(corpus, modality)
+    if kind is None:
+        raise InputError(
+            f"the corpus has no {modality}: expected a column video, audio, file or path (clips), "
+            f"{INPUT_COLUMNS[modality]} or {FEATURE_COLUMNS[modality]} (written by `extract`); "
+            f"it has {', '.join(corpus.features)}"
+        )
+    return kind
+
+
+def clip_source(row: dict) -> str | bytes:
+    """Path or bytes of the clip in a row."""
+    for column in MEDIA_COLUMNS:
+        cell = row.get(column)
+        if isinstance(cell, dict):
+            cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
+        if cell is not None:
+            return cell
+    raise InputError("the row holds no clip: expected one of the columns video, audio, file, path")
+
+
+def clip_name(row: dict) -> str | None:
+    """File name of the clip in a row, where it is known."""
+    for column in MEDIA_COLUMNS:
+        cell = row.get(column)
+        path = cell.get("path") if isinstance(cell, dict) else cell
+        if isinstance(path, str):
+            return Path(path).name
+    return None
+
+
+def encode_waveform(waveform: np.ndarray) -> bytes:
+    """Mono waveform `(samples,)` at 16 kHz to 16-bit FLAC."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(waveform, -1, 1), SAMPLING_RATE, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def encode_crop(crop: np.ndarray) -> bytes:
+    """Face crop `(S, S, 3)` uint8 to PNG."""
+    buffer = io.BytesIO()
+    PILImage.fromarray(crop).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def decode_waveform(cell: dict | None) -> np.ndarray:
+    """The waveform `(samples,)` of an `audio` cell; of length 0 where the clip has no sound."""
+    if cell is None or cell["bytes"] is None:
+        return np.zeros(0, np.float32)
+    return soundfile.read(io.BytesIO(cell["bytes"]), dtype="float32")[0]
+
+
+def decode_faces(cells: list[dict] | None) -> list[np.ndarray]:
+    """The crops of a `faces` cell."""
+    return [np.asarray(PILImage.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in cells or []]
+
+
+__all__ = [
+    "FEATURE_COLUMNS",
+    "INPUT_COLUMNS",
+    "MEDIA_COLUMNS",
+    "SAMPLING_RATE",
+    "clip_name",
+    "clip_source",
+    "decode_faces",
+    "decode_waveform",
+    "encode_crop",
+    "encode_waveform",
+    "modality_kind",
+    "require_modality",
+]

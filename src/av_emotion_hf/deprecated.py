@@ -1,0 +1,101 @@
+"""Modules that have moved: their old names work until 0.3, with a `DeprecationWarning`. No module imports this one."""
+
+import importlib
+import sys
+import warnings
+from importlib.machinery import ModuleSpec
+
+PACKAGE = __package__
+MOVED = {
+    "acoustics_av_emotion": "acoustics.descriptors",
+    "clips_av_emotion": "models.windows_av_emotion",
+    "cycles_av_emotion": "models.frontend_perturbation_av_emotion",
+    "data.columns": "data.schema",
+    "data.corpus": "data.dataset",
+    "data.faces": "data.expressions",
+    "data.inputs": "data.reader",
+    "data.tables": "acoustics.tables",
+    "formants_av_emotion": "models.frontend_formants_av_emotion",
+    "functionals_av_emotion": "acoustics.functionals",
+    "hub.export": "inference.export",
+    "media.drawing": "plots.canvas",
+    "media.frames": "media.memory_clip",
+    "media.heatmap": "plots.heatmap",
+    "media.picture": "media.video",
+    "media.sheet": "plots.contact_sheet",
+    "media.sound": "media.audio",
+    "objective_complete_av_emotion": "models.objectives_av_emotion",
+    "objective_future_av_emotion": "models.objectives_av_emotion",
+    "objective_hidden_av_emotion": "models.objectives_av_emotion",
+    "objective_mixed_av_emotion": "models.objectives_av_emotion",
+    "pitch_av_emotion": "models.frontend_pitch_av_emotion",
+    "predictor": "inference.predictor",
+    "recurrence_av_emotion": "models.rnn_av_emotion",
+    "spectrum_av_emotion": "models.frontend_spectral_av_emotion",
+    "traceable_av_emotion": "models.frontend_export_av_emotion",
+    "training.baselines": "training.reconstruction_baselines",
+    "training.checkpoint": "checkpoints",
+    "training.reconstruction_picture": "plots.reconstruction",
+    "training.saving": "training.atomic_checkpoints",
+    "voice_av_emotion": "models.frontend_voice_av_emotion",
+} | {
+    f"{name}_av_emotion": f"models.{name}_av_emotion"
+    for name in (
+        "configuration",
+        "descriptors",
+        "feature_extraction",
+        "frontend",
+        "image_processing",
+        "masking",
+        "modeling",
+        "pipeline",
+        "processing",
+    )
+}
+
+
+class _Finder:
+    """Finds an old name as the module that it has become."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        old = name.removeprefix(f"{PACKAGE}.")
+        if name == old or old not in MOVED:
+            return None
+        warnings.warn(
+            f"{name} has moved to {PACKAGE}.{MOVED[old]}; the old name works until 0.3",
+            DeprecationWarning,
+            stacklevel=_caller(),
+        )
+        return ModuleSpec(name, _Loader)
+
+
+class _Loader:
+    """Gives the module that stands under the new name."""
+
+    @staticmethod
+    def create_module(spec):
+        module = importlib.import_module(f"{PACKAGE}.{MOVED[spec.name.removeprefix(PACKAGE + '.')]}")
+        spec.loader_state = module.__spec__
+        return module
+
+    @staticmethod
+    def exec_module(module):
+        module.__spec__ = module.__spec__.loader_state  # the import system has put that of the old name there
+
+
+def _caller() -> int:
+    """How many calls up the import statement stands, behind the frames of the import system."""
+    level, frame = 2, sys._getframe(2)
+    while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def watch() -> None:
+    """Let the old names be found."""
+    if _Finder not in sys.meta_path:
+        sys.meta_path.append(_Finder)
+
+
+__all__ = ["MOVED", "watch"]

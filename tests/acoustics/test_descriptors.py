@@ -1,0 +1,156 @@
+"""Descriptors of recordings without a model: tables, pieces, streams and functionals."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from av_emotion_hf.acoustics.descriptors import acoustic_descriptors, acoustic_functionals, stream_descriptors
+from av_emotion_hf.acoustics.functionals import functionals, turning_points
+from av_emotion_hf.models.configuration_av_emotion import AVEmotionAudioConfig
+from av_emotion_hf.models.descriptors_av_emotion import EGEMAPS_NAMES
+from av_emotion_hf.models.frontend_av_emotion import AcousticFrontEnd
+
+RATE = 16000
+
+
+def speech_like(seconds, seed=0, rate=RATE):
+    """Voiced stretches whose pitch moves, noise and pauses in between."""
+    t = np.arange(round(seconds * rate)) / rate
+    phase = 2 * np.pi * np.cumsum(140 + 40 * np.sin(2 * np.pi * 0.7 * t)) / rate
+    voice = sum(np.cos(k * phase + k) / k for k in range(1, 15))
+    loud = np.clip(np.sin(2 * np.pi * 0.9 * t), 0, None)
+    return (0.1 * voice * loud + 0.002 * np.random.default_rng(seed).standard_normal(len(t))).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def assert_same(part, whole, share=0.0):
+    """Equal within rounding, but for a `share` of frames in which a close decision fell the other way."""
+    assert list(part) == list(whole)
+    for name in whole:
+        wrong = ~np.isclose(part[name], whole[name], rtol=2e-3, atol=2e-3)
+        assert wrong.mean() <= share, name
+
+
+def test_table():
+    table = acoustic_descriptors(speech_like(1.0), RATE)
+    assert set(table) == {"time", "voiced", *EGEMAPS_NAMES}
+    assert all(column.shape == (100,) and np.isfinite(column).all() for column in table.values())
+    np.testing.assert_allclose(table["time"][:3], [0, 0.01, 0.02])
+    frontend = AcousticFrontEnd(AVEmotionAudioConfig.egemaps(descriptors=["egemaps", "voiced"]))
+    features, _ = frontend.descriptors(torch.tensor(speech_like(1.0))[None])
+    for i, name in enumerate(frontend.descriptor_names):
+        np.testing.assert_allclose(table[name], features[0, :, i].detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_several_are_each_alone():
+    clips = [speech_like(seconds, seed=i) for i, seconds in enumerate((0.7, 2.3, 0.001, 1.1))]
+    for table, clip in zip(acoustic_descriptors(clips, RATE), clips, strict=True):
+        assert_same(table, acoustic_descriptors(clip, RATE))
+
+
+@pytest.mark.parametrize("deltas", [False, True])
+def test_pieces_are_the_whole(deltas):
+    clip = speech_like(25.0)
+    config = AVEmotionAudioConfig.egemaps(descriptors=["egemaps", "voiced"], deltas=deltas)
+    frontend = AcousticFrontEnd(config).requires_grad_(False)
+    features, _ = frontend.descriptors(torch.tensor(clip)[None])
+    whole = dict(zip(frontend.descriptor_names, features[0].T.numpy(), strict=True))
+    table = acoustic_descriptors(clip, RATE, deltas=deltas)
+    np.testing.assert_allclose(table.pop("time"), np.arange(2500) / 100)
+    assert_same(table, whole, share=2e-3)
+
+
+@pytest.mark.parametrize("size", [997, 16000, 400000])
+def test_stream_is_the_whole(size):
+    clip = speech_like(30.0)
+    parts = list(stream_descriptors(np.split(clip, range(size, len(clip), size)), RATE))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    assert len(parts) > 1
+    assert_same(joined, acoustic_descriptors(clip, RATE), share=2e-3)
+
+
+def test_stream_of_nothing_and_of_little():
+    assert list(stream_descriptors([], RATE)) == []
+    (part,) = stream_descriptors([np.zeros(1, np.float32)], RATE)
+    assert part["time"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])
+def test_sampling_rates(rate):
+    table = acoustic_descriptors(speech_like(1.0, rate=rate), rate, ("egemaps", "voiced", "voicing_probability"))
+    assert all(np.isfinite(column).all() for column in table.values())
+    voiced = table["voiced"] > 0
+    voiced[:3] = voiced[-5:] = False  # half of their window lies outside of the clip
+    assert 0.3 < voiced.mean() < 0.7
+    hertz = 27.5 * 2 ** (table["f0_semitone"][voiced] / 12)
+    expected = 140 + 40 * np.sin(2 * np.pi * 0.7 * table["time"][voiced])
+    np.testing.assert_allclose(hertz, expected, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "waveform, message",
+    [
+        (np.zeros((2, 100), np.float32), "waveform has shape"),
+        (np.zeros(100, np.int16), "full scale 1 is needed"),
+        (np.full(100, np.nan, np.float32), "must be finite"),
+    ],
+)
+def test_unusable_waveforms(waveform, message):
+    waveform = torch.from_numpy(waveform)
+    with pytest.raises(ValueError, match=message):
+        acoustic_descriptors(waveform, RATE)
+
+
+def test_turning_points():
+    contour = np.array([0.0, 1.0, 2.0, 1.95, 2.5, 1.0, 0.0, 0.0, 1.0])
+    assert turning_points(contour).tolist() == [0, 4, 7, 8]  # the dip of 0.05 is below a tenth of the range
+    assert len(turning_points(np.ones(5))) == 0 and len(turning_points(np.ones(1))) == 0
+
+
+def test_functionals_by_hand():
+    count = 100
+    voiced = np.zeros(count)
+    voiced[20:50] = voiced[60:90] = 1
+    loudness = 1 + np.cos(2 * np.pi * np.arange(count) / 25)  # peaks at 0, 25, 50, 75
+    table = {name: np.full(count, 2.0) * (voiced if name.startswith(("j", "s")) else 1) for name in EGEMAPS_NAMES}
+    table |= {"loudness": loudness, "f0_semitone": voiced * np.linspace(20, 30, count)}
+    table["alpha_ratio_db"] = np.where(voiced, -5.0, 7.0)
+    result = functionals(table, 0.01, 0.01)
+    assert len(result) == 88
+    assert result["equivalentSoundLevel_dBp"] == pytest.approx(-20)
+    assert result["VoicedSegmentsPerSec"] == pytest.approx(2)
+    assert result["MeanVoicedSegmentLengthSec"] == pytest.approx(0.3)
+    assert result["MeanUnvoicedSegmentLength"] == pytest.approx(0.4 / 3)
+    assert result["loudnessPeaksPerSec"] == pytest.approx(3)
+    assert result["alphaRatioV_sma3nz_amean"] == pytest.approx(-5)
+    assert result["alphaRatioUV_sma3nz_amean"] == pytest.approx(7)
+    # -5 and 7 dB are levels, whose deviation is not divided by their mean, and a frequency is not a level
+    table["alpha_ratio_db"] = np.where(np.arange(count) % 20 < 10, 5.0, -5.0)
+    table["f1_frequency"] = np.where(np.arange(count) % 20 < 10, 500.0, 1500.0) * voiced
+    spread = functionals(table, 0.01, 0.01)
+    assert spread["alphaRatioV_sma3nz_stddevNorm"] == pytest.approx(5, rel=0.15)
+    assert spread["F1frequency_sma3nz_stddevNorm"] == pytest.approx(0.5, rel=0.15)
+    assert result["F1frequency_sma3nz_amean"] == pytest.approx(2)
+    assert result["F1frequency_sma3nz_stddevNorm"] == pytest.approx(0)
+    inside = np.linspace(20, 30, count)[voiced > 0]
+    assert result["F0semitoneFrom27.5Hz_sma3nz_amean"] == pytest.approx(inside.mean(), abs=0.01)
+    assert result["F0semitoneFrom27.5Hz_sma3nz_percentile50.0"] == pytest.approx(np.median(inside), abs=0.1)
+    assert result["F0semitoneFrom27.5Hz_sma3nz_meanRisingSlope"] > 0
+    assert result["F0semitoneFrom27.5Hz_sma3nz_meanFallingSlope"] == 0
+
+
+@pytest.mark.parametrize("waveform", [np.zeros(8000), np.zeros(1), np.zeros(0), speech_like(0.5)])
+def test_functionals_are_finite(waveform):
+    result = acoustic_functionals(waveform.astype(np.float32), RATE)
+    assert len(result) == 88 and all(math.isfinite(value) for value in result.values())
+    (same,) = acoustic_functionals([waveform.astype(np.float32)], RATE)
+    assert same == result

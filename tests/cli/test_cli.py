@@ -1,0 +1,212 @@
+import json
+
+import pytest
+from datasets import Dataset
+from helpers.synthetic import grey_frames, voice, write_clip
+from typer.testing import CliRunner
+
+from av_emotion_hf import cli
+
+VERBS = (
+    "predict",
+    "faces",
+    "extract",
+    "train-expression",
+    "pretrain",
+    "reconstruct",
+    "finetune",
+    "evaluate",
+    "push",
+)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return str(write_clip(tmp_path / "clips" / "voice.mp4", grey_frames([80] * 5), 10, voice(0.5, 150), 16_000))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path):
+    (tmp_path / "clips").mkdir()
+    return tmp_path / "clips"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Function from words to exit status, standard output and standard error of the whole program."""
+
+    def call(*words):
+        monkeypatch.setattr("sys.argv", ["av-emotion", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+            raise SystemExit(0)
+        captured = capsys.readouterr()
+        return end.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+def test_help_is_a_table_of_contents():
+    result = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0
+    positions = [result.output.index(f" {verb} ") for verb in VERBS]
+    assert positions == sorted(positions)
+    for verb in VERBS:
+        assert CliRunner().invoke(cli.app, [verb, "--help"]).exit_code == 0
+
+
+def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
+    (folder / "broken.mp4").write_bytes(b"")
+    (folder / "notes.txt").write_text("not a clip, and not looked at")
+    status, out, _ = run("predict", folder, "--json", "--detector", "cascade")
+    broken, good = [json.loads(line) for line in out.splitlines()]
+    assert status == 1  # the others went on
+    assert broken["path"].endswith("broken.mp4") and "is empty" in broken["error"]
+    assert list(good) == ["path", "emotion", "scores", "modalities", "duration", "face_coverage", "detector"]
+    assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]
+    status, out, _ = run("predict", clip, "--detector", "cascade")
+    assert status == 0 and good["emotion"] in out and "0.5 s" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "{folder}/nothing.mp4"], "there is no such file; check the path"),
+        (["predict", "{folder}"], "holds no clip"),
+        (["predict", "{folder}/*.mov"], "matches no file"),
+        (["predict", "{folder}/text.mp4"], "is a text file"),
+        (["predict", "{folder}/text.mp4", "--checkpoint", "{folder}"], "is not a checkpoint, it has no config.json"),
+        (["predict", "{folder}/text.mp4", "--detector", "mirror"], "there is no such face detector"),
+        (["extract", "{folder}/nothing", "--out", "OUT"], "no corpus could be opened there"),
+        (["extract", "ROWS", "--out", "OUT"], "the corpus has no audio"),
+        (["extract", "ROWS", "--as", "features", "--out", "OUT"], "name its checkpoint with --init"),
+        (["extract", "ROWS", "--as", "descriptors", "--out", "OUT"], "describes voices, not --modality both: add"),
+        (
+            ["extract", "ROWS", "--as", "functionals", "--modality", "audio", "--deltas", "--out", "OUT"],
+            "--descriptors and --deltas are for --as descriptors, not for --as functionals",
+        ),
+        (["extract", "ROWS", "--as", "descriptors", "--modality", "audio", "--out", "OUT"], "ends in .parquet"),
+        (["train-expression", "ROWS", "--split", "train", "--out", "OUT"], "has no split 'validation'"),
+        (["pretrain", "ROWS", "--modality", "audio", "--out", "OUT"], "the corpus has no audio"),
+        (["pretrain", "x", "--modality", "audio", "--out", "OUT", "--config", "{folder}/no.json"], "no such file"),
+        (["pretrain", "x", "--modality", "audio", "--out", "OUT", "--config", "{{"], "is not JSON"),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--label-column", "mood", "--out", "OUT"],
+            "column 'mood' is not in the corpus, which has emotion, speaker",
+        ),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--test-groups", "a", "--out", "OUT"],
+            "add --group-column",
+        ),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--group-column", "speaker", "--test-groups", "z",
+             "--out", "OUT"],
+            "there is no group 'z'; the groups are a, b",
+        ),
+        (["evaluate", "{folder}", "ROWS"], "is not a checkpoint"),
+        (["evaluate", "{folder}", "ROWS", "--modalities", "smell"], "--modalities 'smell' must be"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_status_2(run, folder, words, message):
+    (folder / "text.mp4").write_text("hello")
+    (folder / "rows.csv").write_text("emotion,speaker\nsad,a\nhappy,b\n")
+    if words[1] == "{folder}" and words[0] == "predict":
+        (folder / "text.mp4").unlink()
+    before = sorted(path.name for path in folder.iterdir())
+    places = {"ROWS": folder / "rows.csv", "OUT": folder / "out"}
+    status, out, err = run(*(places.get(word, word.format(folder=folder)) for word in words))
+    lines = [line for line in err.splitlines() if line.startswith("av-emotion: ")]
+    assert status == 2 and len(lines) == 1 and message in lines[0], (out, err)
+    assert "Traceback" not in err
+    assert sorted(path.name for path in folder.iterdir()) == before  # nothing written
+
+
+def test_pretrain_prints_the_errors_on_hidden_frames(run, folder, tmp_path):
+    frames = [[[float(i % 3)] * 60 for i in range(20)] for _ in range(4)]
+    corpus = Dataset.from_list([{"input_features": clip, "speaker": "abcd"[i]} for i, clip in enumerate(frames)])
+    corpus.to_parquet(folder / "features.parquet")
+    status, out, _ = run(
+        "pretrain", folder / "features.parquet", "--modality", "audio", "--out", tmp_path / "voice", "--epochs", 1,
+        "--config", '{"hidden_size": 8}', "--group-column", "speaker",
+    )  # fmt: skip
+    lines = out.splitlines()
+    assert status == 0 and "error on hidden frames" in lines[1] and lines[2].split()[-2:] == ["interpolation", "model"]
+    assert [line.split()[0] for line in lines[3:]] == ["1", "3", "7", "15"]
+
+
+def test_a_wrong_configuration_field_is_named(run, folder):
+    (folder / "rows.csv").write_text("emotion,file\nsad,a.wav\n")
+    status, _, err = run(
+        "pretrain",
+        folder / "rows.csv",
+        "--modality",
+        "audio",
+        "--out",
+        folder / "out",
+        "--config",
+        '{"rnn_type": "cnn"}',
+    )
+    assert status == 2 and "rnn_type='cnn' is not one of" in err
+
+
+def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces):
+    """Folder of clips with a table of labels: extract, pretrain, finetune, evaluate, predict."""
+    rows = ["file_name,emotion,speaker"]
+    for i in range(8):
+        hertz, label = (120, "low") if i % 2 else (330, "high")
+        write_clip(folder / f"{i}.mp4", [paste_faces((100 + i, 40, 140))] * 4, 10, voice(0.4, hertz), 16_000)
+        rows.append(f"{i}.mp4,{label},{'abcd'[i // 2]}")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+    inputs, small = tmp_path / "inputs", '{"hidden_size": 8, "num_hidden_layers": 1}'
+
+    def call(*words):
+        status, out, err = run(*words, "--json")
+        assert status == 0, err
+        return json.loads(out)
+
+    manifest = call("extract", folder, "--out", inputs, "--modality", "audio")
+    assert manifest["clips"] == 8 and manifest["failures"] == []
+    record = call(
+        "pretrain", inputs, "--modality", "audio", "--objective", "hidden", "--out", tmp_path / "voice", "--epochs", 1,
+        "--config", small, "--group-column", "speaker", "--batch-size", 4,
+    )  # fmt: skip
+    assert record["settings"]["config"]["mask_time_length"] == 7 and record["reconstruction"][0]["hidden_frames"] == 4
+    record = call(
+        "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "tuned",
+        "--group-column", "speaker", "--test-groups", "d", "--epochs", 12, "--batch-size", 4, "--learning-rate", 0.03,
+    )  # fmt: skip
+    assert record["settings"]["groups"]["test"] == ["d"] and record["settings"]["init"] == ["voice"]
+    scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "d")
+    assert scores["clips"] == 2 and scores["uar"] == 1 and scores["protocol"]["groups"] == ["d"]
+    assert scores["protocol"]["seen_in_training"] == []
+    scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "a,d")
+    assert scores["protocol"]["seen_in_training"] == ["a"]  # a score on these says little
+    for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
+        prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
+        assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]
+
+
+def test_tables_of_the_voices_in_a_folder(run, clip, folder, tmp_path):
+    write_clip(folder / "silent.mp4", grey_frames([80] * 5), 10)
+    status, out, err = run(
+        "extract", folder, "--modality", "audio", "--as", "descriptors", "--descriptors", "loudness, voiced",
+        "--out", tmp_path / "voice.csv",
+    )  # fmt: skip
+    assert status == 0 and out == f"{tmp_path / 'voice.csv'}: 1 clips, 0.0 minutes\n"
+    assert "left out silent.mp4: " in err and "has no sound" in err
+    header, first, *rows = (tmp_path / "voice.csv").read_text().splitlines()
+    assert header == '"clip","time","loudness","voiced"' and first.startswith('"voice.mp4",0,')
+    assert len(rows) == pytest.approx(49, abs=3)
+    status, out, _ = run(
+        "extract", clip, "--modality", "audio", "--as", "functionals", "--out", tmp_path / "one.parquet", "--json"
+    )
+    summary = json.loads(out)
+    assert status == 0 and summary["rows"] == summary["clips"] == 1
+    assert summary["settings"] == {"dataset": "voice.mp4", "as": "functionals"}
+
+
+def test_one_of_several_processes_answers(capsys, monkeypatch):
+    for rank, expected in (("0", "done\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        cli.report({}, False, "done")
+        assert capsys.readouterr().out == expected

@@ -1,0 +1,99 @@
+import pytest
+from datasets import ClassLabel, Dataset, Features, Image, Value
+
+from av_emotion_hf.data import encode_labels, label_names, open_corpus
+from av_emotion_hf.data.dataset import require_columns
+from av_emotion_hf.data.schema import clip_name
+from av_emotion_hf.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    features = Features({"emotion": ClassLabel(names=["sad", "happy"]), "speaker": Value("string")})
+    rows = [{"emotion": i % 2, "speaker": f"{i:02d}"} for i in range(6)]
+    (tmp_path / "data").mkdir()
+    Dataset.from_list(rows[:4], features=features).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+    Dataset.from_list(rows[4:], features=features).to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_opens_a_folder_and_a_file(folder, streaming):
+    corpus = open_corpus(str(folder), "test", streaming)
+    assert [row["speaker"] for row in corpus] == ["04", "05"]
+    file = folder / "data" / "train-00000-of-00001.parquet"
+    assert [row["emotion"] for row in open_corpus(str(file), None, streaming)] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "message"),
+    [
+        ("{folder}", None, "has the splits train, test; choose one with --split"),
+        ("{folder}", "dev", "has no split 'dev'; it has train, test"),
+        ("{folder}/nothing", None, "no corpus could be opened there"),
+        ("{folder}/notes.txt", None, r"a corpus file must be a table \(.parquet, .*\) or a clip such as .mp4"),
+        ("{folder}/empty", None, "no corpus could be opened there"),
+    ],
+)
+def test_what_cannot_be_opened_is_named(folder, name, split, message):
+    (folder / "notes.txt").write_text("hello")
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match=message) as caught:
+        open_corpus(name.format(folder=folder), split)
+    assert "\n" not in str(caught.value)
+
+
+def test_pictures_stay_undecoded(tmp_path, face):
+    from PIL import Image as PILImage
+
+    PILImage.fromarray(face).save(tmp_path / "a.png")
+    corpus = open_corpus(str(tmp_path))
+    assert isinstance(corpus.features["image"], Image) and not corpus.features["image"].decode
+
+
+def test_a_missing_column_is_named(folder):
+    corpus = open_corpus(str(folder), "train")
+    require_columns(corpus, None, "speaker")
+    with pytest.raises(InputError, match="column 'actor' is not in the corpus, which has emotion, speaker"):
+        require_columns(corpus, "actor")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_labels_become_indices_into_the_models_classes(folder, streaming):
+    corpus = open_corpus(str(folder), "train", streaming)
+    assert label_names(corpus, "emotion") == ["sad", "happy"]
+    encoded = encode_labels(corpus, "emotion", ["happy", "neutral", "sad"])
+    assert [row["labels"] for row in encoded] == [2, 0, 2, 0]
+    with pytest.raises(InputError, match="label 'sad' of column 'emotion' is not among the model's classes happy"):
+        encode_labels(corpus, "emotion", ["happy"])
+
+
+def test_text_labels_are_sorted_and_rows_without_one_dropped():
+    corpus = Dataset.from_dict({"emotion": ["sad", None, "angry"], "row": [0, 1, 2]})
+    assert label_names(corpus, "emotion") == ["angry", "sad"]
+    encoded = encode_labels(corpus, "emotion", ["angry", "sad"])
+    assert encoded["row"][:] == [0, 2] and encoded["labels"][:] == [1, 0]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_no_clip_of_a_folder_is_left_out(tmp_path, streaming):
+    """datasets alone passes over .mpg and .webm in a folder of .mp4, and over sound in a folder of video."""
+    names = ["a.mp4", "b.mpg", "c.webm", "d.MOV", "e.m4v", "f.ts"]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    rows = list(open_corpus(str(tmp_path), streaming=streaming))
+    assert sorted(clip_name(row) for row in rows) == names
+    (tmp_path / "g.wav").write_bytes(b"g")
+    rows = list(open_corpus(str(tmp_path), streaming=streaming))
+    assert [clip_name(row) for row in rows] == [*names, "g.wav"]
+
+
+def test_folders_of_a_folder_are_labels(tmp_path):
+    for suffix in (".webm", ".mp4"):  # listed by us, and by datasets
+        folder = tmp_path / suffix[1:]
+        for label in ("happy", "sad"):
+            (folder / label).mkdir(parents=True)
+            (folder / label / f"one{suffix}").write_bytes(b"x")
+        corpus = open_corpus(str(folder))
+        assert label_names(corpus, "label") == ["happy", "sad"] and corpus["label"][:] == [0, 1]
+        assert clip_name(corpus[1]) == f"one{suffix}"

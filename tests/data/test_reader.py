@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+import av_emotion_hf as av
+from av_emotion_hf.data import ClipReader, FeatureReader, with_inputs
+from av_emotion_hf.data.reader import ClipInputs
+from av_emotion_hf.data.schema import decode_faces, decode_waveform, encode_crop, encode_waveform, modality_kind
+from av_emotion_hf.errors import InputError
+
+
+def test_sound_and_crops_survive_their_columns(face):
+    waveform = np.sin(np.arange(1600) / 7).astype(np.float32) * 0.5
+    cell = {"bytes": encode_waveform(waveform), "path": None}
+    np.testing.assert_allclose(decode_waveform(cell), waveform, atol=2**-15)
+    np.testing.assert_array_equal(decode_faces([{"bytes": encode_crop(face), "path": None}])[0], face)
+    assert len(decode_waveform(None)) == 0 and decode_faces(None) == []
+
+
+def test_clips_become_inputs(clips, caplog):
+    corpus = with_inputs(clips, ClipReader(detector="cascade"))
+    assert (
+        "neither sound nor picture" in caplog.text and corpus.num_rows == 3
+    )  # the broken one is left out, and said so
+    both, silent, faceless = corpus
+    assert len(decode_waveform(both["audio"])) == pytest.approx(8000, abs=400)
+    assert len(both["faces"]) == len(both["face_times"]) == 5 and both["face_coverage"] == 1
+    assert decode_faces(both["faces"])[0].shape == (112, 112, 3)
+    assert silent["audio"] is None or silent["audio"]["bytes"] is None
+    assert len(silent["faces"]) == 5 and silent["detector"] == "cascade"
+    assert faceless["faces"] == [] and faceless["face_coverage"] == 0 and faceless["audio"]["bytes"]
+    assert both["emotion"] == "sad" and both["speaker"] == "a"
+
+
+def test_a_stream_gives_the_same_rows(clips):
+    reader = ClipReader(detector="cascade")
+    for row, streamed in zip(
+        with_inputs(clips, reader), with_inputs(clips.to_iterable_dataset(), reader), strict=True
+    ):
+        assert row["faces"] == streamed["faces"] and row["audio"] == streamed["audio"]
+
+
+def test_only_what_is_asked_for_is_read(clips):
+    corpus = with_inputs(clips, ClipReader("audio"))
+    assert "faces" not in corpus.features and corpus[0]["detector"] is None
+
+
+def test_silence_is_no_sound(tmp_path):
+    import soundfile
+
+    soundfile.write(tmp_path / "silence.wav", np.zeros(4000), 16_000)
+    assert ClipReader("audio").read(str(tmp_path / "silence.wav")).modalities == []
+
+
+def test_the_form_of_a_corpus_is_recognised():
+    assert modality_kind(Dataset.from_dict({"input_features": [[[0.0]]]}), "audio") == "features"
+    assert modality_kind(Dataset.from_dict({"faces": [[]], "face_coverage": [0.0]}), "image") == "inputs"
+    assert modality_kind(Dataset.from_dict({"file": ["a.mp4"]}), "image") == "clips"
+    assert modality_kind(Dataset.from_dict({"text": ["a"]}), "image") is None
+    with pytest.raises(InputError, match=r"the corpus has no image: expected a column video.*it has text"):
+        with_inputs(Dataset.from_dict({"text": ["a"]}), ClipReader("image"))
+    with pytest.raises(InputError, match="modality 'face' is not one of"):
+        ClipReader("face")
+
+
+def test_features_are_what_the_model_would_have_computed(clips, config):
+    """Bit for bit: training on features and on raw input start from the same numbers."""
+    torch.manual_seed(0)
+    model = av.AVEmotionForSequenceClassification(config).eval()
+    processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
+    read = FeatureReader(model.audio_encoder, model.image_encoder, processor)
+    for row in with_inputs(clips, ClipReader(detector="cascade")):
+        waveform, crops = decode_waveform(row["audio"]), decode_faces(row["faces"])
+        features = read(waveform, crops)
+        raw, ready = {}, {}
+        if len(waveform):
+            raw |= av.AVEmotionFeatureExtractor()(waveform, return_tensors="pt")
+            ready["input_features"] = torch.tensor(np.array(features["input_features"]))[None]
+        if crops:
+            raw |= processor([crops], return_tensors="pt")
+            ready["image_features"] = torch.tensor(np.array(features["image_features"]))[None]
+        assert len(features["input_features"]) == (len(waveform) + 319) // 320
+        assert len(features["image_features"]) == len(crops)
+        with torch.no_grad():
+            assert torch.equal(model(**raw).logits, model(**ready).logits)
+
+
+def test_windows_are_the_clip_in_pieces(clip_files):
+    reader = ClipReader(detector="cascade", window=0.2)
+    whole = ClipReader(detector="cascade").read(str(clip_files[0]))
+    windows = list(reader.windows(str(clip_files[0])))
+    assert [window.start for window in windows] == pytest.approx([0, 0.2, 0.4])
+    assert all(0.1 <= window.duration < 0.3 for window in windows)
+    np.testing.assert_array_equal(np.concatenate([window.waveform for window in windows]), whole.waveform)
+    np.testing.assert_array_equal(np.concatenate([window.crops for window in windows]), whole.crops)
+    np.testing.assert_allclose(
+        np.concatenate([window.face_times + window.start for window in windows]), whole.face_times, atol=1e-9
+    )
+    assert sum(window.num_frames for window in windows) == whole.num_frames == 5
+
+
+def test_a_short_rest_belongs_to_the_window_before(tmp_path):
+    import soundfile
+
+    sound = 0.1 * np.sin(np.arange(16_000 * 10) / 5).astype(np.float32)
+    for seconds, expected in ((3.9, [3.9]), (5.0, [5.0]), (6.5, [4.0, 2.5]), (9.5, [4.0, 5.5])):
+        path = tmp_path / f"{seconds}.wav"
+        soundfile.write(path, sound[: int(seconds * 16_000)], 16_000)
+        windows = list(ClipReader("audio", window=4.0).windows(str(path)))
+        assert [window.duration for window in windows] == pytest.approx(expected, abs=0.01)
+
+
+def test_joined_windows_keep_their_times():
+    def window(start, samples, times):
+        crops = np.zeros((len(times), 4, 4, 3), np.uint8)
+        return ClipInputs(np.ones(samples, np.float32), crops, np.array(times), 10, start, 1.0, 0.0, None)
+
+    joined = window(2.0, 8000, [0.5]).join(window(3.0, 16000, [0.25]))
+    assert (joined.start, joined.duration, joined.num_frames) == (2.0, 2.0, 20)
+    np.testing.assert_allclose(joined.face_times, [0.5, 1.25])
+    assert len(joined.waveform) == 32000 and joined.waveform[8000:16000].max() == 0  # the silence between them
+    assert joined.face_coverage == 0.1

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import soundfile
+import torch
+from helpers.synthetic import grey_frames, voice, write_clip
+
+import av_emotion_hf as av
+from av_emotion_hf.errors import InputError
+from av_emotion_hf.inference.predictor import EmotionPredictor
+
+
+@pytest.fixture
+def checkpoint(config, tmp_path):
+    """Function that saves a fusion or audio classifier with its processor."""
+
+    def save(kind="fusion"):
+        torch.manual_seed(0)
+        model = (
+            av.AVEmotionForSequenceClassification(config)
+            if kind == "fusion"
+            else av.AVEmotionAudioForSequenceClassification(config.audio_config)
+        )
+        model.save_pretrained(tmp_path / kind)
+        extractor = av.AVEmotionFeatureExtractor()
+        processor = av.AVEmotionProcessor(extractor, av.AVEmotionImageProcessor(size={"height": 32, "width": 32}))
+        (processor if kind == "fusion" else extractor).save_pretrained(tmp_path / kind)
+        return str(tmp_path / kind)
+
+    return save
+
+
+@pytest.fixture
+def clip(tmp_path, paste_faces):
+    frames = [paste_faces((100 + i, 40, 140)) for i in range(10)]
+    return write_clip(tmp_path / "clip.mp4", frames, 10, voice(1, 150), 16_000)
+
+
+def test_a_clip_with_face_and_voice(checkpoint, clip):
+    predictor = EmotionPredictor(checkpoint(), detector="cascade")
+    result = predictor(clip)
+    assert result.path == str(clip) and result.modalities == ["audio", "image"]
+    assert result.emotion == next(iter(result.scores)) and set(result.scores) == {"angry", "happy", "sad"}
+    assert sum(result.scores.values()) == pytest.approx(1, abs=1e-3)
+    assert list(result.scores.values()) == sorted(result.scores.values(), reverse=True)
+    assert result.duration == pytest.approx(1, abs=0.1) and result.face_coverage == 1
+    assert result.detector == "cascade"
+
+    # the same as by hand, from the parts
+    inputs = predictor.reader.read(str(clip))
+    batch = av.AVEmotionProcessor.from_pretrained(checkpoint())(
+        audio=[inputs.waveform], images=[inputs.crops], return_tensors="pt"
+    )
+    with torch.no_grad():
+        logits = av.AVEmotionForSequenceClassification.from_pretrained(checkpoint()).eval()(**batch).logits
+    names = ["angry", "happy", "sad"]
+    for name, score in zip(names, logits.softmax(-1)[0].tolist(), strict=True):
+        assert result.scores[name] == pytest.approx(score, abs=1e-4)
+
+
+def test_bytes_equal_the_file(checkpoint, clip):
+    predictor = EmotionPredictor(checkpoint(), detector="cascade")
+    assert predictor(clip.read_bytes()).scores == predictor(clip).scores
+
+
+def test_what_a_clip_lacks_is_a_defined_result(checkpoint, tmp_path):
+    predictor = EmotionPredictor(checkpoint(), detector="cascade")
+    sound = voice(1, 150)
+    no_face = predictor(write_clip(tmp_path / "a.mp4", grey_frames([80] * 10), 10, sound, 16_000))
+    assert no_face.modalities == ["audio"] and no_face.face_coverage == 0 and no_face.emotion
+    soundfile.write(tmp_path / "b.wav", sound[0], 16_000)
+    no_picture = predictor(tmp_path / "b.wav")
+    assert no_picture.modalities == ["audio"] and no_picture.detector is None and no_picture.emotion
+    nothing = predictor(write_clip(tmp_path / "c.mp4", grey_frames([0] * 10), 10))
+    assert nothing.modalities == [] and nothing.emotion is None and nothing.scores == {}
+
+
+def test_long_clips_are_averaged_over_windows(checkpoint, tmp_path):
+    sound = np.concatenate([voice(2, 120)[0], voice(2, 300)[0]])
+    soundfile.write(tmp_path / "long.wav", sound, 16_000)
+    path = checkpoint("audio")
+    model = av.AVEmotionAudioForSequenceClassification.from_pretrained(path)
+    with torch.no_grad():  # so that it hears a difference between the two halves
+        frames = model.audio_encoder.extract_features(torch.from_numpy(sound)[None])[0][0]
+        model.audio_encoder.frontend.feature_mean.copy_(frames.mean(0))
+        model.audio_encoder.frontend.feature_std.copy_(frames.std(0).clamp(min=1e-3))
+        model.classifier.weight.mul_(30)
+    model.save_pretrained(path)
+    whole = EmotionPredictor(path, window=2)(tmp_path / "long.wav").scores
+    parts = []
+    for name, part in (("1", sound[:32000]), ("2", sound[32000:])):
+        soundfile.write(tmp_path / f"{name}.wav", part, 16_000)
+        parts.append(EmotionPredictor(path)(tmp_path / f"{name}.wav").scores)
+    assert max(abs(parts[0][name] - parts[1][name]) for name in whole) > 0.01
+    for name, score in whole.items():
+        assert score == pytest.approx((parts[0][name] + parts[1][name]) / 2, abs=2e-4)
+    assert EmotionPredictor(path)(tmp_path / "long.wav").scores != whole
+
+
+def test_a_checkpoint_without_classifier_is_named(config, tmp_path):
+    av.AVEmotionModel(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="is a fusion model without a trained classifier"):
+        EmotionPredictor(str(tmp_path))
+
+
+@pytest.mark.corpora
+def test_every_real_clip_gives_a_prediction(shared):
+    predictor = EmotionPredictor()
+    clips = [path for path in sorted((shared / "clips").iterdir()) if path.suffix != ".md"]
+    assert len(clips) == 24
+    for clip in clips:
+        result = predictor(clip)
+        assert sum(result.scores.values()) == pytest.approx(1, abs=1e-3), clip.name
+        assert "image" in result.modalities and result.face_coverage > 0.3, clip.name

@@ -1,0 +1,58 @@
+import ast
+from pathlib import Path
+
+import pytest
+from transformers import AutoConfig, TimmWrapperConfig
+
+import av_emotion_hf
+from av_emotion_hf import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
+
+
+def test_patent_settings_are_the_defaults():
+    for config in (AVEmotionAudioConfig(), AVEmotionImageConfig()):
+        assert (config.mask_time_prob, config.mask_time_length, config.objective) == (0.1, 1, "complete")
+    assert AVEmotionConfig().fusion == "concat" and AVEmotionConfig().modality_dropout == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rnn_type": "transformer"}, "rnn_type='transformer' is not one of"),
+        ({"hidden_size": 7}, "hidden_size=7 is odd"),
+        ({"mask_time_prob": 1.0}, "mask_time_prob=1.0 must lie between 0 and 1"),
+        ({"mask_time_length": 0}, "mask_time_length=0 must be at least 1"),
+        ({"objective": "perfect"}, "objective='perfect' is not one of"),
+        ({"future_frames": 0}, "future_frames=0 must be at least 1"),
+        ({"future_weight": 1}, "future_weight=1 must lie between 0 and 1"),
+        ({"f0_min": 20}, "holds less than two periods"),
+        ({"f0_max": 9000}, "must rise and stay below half"),
+        ({"num_mel_bins": 0}, "num_mel_bins=0 must be positive"),
+        ({"hidden_size": "big"}, "hidden_size"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings, message):
+    with pytest.raises(Exception, match=message):
+        AVEmotionAudioConfig(**settings)
+
+
+def test_validation_is_not_switched_off():
+    # string annotations silently disable the checks of @strict
+    tree = ast.parse((Path(av_emotion_hf.__file__).parent / "models" / "configuration_av_emotion.py").read_text())
+    assert not any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
+
+
+def test_fusion_config_survives_json(config, tmp_path):
+    config.save_pretrained(tmp_path)
+    loaded = AutoConfig.from_pretrained(tmp_path)
+    assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
+    assert loaded.audio_config.num_mel_bins == 8
+    assert loaded.image_config.backbone_config.hidden_sizes == [8, 6]
+    assert loaded.hidden_size == 14
+
+
+def test_size_of_image_features():
+    assert AVEmotionImageConfig().image_feature_size == 128
+    pytest.importorskip("timm")
+    assert (
+        AVEmotionImageConfig(backbone_config=TimmWrapperConfig(architecture="densenet121")).image_feature_size == 1024
+    )

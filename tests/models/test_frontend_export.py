@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+import av_emotion_hf as av
+from av_emotion_hf.models.descriptors_av_emotion import CATALOGUE, FORMANT_NAMES
+from av_emotion_hf.models.rnn_av_emotion import run_layer
+
+FREE = torch.export.Dim.DYNAMIC
+
+
+@pytest.fixture
+def tracing(monkeypatch):
+    """Function that has the models take the way of `torch.export`, step by step."""
+    return lambda: monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+
+
+def test_traced_descriptors_are_those_of_the_front_end(waveforms, tracing):
+    names = [name for family in CATALOGUE.values() for name in family if name not in FORMANT_NAMES]
+    config = av.AVEmotionAudioConfig(descriptors=names, deltas=True, smoothing_frames=3)
+    frontend = av.AcousticFrontEnd(config).eval()
+    with torch.no_grad():
+        expected, frame_mask = frontend.descriptors(*waveforms)
+        tracing()
+        got, got_mask = frontend.descriptors(*waveforms)
+    spare = got.shape[1] - expected.shape[1]
+    assert spare == 2 and not got_mask[:, -spare:].any() and not got[:, -spare:].any()
+    assert torch.equal(got_mask[:, :-spare], frame_mask)
+    assert expected[..., names.index("voiced")].mean() > 0.2
+    for i, name in enumerate(frontend.descriptor_names):
+        difference = (got[:, :-spare, i] - expected[..., i]).abs().max() / expected[..., i].std()
+        assert difference < (0.02 if "cpp" in name else 2e-3), name
+
+
+def test_formants_cannot_be_traced(waveforms, tracing):
+    frontend = av.AcousticFrontEnd(av.AVEmotionAudioConfig.egemaps())
+    tracing()
+    with pytest.raises(ValueError, match=r"'f1_frequency'.* cannot be exported; leave them out of `descriptors`"):
+        frontend.descriptors(*waveforms)
+
+
+@pytest.mark.parametrize("layer_class", [torch.nn.LSTM, torch.nn.GRU])
+def test_a_traced_layer_is_the_layer(tracing, layer_class):
+    torch.manual_seed(0)
+    layer, states = layer_class(5, 4, batch_first=True), torch.randn(3, 9, 5)
+    with torch.no_grad():
+        expected = run_layer(layer, states)
+        assert torch.equal(expected, layer(states)[0])
+        tracing()
+        torch.testing.assert_close(run_layer(layer, states), expected)
+
+
+def test_traced_crops_are_those_of_the_model(build, crops, tracing):
+    model = build(av.AVEmotionImageModel)
+    with torch.no_grad():
+        expected, frame_mask = model.extract_features(*crops)
+        tracing()
+        got, got_mask = model.extract_features(*crops)
+    assert torch.equal(got_mask, frame_mask)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_torch_export_takes_a_model_at_any_length(build, audio_config):
+    audio_config.rnn_type = "gru"
+    model = build(av.AVEmotionAudioForSequenceClassification)
+    sound = 0.3 * torch.sin(0.08 * torch.arange(30000)).sign() + 0.01 * torch.randn(2, 30000)
+    given = {"input_values": sound, "attention_mask": torch.ones(2, 30000, dtype=torch.long)}
+    with torch.no_grad():
+        program = torch.export.export(model, (), given, dynamic_shapes={name: {0: FREE, 1: FREE} for name in given})
+        traced = program.module()
+        for clips, samples in ((1, 4000), (2, 41000), (1, 50)):
+            part = sound.repeat(1, 2)[:clips, :samples], torch.ones(clips, samples, dtype=torch.long)
+            part = dict(zip(given, part, strict=True))
+            torch.testing.assert_close(traced(**part).logits, model(**part).logits, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from helpers.synthetic import tone, write_clip
+from PIL import Image
+
+from av_emotion_hf.errors import InputError
+from av_emotion_hf.plots.canvas import GAP
+from av_emotion_hf.plots.contact_sheet import BAR, COLOURS, draw_faces
+
+
+def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
+    frames = [paste_faces((100, 40, 160))] * 12 + [paste_faces()] * 12
+    clip = write_clip(tmp_path / "leaves.mp4", frames, 10)
+    report = draw_faces(clip, tmp_path / "sheet.png", "cascade")
+    assert (report.frames, report.detector, report.num_faces) == (24, "cascade", 1)
+    assert report.face_coverage == pytest.approx(0.5, abs=0.05)
+    ((start, end),) = report.absent
+    assert start == pytest.approx(1.2, abs=0.11) and end == pytest.approx(2.4, abs=0.05)
+    assert sum(report.status.values()) == 24 and report.status["none"] == pytest.approx(12, abs=1)
+
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    bar = sheet[-3 * BAR - GAP + 5, GAP:-GAP]
+    none = (bar == COLOURS["none"]).all(axis=1)
+    assert none.mean() == pytest.approx(0.5, abs=0.06)
+    assert not none[: len(none) // 3].any() and none[-len(none) // 3 :].mean() > 0.95  # the rest are ticks
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize(
+    ("clip", "out", "message"),
+    [
+        ("song.m4a", "sheet.png", "has no picture, so there is no face to look at"),
+        ("none.mp4", "sheet.png", "there is no such file"),
+        ("song.m4a", "sheet", "is no name of a picture file; end it in .png or .jpg"),
+        ("song.m4a", "sheet.mp4", "is no name of a picture file"),
+    ],
+)
+def test_bad_calls_are_named_and_write_nothing(tmp_path, clip, out, message):
+    write_clip(tmp_path / "song.m4a", sound=tone(0.5))
+    with pytest.raises(InputError, match=message):
+        draw_faces(tmp_path / clip, tmp_path / out, "cascade")
+    assert [path.name for path in tmp_path.iterdir()] == ["song.m4a"]
+
+
+def test_a_folder_that_is_not_there(tmp_path, paste_faces):
+    clip = write_clip(tmp_path / "clip.mp4", [paste_faces((100, 40, 160))] * 3, 10)
+    with pytest.raises(InputError, match="cannot be written"):
+        draw_faces(clip, tmp_path / "nowhere" / "sheet.png", "cascade")
