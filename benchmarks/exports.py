@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from av_emotion_hf.data.dataset import encode_labels, open_corpus
+from av_emotion_hf.data.dataset import encode_labels, open_dataset
 from av_emotion_hf.data.reader import ClipReader
 from av_emotion_hf.data.schema import SAMPLING_RATE, clip_source
 from av_emotion_hf.data.splits import keep_groups
@@ -67,7 +67,7 @@ def read(corpus: str, checkpoint: str) -> tuple[list[dict], list[int], float, li
     """Model inputs and labels of the clips, their seconds in all, and the names of the labels."""
     classifier = load_classifier(checkpoint)[1]
     labels = [classifier.model.config.id2label[i] for i in range(classifier.model.config.num_labels)]
-    rows = encode_labels(keep_groups(open_corpus(corpus), "speaker", list(SPEAKERS)), "emotion", labels)
+    rows = encode_labels(keep_groups(open_dataset(corpus), "speaker", list(SPEAKERS)), "emotion", labels)
     reader, given, truth, seconds = ClipReader("both"), [], [], 0.0
     for row in rows:
         clip = reader.read(clip_source(row))

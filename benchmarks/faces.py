@@ -27,7 +27,7 @@ from loops import repeat_clip  # noqa: E402
 from memory import peak_mb  # noqa: E402
 
 from av_emotion_hf.checkpoints import build_model  # noqa: E402
-from av_emotion_hf.data import ClipReader, FeatureReader, open_corpus  # noqa: E402
+from av_emotion_hf.data import ClipReader, FeatureReader, open_dataset  # noqa: E402
 from av_emotion_hf.data.extraction import extract  # noqa: E402
 from av_emotion_hf.data.workers import call_in_workers  # noqa: E402
 from av_emotion_hf.inference.predictor import DEFAULT_CHECKPOINT, EmotionPredictor  # noqa: E402
@@ -45,7 +45,7 @@ def coverage(shared: Path) -> dict:
     """Share of the frames that show a face in which it is followed, per clip of the corpus and of the folder."""
     detector = load_detector("blazeface")
     shares, black = [], 0
-    for row in open_corpus(str(shared / "data" / "javased_video")):
+    for row in open_dataset(str(shared / "data" / "javased_video")):
         clip = open_clip(row["video"]["bytes"])
         black += round(clip.lead_black * 29.97) == row["lead_black_frames"]
         shares.append(track_faces(clip, detector).coverage)
@@ -68,7 +68,7 @@ def coverage(shared: Path) -> dict:
 
 def speaker(shared: Path) -> dict:
     """Two actors side by side, the sound of one of them: how often each rule follows the one who is heard."""
-    rows = list(open_corpus(str(shared / "data" / "javased_video")))
+    rows = list(open_dataset(str(shared / "data" / "javased_video")))
     draw = np.random.default_rng(0)
     detector = load_detector("blazeface")
     right = {"size": [], "speech": []}
@@ -174,7 +174,7 @@ def speed(shared: Path) -> dict:
             rows = [{"file": str(path)} for path in sorted(clips.iterdir())]
             ways = {
                 "ours": lambda clips=clips: extract(
-                    open_corpus(str(clips)), str(clips) + ".out", ClipReader("image", detector="blazeface"), features,
+                    open_dataset(str(clips)), str(clips) + ".out", ClipReader("image", detector="blazeface"), features,
                     workers=PROCESSES,
                 ),
                 "blazeface, each frame": lambda rows=rows: [*call_in_workers(Plain(features), rows, PROCESSES)],
@@ -206,7 +206,7 @@ def speed(shared: Path) -> dict:
 
 def small_clips(shared: Path, folder: Path) -> float:
     """Every third clip of the corpus as a file."""
-    rows = open_corpus(str(shared / "data" / "javased_video"))
+    rows = open_dataset(str(shared / "data" / "javased_video"))
     for number in range(0, rows.num_rows, 3):
         (folder / f"{number:03d}.mp4").write_bytes(rows[number]["video"]["bytes"])
     return sum(open_clip(path).duration for path in folder.iterdir())
@@ -273,7 +273,7 @@ def memory(shared: Path) -> dict:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.mp4"
-        source.write_bytes(open_corpus(str(shared / "data" / "javased_video"))[0]["video"]["bytes"])
+        source.write_bytes(open_dataset(str(shared / "data" / "javased_video"))[0]["video"]["bytes"])
         for minutes in (1, 60):
             path = Path(folder) / f"{minutes}" / "clip.mp4"
             path.parent.mkdir()
@@ -294,7 +294,7 @@ def peak(task: str, path: str) -> None:
         seconds = EmotionPredictor(detector="blazeface")(path).duration
     else:
         out = f"{path}.out"
-        seconds = extract(open_corpus(str(Path(path).parent)), out, ClipReader(detector="blazeface"))["seconds"]
+        seconds = extract(open_dataset(str(Path(path).parent)), out, ClipReader(detector="blazeface"))["seconds"]
         subprocess.run(["rm", "-rf", out], check=True)
     took = time.perf_counter() - begin
     print(json.dumps({"seconds of clip": seconds, "took, s": round(took, 1), "peak, MB": round(peak_mb(), 1)}))

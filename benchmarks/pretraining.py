@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import nn
 
-from av_emotion_hf.data import open_corpus
+from av_emotion_hf.data import open_dataset
 from av_emotion_hf.data.reader import ClipReader
 from av_emotion_hf.training.arguments import RunOptions
 from av_emotion_hf.training.pretrain import pretrain
@@ -99,7 +99,7 @@ def train(folder: Path, steps: int, settings: dict | None = None, **options) -> 
     with tempfile.TemporaryDirectory() as out, open(os.devnull, "w") as nowhere:
         run = RunOptions(f"{out}/model", max_steps=steps, batch_size=BATCH, **options)
         with contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
-            corpus = open_corpus(str(folder), streaming=True)
+            corpus = open_dataset(str(folder), streaming=True)
             return pretrain([corpus], [], "audio", run, ClipReader("audio"), settings=settings, statistics_limit=100)
 
 

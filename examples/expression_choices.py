@@ -13,7 +13,7 @@ from pathlib import Path
 
 from collect_results import kept
 
-from av_emotion_hf.data import open_corpus
+from av_emotion_hf.data import open_dataset
 from av_emotion_hf.training.evaluation import evaluate
 from av_emotion_hf.training.record import write_json
 
@@ -22,7 +22,7 @@ def result(run: Path, dataset: str, split: str, label_column: str) -> dict:
     """Settings and costs of one run, its scores on its validation pictures, and on those of the test."""
     record = kept(json.loads((run / "run.json").read_text(encoding="utf-8")))
     protocol = {"dataset": Path(dataset).name, "split": split}
-    test = evaluate(str(run), open_corpus(dataset, split), label_column, batch_size=64, protocol=protocol)
+    test = evaluate(str(run), open_dataset(dataset, split), label_column, batch_size=64, protocol=protocol)
     scores = record.pop("scores")
     validation = {name: scores.get(f"validation_{name}") for name in ("war", "uar", "macro_f1")}
     return record | {"validation": validation, "test": test}

@@ -31,7 +31,7 @@ from av_emotion_hf.data import (
     group_names,
     keep_groups,
     label_names,
-    open_corpus,
+    open_dataset,
     split_groups,
     with_inputs,
 )
@@ -88,7 +88,7 @@ def main() -> None:
     set_seed(args.seed)
 
     # the clips: speakers of the test and of the validation are in no training batch
-    corpus = open_corpus(args.dataset_name)
+    corpus = open_dataset(args.dataset_name)
     corpus = corpus.take(args.max_clips) if args.max_clips else corpus
     labels = label_names(corpus, args.label_column)
     groups = split_groups(group_names(corpus, args.group_column), args.test_groups, seed=args.seed)

@@ -28,7 +28,7 @@ from av_emotion_hf.data import (
     group_names,
     keep_groups,
     label_names,
-    open_corpus,
+    open_dataset,
     split_groups,
     with_inputs,
 )
@@ -84,13 +84,13 @@ def parse() -> tuple[ModelArguments, DataArguments, TrainingArguments]:
 
 def prepare(data: DataArguments, modality: str, seed: int):
     """The parts of the dataset with their speakers, and the names of the classes."""
-    corpus = open_corpus(data.dataset_name, data.dataset_split)
+    corpus = open_dataset(data.dataset_name, data.dataset_split)
     if data.max_clips is not None:
         corpus = corpus.take(data.max_clips)
     labels = label_names(corpus, data.label_column)
     speakers = group_names(corpus, data.group_column)
     groups = split_groups(speakers, data.test_groups, (), data.validation_fraction, seed=seed)
-    reader = ClipReader("both" if modality == "fusion" else modality, data.fps, data.detector)
+    reader = ClipReader("both" if modality == "fusion" else modality, fps=data.fps, detector=data.detector)
     parts = {}
     for name, speakers in groups.as_dict().items():
         if speakers:

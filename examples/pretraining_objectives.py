@@ -35,7 +35,7 @@ from transformers import set_seed
 
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioModel
 from av_emotion_hf.checkpoints import build_model, load_weights
-from av_emotion_hf.data import ClipCollator, ClipReader, FeatureReader, keep_groups, open_corpus
+from av_emotion_hf.data import ClipCollator, ClipReader, FeatureReader, keep_groups, open_dataset
 from av_emotion_hf.data.extraction import extract
 from av_emotion_hf.training.arguments import RunOptions
 from av_emotion_hf.training.evaluation import evaluate
@@ -55,8 +55,8 @@ READER = ClipReader("audio")
 def features_of(dataset: str, folder: Path) -> Dataset:
     """The descriptors of all clips, computed by the front-end as it is before any training."""
     frontend = AVEmotionAudioModel(AVEmotionAudioConfig(**FRONTEND)).eval()
-    extract(open_corpus(dataset), str(folder), READER, FeatureReader(frontend), about={"frontend": FRONTEND})
-    return open_corpus(str(folder))
+    extract(open_dataset(dataset), str(folder), READER, FeatureReader(frontend), about={"frontend": FRONTEND})
+    return open_dataset(str(folder))
 
 
 def share_of_labels(corpus: Dataset, percent: int, seed: int) -> Dataset:

@@ -65,7 +65,7 @@ class _Finder:
         warnings.warn(
             f"{name} has moved to {PACKAGE}.{MOVED[old]}; the old name works until 0.3",
             DeprecationWarning,
-            stacklevel=_caller(),
+            stacklevel=2,
         )
         return ModuleSpec(name, _Loader)
 
@@ -82,14 +82,6 @@ class _Loader:
     @staticmethod
     def exec_module(module):
         module.__spec__ = module.__spec__.loader_state  # the import system has put that of the old name there
-
-
-def _caller() -> int:
-    """How many calls up the import statement stands, behind the frames of the import system."""
-    level, frame = 2, sys._getframe(2)
-    while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def watch() -> None:

@@ -10,7 +10,7 @@ from helpers.synthetic import voice
 
 from av_emotion_hf import acoustic_descriptors, acoustic_functionals
 from av_emotion_hf.acoustics.tables import write_table
-from av_emotion_hf.data import open_corpus, tables
+from av_emotion_hf.data import open_dataset, tables
 from av_emotion_hf.errors import InputError
 
 LENGTHS = (0.5, 0.72, 0.3)
@@ -91,8 +91,8 @@ def test_chosen_descriptors_and_their_slopes(voices, tmp_path):
 
 
 def test_clips_may_be_one_file_inputs_or_a_stream(clips, tmp_path, waveforms):
-    alone = open_corpus(str(tmp_path / "a" / "1.wav"))
-    streamed = open_corpus(str(tmp_path / "a" / "1.wav"), streaming=True)
+    alone = open_dataset(str(tmp_path / "a" / "1.wav"))
+    streamed = open_dataset(str(tmp_path / "a" / "1.wav"), streaming=True)
     for name, corpus in (("alone", alone), ("streamed", streamed)):
         write_table(corpus, str(tmp_path / f"{name}.csv"), "functionals", root=tmp_path / "a")
     assert (tmp_path / "alone.csv").read_text() == (tmp_path / "streamed.csv").read_text()
@@ -128,9 +128,9 @@ def test_corpora_that_cannot_serve(voices, tmp_path, monkeypatch):
     out = tmp_path / "t.parquet"
     with pytest.raises(InputError, match=r"not one clip could be read, nothing was written; .* there is no such"):
         write_table(voices.select([2]), str(out))
-    with pytest.raises(InputError, match="the corpus has no sound: expected a column video, audio, file, path"):
+    with pytest.raises(InputError, match="the dataset has no sound: expected a column video, audio, file, path"):
         write_table(voices.remove_columns("file"), str(out))
-    with pytest.raises(InputError, match="column 'loudness' of the corpus has the name of a column of the table"):
+    with pytest.raises(InputError, match="column 'loudness' of the dataset has the name of a column of the table"):
         write_table(voices.rename_column("take", "loudness"), str(out))
 
     def broken(*args):

@@ -77,8 +77,8 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         (["predict", "{folder}/text.mp4"], "is a text file"),
         (["predict", "{folder}/text.mp4", "--checkpoint", "{folder}"], "is not a checkpoint, it has no config.json"),
         (["predict", "{folder}/text.mp4", "--detector", "mirror"], "there is no such face detector"),
-        (["extract", "{folder}/nothing", "--out", "OUT"], "no corpus could be opened there"),
-        (["extract", "ROWS", "--out", "OUT"], "the corpus has no audio"),
+        (["extract", "{folder}/nothing", "--out", "OUT"], "no dataset could be opened there"),
+        (["extract", "ROWS", "--out", "OUT"], "the dataset has no audio"),
         (["extract", "ROWS", "--as", "features", "--out", "OUT"], "name its checkpoint with --init"),
         (["extract", "ROWS", "--as", "descriptors", "--out", "OUT"], "describes voices, not --modality both: add"),
         (
@@ -87,12 +87,12 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         ),
         (["extract", "ROWS", "--as", "descriptors", "--modality", "audio", "--out", "OUT"], "ends in .parquet"),
         (["train-expression", "ROWS", "--split", "train", "--out", "OUT"], "has no split 'validation'"),
-        (["pretrain", "ROWS", "--modality", "audio", "--out", "OUT"], "the corpus has no audio"),
+        (["pretrain", "ROWS", "--modality", "audio", "--out", "OUT"], "the dataset has no audio"),
         (["pretrain", "x", "--modality", "audio", "--out", "OUT", "--config", "{folder}/no.json"], "no such file"),
         (["pretrain", "x", "--modality", "audio", "--out", "OUT", "--config", "{{"], "is not JSON"),
         (
             ["finetune", "ROWS", "--modality", "audio", "--label-column", "mood", "--out", "OUT"],
-            "column 'mood' is not in the corpus, which has emotion, speaker",
+            "column 'mood' is not in the dataset, which has emotion, speaker",
         ),
         (
             ["finetune", "ROWS", "--modality", "audio", "--test-groups", "a", "--out", "OUT"],

@@ -1,7 +1,7 @@
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-from av_emotion_hf.data import encode_labels, label_names, open_corpus
+from av_emotion_hf.data import encode_labels, label_names, open_dataset
 from av_emotion_hf.data.dataset import require_columns
 from av_emotion_hf.data.schema import clip_name
 from av_emotion_hf.errors import InputError
@@ -19,10 +19,10 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_opens_a_folder_and_a_file(folder, streaming):
-    corpus = open_corpus(str(folder), "test", streaming)
+    corpus = open_dataset(str(folder), "test", streaming)
     assert [row["speaker"] for row in corpus] == ["04", "05"]
     file = folder / "data" / "train-00000-of-00001.parquet"
-    assert [row["emotion"] for row in open_corpus(str(file), None, streaming)] == [0, 1, 0, 1]
+    assert [row["emotion"] for row in open_dataset(str(file), None, streaming)] == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ def test_opens_a_folder_and_a_file(folder, streaming):
     [
         ("{folder}", None, "has the splits train, test; choose one with --split"),
         ("{folder}", "dev", "has no split 'dev'; it has train, test"),
-        ("{folder}/nothing", None, "no corpus could be opened there"),
-        ("{folder}/notes.txt", None, r"a corpus file must be a table \(.parquet, .*\) or a clip such as .mp4"),
-        ("{folder}/empty", None, "no corpus could be opened there"),
+        ("{folder}/nothing", None, "no dataset could be opened there"),
+        ("{folder}/notes.txt", None, r"a dataset file must be a table \(.parquet, .*\) or a clip such as .mp4"),
+        ("{folder}/empty", None, "no dataset could be opened there"),
     ],
 )
 def test_what_cannot_be_opened_is_named(folder, name, split, message):
     (folder / "notes.txt").write_text("hello")
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=message) as caught:
-        open_corpus(name.format(folder=folder), split)
+        open_dataset(name.format(folder=folder), split)
     assert "\n" not in str(caught.value)
 
 
@@ -47,20 +47,20 @@ def test_pictures_stay_undecoded(tmp_path, face):
     from PIL import Image as PILImage
 
     PILImage.fromarray(face).save(tmp_path / "a.png")
-    corpus = open_corpus(str(tmp_path))
+    corpus = open_dataset(str(tmp_path))
     assert isinstance(corpus.features["image"], Image) and not corpus.features["image"].decode
 
 
 def test_a_missing_column_is_named(folder):
-    corpus = open_corpus(str(folder), "train")
+    corpus = open_dataset(str(folder), "train")
     require_columns(corpus, None, "speaker")
-    with pytest.raises(InputError, match="column 'actor' is not in the corpus, which has emotion, speaker"):
+    with pytest.raises(InputError, match="column 'actor' is not in the dataset, which has emotion, speaker"):
         require_columns(corpus, "actor")
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_labels_become_indices_into_the_models_classes(folder, streaming):
-    corpus = open_corpus(str(folder), "train", streaming)
+    corpus = open_dataset(str(folder), "train", streaming)
     assert label_names(corpus, "emotion") == ["sad", "happy"]
     encoded = encode_labels(corpus, "emotion", ["happy", "neutral", "sad"])
     assert [row["labels"] for row in encoded] == [2, 0, 2, 0]
@@ -81,10 +81,10 @@ def test_no_clip_of_a_folder_is_left_out(tmp_path, streaming):
     names = ["a.mp4", "b.mpg", "c.webm", "d.MOV", "e.m4v", "f.ts"]
     for name in names:
         (tmp_path / name).write_bytes(name.encode())
-    rows = list(open_corpus(str(tmp_path), streaming=streaming))
+    rows = list(open_dataset(str(tmp_path), streaming=streaming))
     assert sorted(clip_name(row) for row in rows) == names
     (tmp_path / "g.wav").write_bytes(b"g")
-    rows = list(open_corpus(str(tmp_path), streaming=streaming))
+    rows = list(open_dataset(str(tmp_path), streaming=streaming))
     assert [clip_name(row) for row in rows] == [*names, "g.wav"]
 
 
@@ -94,6 +94,6 @@ def test_folders_of_a_folder_are_labels(tmp_path):
         for label in ("happy", "sad"):
             (folder / label).mkdir(parents=True)
             (folder / label / f"one{suffix}").write_bytes(b"x")
-        corpus = open_corpus(str(folder))
+        corpus = open_dataset(str(folder))
         assert label_names(corpus, "label") == ["happy", "sad"] and corpus["label"][:] == [0, 1]
         assert clip_name(corpus[1]) == f"one{suffix}"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import av_emotion_hf as av
-from av_emotion_hf.data import ClipReader, FeatureReader, open_corpus
+from av_emotion_hf.data import ClipReader, FeatureReader, open_dataset
 from av_emotion_hf.data.extraction import ClipTask, extract
 from av_emotion_hf.errors import InputError
 
@@ -32,7 +32,7 @@ def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["data", "manifest.json"]
     assert shards_of(out) == ["train-00000-00000.parquet", "train-00001-00000.parquet"]
     for streaming in (False, True):
-        rows = list(open_corpus(str(out), streaming=streaming))
+        rows = list(open_dataset(str(out), streaming=streaming))
         assert [row["speaker"] for row in rows] == ["a", "a", "b"]
         assert [len(row["faces"]) for row in rows] == [5, 5, 0]
         assert rows[1]["audio"] is None and rows[0]["audio"]["bytes"][:4] == b"fLaC"
@@ -48,13 +48,13 @@ def test_a_stream_and_workers_give_the_same_rows(clips, tmp_path, workers):
         "train-00000-00001.parquet",
         "train-00001-00000.parquet",
     ]
-    assert list(open_corpus(str(tmp_path / "table"))) == list(open_corpus(str(tmp_path / "stream")))
+    assert list(open_dataset(str(tmp_path / "table"))) == list(open_dataset(str(tmp_path / "stream")))
 
 
 def test_features_replace_inputs(clips, tmp_path, audio_config):
     model = av.AVEmotionAudioModel(audio_config)
     manifest = extract(clips, str(tmp_path / "features"), ClipReader("audio"), FeatureReader(audio_model=model))
-    corpus = open_corpus(str(tmp_path / "features"))
+    corpus = open_dataset(str(tmp_path / "features"))
     assert "audio" not in corpus.features
     assert [len(row["input_features"]) for row in corpus] == pytest.approx([25, 0, 25], abs=3)
     assert len(corpus[0]["input_features"][0]) == model.num_features
@@ -70,13 +70,15 @@ def test_features_of_inputs_equal_features_of_clips(clips, tmp_path, audio_confi
     reader = FeatureReader(audio_model=av.AVEmotionAudioModel(audio_config))
     extract(clips, str(tmp_path / "direct"), ClipReader("audio"), reader)
     extract(clips, str(tmp_path / "inputs"), ClipReader("audio"))
-    inputs = open_corpus(str(tmp_path / "inputs"))
+    inputs = open_dataset(str(tmp_path / "inputs"))
     manifest = extract(inputs, str(tmp_path / "features"), ClipReader("audio"), reader)
     assert manifest["clips"] == 3 and manifest["seconds"] == pytest.approx(1.5, abs=0.2)
     for name in ("direct", "features"):
-        assert list(open_corpus(str(tmp_path / name)).features) == list(open_corpus(str(tmp_path / "direct")).features)
-    assert [row["input_features"] for row in open_corpus(str(tmp_path / "features"))] == [
-        row["input_features"] for row in open_corpus(str(tmp_path / "direct"))
+        assert list(open_dataset(str(tmp_path / name)).features) == list(
+            open_dataset(str(tmp_path / "direct")).features
+        )
+    assert [row["input_features"] for row in open_dataset(str(tmp_path / "features"))] == [
+        row["input_features"] for row in open_dataset(str(tmp_path / "direct"))
     ]
     with pytest.raises(InputError, match="there is nothing to extract"):
         extract(inputs, str(tmp_path / "again"), ClipReader("audio"))
@@ -89,7 +91,7 @@ def test_features_of_both_modalities(clips, tmp_path, config, workers):
     processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
     reader = FeatureReader(model.audio_encoder, model.image_encoder, processor)
     manifest = extract(clips, str(tmp_path / "out"), ClipReader(detector="cascade"), reader, workers=workers)
-    rows = list(open_corpus(str(tmp_path / "out")))
+    rows = list(open_dataset(str(tmp_path / "out")))
     assert [len(row["image_features"]) for row in rows] == [len(row["face_times"]) for row in rows] == [5, 5, 0]
     assert manifest["frames"]["image_features"] == 10 and "faces" not in rows[0] and "audio" not in rows[0]
     crops = list(ClipReader(detector="cascade").read(clips[0]["video"]["bytes"]).crops)
@@ -100,7 +102,7 @@ def test_features_of_both_modalities(clips, tmp_path, config, workers):
 
 def test_a_long_clip_becomes_several_rows(clips, tmp_path):
     manifest = extract(clips, str(tmp_path / "inputs"), ClipReader("audio", window=0.2))
-    rows = list(open_corpus(str(tmp_path / "inputs")))
+    rows = list(open_dataset(str(tmp_path / "inputs")))
     both = [row for row in rows if row["speaker"] == "a" and row["emotion"] == "sad"]
     np.testing.assert_allclose([row["start"] for row in both], [0, 0.2, 0.4], atol=1e-6)
     assert manifest["clips"] == 3 and manifest["rows"] == len(rows)
@@ -163,7 +165,7 @@ def test_interrupted_it_goes_on_without_reading_again(clips, tmp_path, monkeypat
     monkeypatch.setattr(ClipTask, "__call__", goes_on)
     manifest = extract(corpus, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
     assert len(read) == len(set(read)) == 4
-    assert list(open_corpus(str(out))) == list(open_corpus(str(whole)))
+    assert list(open_dataset(str(out))) == list(open_dataset(str(whole)))
     for name in ("clips", "rows", "seconds", "failures"):
         assert manifest[name] == expected[name]
 
@@ -189,7 +191,7 @@ def test_killed_it_goes_on(clip_files, tmp_path):
         process.wait()
     assert kills >= 1
     subprocess.run([*words, "--out", out], check=True, **options)
-    assert list(open_corpus(str(out))) == list(open_corpus(str(tmp_path / "whole")))
+    assert list(open_dataset(str(out))) == list(open_dataset(str(tmp_path / "whole")))
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -203,7 +205,7 @@ def test_several_processes_share_the_shards(clips, tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     manifest = extract(clips, str(out), ClipReader("audio"), rows_per_shard=1)
     assert manifest == alone
-    assert list(open_corpus(str(out))) == list(open_corpus(str(tmp_path / "alone")))
+    assert list(open_dataset(str(out))) == list(open_dataset(str(tmp_path / "alone")))
 
 
 def test_a_clip_that_crashes_or_hangs_costs_that_clip_only(clips, tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def test_the_form_of_a_corpus_is_recognised():
     assert modality_kind(Dataset.from_dict({"faces": [[]], "face_coverage": [0.0]}), "image") == "inputs"
     assert modality_kind(Dataset.from_dict({"file": ["a.mp4"]}), "image") == "clips"
     assert modality_kind(Dataset.from_dict({"text": ["a"]}), "image") is None
-    with pytest.raises(InputError, match=r"the corpus has no image: expected a column video.*it has text"):
+    with pytest.raises(InputError, match=r"the dataset has no image: expected a column video.*it has text"):
         with_inputs(Dataset.from_dict({"text": ["a"]}), ClipReader("image"))
     with pytest.raises(InputError, match="modality 'face' is not one of"):
         ClipReader("face")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
-from av_emotion_hf.data import open_corpus
+from av_emotion_hf.data import open_dataset
 from av_emotion_hf.data.streams import ClipStream, StreamLoader
 from av_emotion_hf.errors import InputError
 
@@ -40,7 +40,7 @@ def rows_of(number, rows):
 
 
 def load(folder, batch_size=3, buffer_rows=8, **options):
-    stream = ClipStream(open_corpus(str(folder), streaming=True), buffer_rows=buffer_rows)
+    stream = ClipStream(open_dataset(str(folder), streaming=True), buffer_rows=buffer_rows)
     return StreamLoader(stream, rows_of, batch_size, **options)
 
 
@@ -48,7 +48,7 @@ def load(folder, batch_size=3, buffer_rows=8, **options):
 def test_every_row_belongs_to_one_party_in_each_pass(folder, world, workers):
     read = [set() for _ in range(world * max(1, workers))]
     for rank in range(world):
-        stream = ClipStream(open_corpus(str(folder), streaming=True))
+        stream = ClipStream(open_dataset(str(folder), streaming=True))
         stream.share_out(1, seed=5, rank=rank, world=world, workers=max(1, workers))
         for worker in range(stream.workers):
             rows, place = stream._fill([], stream._walk((0, 0, 0, 0), worker))
@@ -145,7 +145,7 @@ def test_going_on_with_others_is_refused(folder):
     state["parties"][0]["batches"][0][0] = (0, 0, 99, 0)
     again = load(folder)
     again.load_state_dict(state)
-    with pytest.raises(InputError, match="the corpus was changed since the checkpoint"):
+    with pytest.raises(InputError, match="the dataset was changed since the checkpoint"):
         next(iter(again))
 
 
@@ -167,13 +167,13 @@ def test_damaged_shards_are_left_out_and_named(folder, damage):
 def test_nothing_to_train_on_is_said(tmp_path):
     empty = Dataset.from_dict({"input_features": [[], []]}, features=FRAMES).to_iterable_dataset()
     loader = StreamLoader(ClipStream(empty), rows_of, 2)
-    with pytest.raises(InputError, match="finds nothing to train on in its part of the corpus"):
+    with pytest.raises(InputError, match="finds nothing to train on in its part of the dataset"):
         next(iter(loader))
 
 
 def test_the_buffer_is_bounded_by_rows_and_by_bytes(folder):
     def fill(**bounds):
-        stream = ClipStream(open_corpus(str(folder), streaming=True), **bounds)
+        stream = ClipStream(open_dataset(str(folder), streaming=True), **bounds)
         stream.share_out(2)
         return stream._fill([], stream._walk((0, 0, 0, 0), 0))[0]
 
@@ -183,7 +183,7 @@ def test_the_buffer_is_bounded_by_rows_and_by_bytes(folder):
 
 
 def test_frames_are_views_of_what_was_read(folder):
-    stream = ClipStream(open_corpus(str(folder), streaming=True))
+    stream = ClipStream(open_dataset(str(folder), streaming=True))
     rows = [row for _, parts in stream.source.rows(2, 1) for row in parts]
     assert [row["input_features"].shape for row in rows] == [(1 + n % 9, 3) for n in (14, 15)]
     assert all(row["input_features"].base is not None for row in rows)

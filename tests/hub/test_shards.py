@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset
 from helpers.synthetic import grey_frames, voice, write_clip
 
-from av_emotion_hf.data import ClipReader, open_corpus
+from av_emotion_hf.data import ClipReader, open_dataset
 from av_emotion_hf.data.extraction import extract
 from av_emotion_hf.hub import check_card
 from av_emotion_hf.hub.push import push
@@ -37,14 +37,14 @@ def test_shards_are_pushed_as_a_dataset_and_read_back_as_they_come(shards, hub, 
 
     hub.requests.clear()
     code = (
-        "import json\nfrom av_emotion_hf.data import open_corpus\n"
-        "rows = open_corpus('tester/inputs', streaming=True)\n"
+        "import json\nfrom av_emotion_hf.data import open_dataset\n"
+        "rows = open_dataset('tester/inputs', streaming=True)\n"
         "first = next(iter(rows))\n"
         "print(json.dumps([type(rows).__name__, first['emotion'], len(first['audio']['bytes'])]))\n"
         "print(json.dumps([row['emotion'] for row in rows]))\n"
     )
     first, emotions = map(json.loads, client.run(code).splitlines())
-    here = list(open_corpus(str(shards)))
+    here = list(open_dataset(str(shards)))
     assert first == ["IterableDataset", "sad", len(here[0]["audio"]["bytes"])]
     assert emotions == [row["emotion"] for row in here]
     assert hub.count("GET", r"/resolve/.*\.parquet")

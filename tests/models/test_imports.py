@@ -12,13 +12,8 @@ from av_emotion_hf import models
 FILES = sorted(Path(models.__file__).parent.glob("*.py"))
 NAMES = {path.stem for path in FILES}
 ALLOWED = {"torch", "numpy", "transformers", "huggingface_hub"} | set(sys.stdlib_module_names)
-OPTIONAL = {
-    "PIL",
-    "av",
-    "soundfile",
-    "timm",
-    "torchaudio",
-}  # readers of whoever loads a checkpoint without this package
+# readers, and timm, of whoever loads a checkpoint without this package
+OPTIONAL = {"PIL", "av", "soundfile", "timm", "torchaudio"}
 
 
 def imported(path):

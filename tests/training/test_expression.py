@@ -87,7 +87,7 @@ def test_a_densenet_trains_and_becomes_the_backbone(faces, options):
 
 
 def test_bad_corpora_are_named(faces, options):
-    with pytest.raises(InputError, match="column 'face' is not in the corpus, which has image, emotion"):
+    with pytest.raises(InputError, match="column 'face' is not in the dataset, which has image, emotion"):
         expression.train_expression(faces, None, options("a"), image_column="face")
     one = faces.filter(lambda emotion: emotion == 0, input_columns="emotion").cast_column(
         "emotion", ClassLabel(names=["down"])

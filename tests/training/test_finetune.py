@@ -119,7 +119,7 @@ def test_labels_that_the_classifier_does_not_know_are_named(tune, features, tmp_
 
 
 def test_a_missing_column_is_named_before_anything_is_written(features, options, small, tmp_path):
-    with pytest.raises(InputError, match="column 'mood' is not in the corpus"):
+    with pytest.raises(InputError, match="column 'mood' is not in the dataset"):
         finetune(features, None, "audio", options("model"), ClipReader("audio"), "mood")
     assert not (tmp_path / "model").exists()
 

@@ -1,4 +1,4 @@
-"""Tables of the voices of a corpus: acoustic descriptors per frame or functionals per clip, as Parquet or CSV."""
+"""Tables of the voices of a dataset: acoustic descriptors per frame or functionals per clip, as Parquet or CSV."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, Value
 from huggingface_hub.errors import StrictDataclassError
 from tqdm.auto import tqdm
 
-from ..data.dataset import Corpus
+from ..data.dataset import AnyDataset
 from ..data.schema import MEDIA_COLUMNS, SAMPLING_RATE, clip_source
 from ..errors import InputError
 from ..media import Clip, open_clip
@@ -23,7 +23,7 @@ BATCH_SECONDS = 600.0  # of sound at once: 40 MB of it
 
 
 def write_table(
-    corpus: Corpus,
+    dataset: AnyDataset,
     out: str,
     form: str = "descriptors",
     descriptors: Sequence[str] = ("egemaps", "voiced"),
@@ -34,13 +34,13 @@ def write_table(
 ) -> dict:
     """Describe the voice of every clip and write one table.
 
-    Its columns are `clip` (the file, or the number of the row where the corpus names none), the corpus' own scalar
+    Its columns are `clip` (the file, or the number of the row where the dataset names none), the dataset' own scalar
     columns, and either `time` (seconds from the start of the file) and the descriptors, a row per 10 ms frame, or the
     88 functionals of eGeMAPSv02, a row per clip. The values are those of [`acoustic_descriptors`] and
     [`acoustic_functionals`] at 16 kHz. The table is written under another name and renamed at the end.
 
     Args:
-        corpus: clips, or inputs that `extract` wrote.
+        dataset: clips, or inputs that `extract` wrote.
         out: file to make, `.parquet` or `.csv`.
         form: one of `FORMS`.
         descriptors: names of descriptors or of their families; not for functionals.
@@ -55,7 +55,7 @@ def write_table(
         `error`).
 
     Raises:
-        InputError: `out` exists or has another suffix, a descriptor is unknown, the corpus holds no sound or a column
+        InputError: `out` exists or has another suffix, a descriptor is unknown, the dataset holds no sound or a column
             of the same name as the table, or not one clip could be read.
     """
     path = Path(out)
@@ -63,17 +63,17 @@ def write_table(
         raise InputError(f"{out}: a table is a file that ends in {' or '.join(WRITERS)}; choose such a name for --out")
     if path.exists():
         raise InputError(f"{out}: exists already; choose another --out or remove it first")
-    if not any(column in corpus.features for column in MEDIA_COLUMNS):
+    if not any(column in dataset.features for column in MEDIA_COLUMNS):
         raise InputError(
-            f"the corpus has no sound: expected a column {', '.join(MEDIA_COLUMNS)}; "
-            f"it has {', '.join(corpus.features)}"
+            f"the dataset has no sound: expected a column {', '.join(MEDIA_COLUMNS)}; "
+            f"it has {', '.join(dataset.features)}"
         )
     describe = _describer(form, descriptors, deltas)
-    own = _own_columns(corpus)
+    own = _own_columns(dataset)
     described = {name: np.asarray(values).dtype for name, values in describe([np.zeros(1, np.float32)])[0].items()}
     if set(own) & set(described):
         raise InputError(
-            f"column {min(set(own) & set(described))!r} of the corpus has the name of a column of the table; rename it"
+            f"column {min(set(own) & set(described))!r} of the dataset has the name of a column of the table; rename it"
         )
     schema = pa.schema(own | {name: pa.from_numpy_dtype(kind) for name, kind in described.items()})
 
@@ -82,7 +82,7 @@ def write_table(
     partial = path.with_name(path.name + ".partial")
     try:
         with WRITERS[path.suffix.lower()](str(partial), schema) as writer:
-            for rows, clips in _batches(corpus, Path(root), batch_seconds, summary["failures"]):
+            for rows, clips in _batches(dataset, Path(root), batch_seconds, summary["failures"]):
                 if form == "descriptors" and clips[0].duration > batch_seconds:
                     pieces = (
                         [piece] for piece in stream_descriptors(clips[0].audio(), SAMPLING_RATE, descriptors, deltas)
@@ -96,7 +96,7 @@ def write_table(
                 summary["clips"] += len(rows)
                 summary["seconds"] += sum(clip.duration for clip in clips)
         if not summary["clips"]:
-            reason = summary["failures"][0]["error"] if summary["failures"] else "the corpus is empty"
+            reason = summary["failures"][0]["error"] if summary["failures"] else "the dataset is empty"
             raise InputError(f"{out}: not one clip could be read, nothing was written; the first reason: {reason}")
         partial.rename(path)
     finally:
@@ -122,10 +122,10 @@ def _describer(form: str, descriptors: Sequence[str], deltas: bool) -> Callable[
     return describe
 
 
-def _own_columns(corpus: Corpus) -> dict[str, pa.DataType]:
-    """Type of the name of a clip and of the corpus' scalar columns; classes are given by name."""
+def _own_columns(dataset: AnyDataset) -> dict[str, pa.DataType]:
+    """Type of the name of a clip and of the dataset' scalar columns; classes are given by name."""
     columns = {"clip": pa.string()}
-    for name, feature in corpus.features.items():
+    for name, feature in dataset.features.items():
         if isinstance(feature, ClassLabel):
             columns[name] = pa.string()
         elif isinstance(feature, Value) and name not in (*MEDIA_COLUMNS, "clip") and "binary" not in feature.dtype:
@@ -134,13 +134,13 @@ def _own_columns(corpus: Corpus) -> dict[str, pa.DataType]:
 
 
 def _batches(
-    corpus: Corpus, root: Path, batch_seconds: float, failures: list[dict]
+    dataset: AnyDataset, root: Path, batch_seconds: float, failures: list[dict]
 ) -> Iterator[tuple[list[dict], list[Clip]]]:
     """Rows with the name of their clip, and these clips; a long one comes alone, one without sound in `failures`."""
-    classes = {name: feature for name, feature in corpus.features.items() if isinstance(feature, ClassLabel)}
+    classes = {name: feature for name, feature in dataset.features.items() if isinstance(feature, ClassLabel)}
     rows, clips, seconds = [], [], 0.0
-    total = corpus.num_rows if isinstance(corpus, Dataset) else None
-    for number, row in enumerate(tqdm(corpus, total=total, desc="Reading clips", unit="clip")):
+    total = dataset.num_rows if isinstance(dataset, Dataset) else None
+    for number, row in enumerate(tqdm(dataset, total=total, desc="Reading clips", unit="clip")):
         name = row["clip"] if isinstance(row.get("clip"), str) else clip_name(row, root) or str(number)
         try:
             clip = open_voice(row)

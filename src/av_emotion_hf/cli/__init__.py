@@ -193,7 +193,7 @@ def extract(
         "as": form.value,
         "init": [Path(name).name for name in init or []],
     }
-    reader = ClipReader(modality.value, fps, detector, speaker=speaker, window=window)
+    reader = ClipReader(modality.value, fps=fps, detector=detector, speaker=speaker, window=window)
     workers = cores() if workers is None else workers
     manifest = quietly(run, corpus, out, reader, feature_reader, rows_per_shard, workers, about)
     report_reading(manifest, as_json, out)
@@ -340,7 +340,7 @@ def pretrain(
         "groups": groups,
         "excluded_groups": names(exclude_groups),
     }
-    reader = ClipReader(modality.value, fps, detector)
+    reader = ClipReader(modality.value, fps=fps, detector=detector)
     is_whole = group_column is None and limit is None and statistics_limit is None
     statistics = read_statistics(datasets, FEATURE_COLUMNS[modality.value]) if is_whole else None
     record = quietly(
@@ -442,7 +442,7 @@ def finetune(
         out, epochs, max_steps, batch_size, learning_rate, weight_decay, label_smoothing=label_smoothing,
         seed=seed, bf16=bf16, workers=workers, resume=resume, report_to=report_to, save_steps=save_steps,
     )  # fmt: skip
-    reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps, detector)
+    reader = ClipReader("both" if modality is FusionModality.fusion else modality.value, fps=fps, detector=detector)
     about = {"dataset": Path(dataset).name}
     record = quietly(
         run,
@@ -550,10 +550,10 @@ def push(
 
 def open_part(dataset, split=None, streaming=False, group_column=None, exclude_groups=None, limit=None):
     """Open a corpus, without the groups to leave out, cut to its first rows."""
-    from ..data.dataset import open_corpus, require_columns
+    from ..data.dataset import open_dataset, require_columns
     from ..data.splits import drop_groups
 
-    corpus = open_corpus(dataset, split, streaming)
+    corpus = open_dataset(dataset, split, streaming)
     require_columns(corpus, group_column)
     if exclude_groups:
         if group_column is None:

@@ -1,4 +1,4 @@
-"""Opening a corpus: any Hugging Face dataset, with its media left undecoded."""
+"""Opening a dataset: any Hugging Face dataset, with its media left undecoded."""
 
 from pathlib import Path
 
@@ -20,11 +20,11 @@ from datasets.packaged_modules.videofolder.videofolder import VideoFolder
 from ..errors import InputError
 from ..media.paths import AUDIO_SUFFIXES, MEDIA_SUFFIXES, expand_paths
 
-Corpus = Dataset | IterableDataset
+AnyDataset = Dataset | IterableDataset
 FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
 
 
-def open_corpus(name: str, split: str | None = None, streaming: bool = False) -> Corpus:
+def open_dataset(name: str, split: str | None = None, streaming: bool = False) -> AnyDataset:
     """Open a folder (media files or Parquet), a table file, a single media file, or a dataset of the Hub.
 
     Args:
@@ -46,7 +46,7 @@ def open_corpus(name: str, split: str | None = None, streaming: bool = False) ->
         elif path.is_file():
             if path.suffix.lower() not in FILE_FORMATS:
                 raise InputError(
-                    f"{name}: a corpus file must be a table ({', '.join(FILE_FORMATS)}) or a clip such as .mp4 or .wav"
+                    f"{name}: a dataset file must be a table ({', '.join(FILE_FORMATS)}) or a clip such as .mp4 or .wav"
                 )
             found = load_dataset(FILE_FORMATS[path.suffix.lower()], data_files=str(path), streaming=streaming)
         else:
@@ -56,7 +56,7 @@ def open_corpus(name: str, split: str | None = None, streaming: bool = False) ->
     except (OSError, DatasetsError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{name}: no corpus could be opened there ({reason}); give a folder of clips or Parquet files, a table "
+            f"{name}: no dataset could be opened there ({reason}); give a folder of clips or Parquet files, a table "
             "file, or the name of a dataset on the Hub"
         ) from error
     if isinstance(found, dict):
@@ -93,39 +93,39 @@ def _list_clips(path: Path) -> Dataset:
     return Dataset.from_dict(rows)
 
 
-def require_columns(corpus: Corpus, *columns: str | None) -> None:
-    """Raise [`InputError`] for the first of `columns` (`None` is passed over) that the corpus lacks."""
+def require_columns(dataset: AnyDataset, *columns: str | None) -> None:
+    """Raise [`InputError`] for the first of `columns` (`None` is passed over) that the dataset lacks."""
     for column in columns:
-        if column is not None and column not in corpus.features:
+        if column is not None and column not in dataset.features:
             raise InputError(
-                f"column {column!r} is not in the corpus, which has {', '.join(corpus.features)}; "
+                f"column {column!r} is not in the dataset, which has {', '.join(dataset.features)}; "
                 "name one of these instead"
             )
 
 
-def column_values(corpus: Corpus, column: str) -> list:
-    """All values of one column; a streamed corpus is read once for it, that column alone."""
-    if isinstance(corpus, Dataset):
-        return list(corpus[column])
-    return [row[column] for row in corpus.select_columns([column])]
+def column_values(dataset: AnyDataset, column: str) -> list:
+    """All values of one column; a streamed dataset is read once for it, that column alone."""
+    if isinstance(dataset, Dataset):
+        return list(dataset[column])
+    return [row[column] for row in dataset.select_columns([column])]
 
 
-def label_names(corpus: Corpus, column: str) -> list[str]:
+def label_names(dataset: AnyDataset, column: str) -> list[str]:
     """The names of the classes: a `ClassLabel`'s own order, else the sorted values."""
-    require_columns(corpus, column)
-    feature = corpus.features[column]
+    require_columns(dataset, column)
+    feature = dataset.features[column]
     if isinstance(feature, ClassLabel):
         return list(feature.names)
-    return sorted({str(value) for value in column_values(corpus, column) if value is not None})
+    return sorted({str(value) for value in column_values(dataset, column) if value is not None})
 
 
-def encode_labels(corpus: Corpus, column: str, labels: list[str]) -> Corpus:
+def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDataset:
     """Put the index of each row's class within `labels` into the column `labels`; rows without a label are dropped.
 
     Raises:
         InputError: a class occurs that is not among `labels`.
     """
-    feature = corpus.features[column]
+    feature = dataset.features[column]
     names = feature.names if isinstance(feature, ClassLabel) else None
     index = {name: position for position, name in enumerate(labels)}
 
@@ -134,14 +134,14 @@ def encode_labels(corpus: Corpus, column: str, labels: list[str]) -> Corpus:
             return None if value is None else str(value)
         return names[value] if value is not None and value >= 0 else None
 
-    foreign = sorted({class_name(value) for value in set(column_values(corpus, column))} - {None} - set(index))
+    foreign = sorted({class_name(value) for value in set(column_values(dataset, column))} - {None} - set(index))
     if foreign:
         raise InputError(
             f"label {foreign[0]!r} of column {column!r} is not among the model's classes {', '.join(labels)}; "
             "rename it or leave its rows out"
         )
-    corpus = corpus.filter(lambda value: class_name(value) is not None, input_columns=column)
-    return corpus.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
+    dataset = dataset.filter(lambda value: class_name(value) is not None, input_columns=column)
+    return dataset.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
 
 
-__all__ = ["Corpus", "column_values", "encode_labels", "label_names", "open_corpus", "require_columns"]
+__all__ = ["AnyDataset", "column_values", "encode_labels", "label_names", "open_dataset", "require_columns"]

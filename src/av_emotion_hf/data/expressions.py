@@ -51,7 +51,7 @@ def read_picture(cell: dict) -> np.ndarray:
         return np.asarray(Image.open(source).convert("RGB"))
     except (OSError, TypeError, AttributeError) as error:
         name = (cell or {}).get("path") or "a picture without a name"
-        raise InputError(f"{name}: cannot be read as a picture ({error}); leave its row out of the corpus") from error
+        raise InputError(f"{name}: cannot be read as a picture ({error}); leave its row out of the dataset") from error
 
 
 def augment_faces(pixels: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Extraction: a corpus of clips to Parquet shards of inputs or features, which train without decoding again."""
+"""Extraction: a dataset of clips to Parquet shards of inputs or features, which train without decoding again."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from datasets import Audio, Dataset, Features
 from tqdm.auto import tqdm
 
 from ..errors import InputError
-from .dataset import Corpus
+from .dataset import AnyDataset
 from .features import FeatureReader
 from .reader import ClipReader
 from .schema import (
@@ -28,7 +28,7 @@ ROW_GROUP_BYTES = 8 * 2**20  # rows that are written at a time
 
 
 def extract(
-    corpus: Corpus,
+    dataset: AnyDataset,
     out: str,
     reader: ClipReader,
     feature_reader: FeatureReader | None = None,
@@ -47,7 +47,7 @@ def extract(
     nothing. Several processes (`torchrun`, nodes with a common disk) share the shards out among themselves.
 
     Args:
-        corpus: the clips; or inputs, of which features are to be made.
+        dataset: the clips; or inputs, of which features are to be made.
         out: folder to make.
         reader: reads a clip into inputs.
         feature_reader: makes features of inputs.
@@ -62,15 +62,15 @@ def extract(
         reasons, mean and deviation of the features, and whether all processes are done (`complete`).
 
     Raises:
-        InputError: `out` holds something else or was made with other settings, the corpus has no clips, not one could
+        InputError: `out` holds something else or was made with other settings, the dataset has no clips, not one could
             be read, or the disk is full.
     """
     wanted = [modality for modality in ("audio", "image") if reader.modality in (modality, "both")]
-    kinds = {require_modality(corpus, modality) for modality in wanted}
+    kinds = {require_modality(dataset, modality) for modality in wanted}
     if "clips" not in kinds and (feature_reader is None or "features" in kinds):
-        raise InputError("the corpus holds what was asked for already; there is nothing to extract")
+        raise InputError("the dataset holds what was asked for already; there is nothing to extract")
     clip_reader = reader if "clips" in kinds else None
-    total = corpus.num_rows if isinstance(corpus, Dataset) else None
+    total = dataset.num_rows if isinstance(dataset, Dataset) else None
     settings = {**(about or {}), "clips": total, "rows_per_shard": rows_per_shard}
     for part in (clip_reader, feature_reader):
         settings |= part.settings if part is not None else {}
@@ -78,13 +78,13 @@ def extract(
     if folder.manifest is not None:
         return folder.manifest
     task = ClipTask(
-        clip_reader, feature_reader, _columns(corpus, clip_reader, feature_reader), folder.partial / "clips"
+        clip_reader, feature_reader, _columns(dataset, clip_reader, feature_reader), folder.partial / "clips"
     )
     try:
         with tqdm(total=total, desc="Reading clips", unit="clip") as bar:
-            for part in folder.parts(corpus, rows_per_shard):
+            for part in folder.parts(dataset, rows_per_shard):
                 _write_part(part, task, folder, workers, stall, bar.update)
-        return folder.finish() if folder.is_complete(corpus, rows_per_shard) else folder.summary()
+        return folder.finish() if folder.is_complete(dataset, rows_per_shard) else folder.summary()
     except OSError as error:
         raise InputError(
             f"{folder.partial}: cannot be written ({error.strerror or error}); mend that and start again: it goes on "
@@ -93,7 +93,7 @@ def extract(
 
 
 class ClipTask:
-    """Reads one row of a corpus and leaves what comes out of it in a file, from which a shard takes it.
+    """Reads one row of a dataset and leaves what comes out of it in a file, from which a shard takes it.
 
     The file outlives a killed run, so that nothing is read twice; and a long clip never is in memory as a whole.
 
@@ -207,9 +207,9 @@ class _Tally:
         return counts | {"failures": self.failures, "statistics": statistics}
 
 
-def _columns(corpus: Corpus, reader: ClipReader | None, feature_reader: FeatureReader | None) -> Features:
-    """What is written: the corpus' own columns, with inputs or features in place of the clips."""
-    columns = dict(corpus.features)
+def _columns(dataset: AnyDataset, reader: ClipReader | None, feature_reader: FeatureReader | None) -> Features:
+    """What is written: the dataset' own columns, with inputs or features in place of the clips."""
+    columns = dict(dataset.features)
     if reader is not None:
         columns = {name: column for name, column in columns.items() if name not in MEDIA_COLUMNS}
         columns |= dict(reader.features)

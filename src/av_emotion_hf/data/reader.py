@@ -3,7 +3,8 @@
 import itertools
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, Image, List, Value
@@ -11,6 +12,7 @@ from datasets import Dataset, Features, Image, List, Value
 from ..errors import InputError
 from ..media import (
     SPEAKERS,
+    FaceDetector,
     FaceTrack,
     blazeface_is_cached,
     face_windows,
@@ -18,7 +20,7 @@ from ..media import (
     open_clip,
     parse_detector,
 )
-from .dataset import Corpus
+from .dataset import AnyDataset
 from .schema import (
     MEDIA_COLUMNS,
     SAMPLING_RATE,
@@ -96,41 +98,59 @@ class ClipInputs:
         )
 
 
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What a user may choose about how clips are read.
+
+    Attributes:
+        fps: frames per second that are read from a video.
+        detector: name of the face detector, see [`load_detector`].
+        speaker: which of several faces is followed, see [`face_windows`].
+        window: seconds. A longer clip is read as several windows, so that memory does not grow with it; a remainder of
+            less than half a window belongs to the window before it.
+        crop_size: side of a face crop in pixels.
+
+    Raises:
+        InputError: a value is out of range, or a detector or way to choose the speaker is unknown.
+    """
+
+    fps: float = 10.0
+    detector: str = "auto"
+    speaker: str = "size"
+    window: float = 60.0
+    crop_size: int = 112
+
+    def __post_init__(self):
+        parse_detector(self.detector)
+        if self.speaker not in SPEAKERS:
+            raise InputError(f"speaker {self.speaker!r} is not one of {', '.join(SPEAKERS)}")
+        for name, example in (("fps", "10"), ("window", "10"), ("crop_size", "112")):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise InputError(f"{name}={value!r}: has to be a positive number; use {example}, for instance")
+
+
 class ClipReader:
     """Reads clips, and rows that hold clips, into the inputs of the models.
 
     Args:
         modality: `audio`, `image` or `both`; what is not asked for is not decoded.
-        fps: frames per second.
-        detector: name of the face detector, see [`load_detector`].
-        crop_size: side of a face crop in pixels.
-        speaker: which of several faces is followed, see [`face_windows`].
-        window: seconds; a longer clip gives several windows, so that memory does not grow with it. A rest of less
-            than half a window belongs to the window before.
+        options: how clips are read.
+        **changes: fields of [`ReaderOptions`] that differ from `options`.
 
     Raises:
-        InputError: an unknown modality, detector or way to choose the speaker, or a window that is not positive.
+        InputError: an unknown modality or option, or a value that an option cannot have.
     """
 
-    def __init__(
-        self,
-        modality: str = "both",
-        fps: float = 10.0,
-        detector: str = "auto",
-        crop_size: int = 112,
-        speaker: str = "size",
-        window: float = 60.0,
-    ):
+    def __init__(self, modality: str = "both", options: ReaderOptions | None = None, **changes: Any):
         if modality not in MODALITIES:
             raise InputError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
-        parse_detector(detector)
-        if speaker not in SPEAKERS:
-            raise InputError(f"speaker {speaker!r} is not one of {', '.join(SPEAKERS)}")
-        if not window > 0:
-            raise InputError(f"window={window}: has to be positive; use 10 seconds, for instance")
-        self.modality, self.fps, self.detector, self.crop_size = modality, fps, detector, crop_size
-        self.speaker, self.window = speaker, window
-        self._detector = None
+        known = [field.name for field in fields(ReaderOptions)]
+        for name in changes:
+            if name not in known:
+                raise InputError(f"reader option {name!r} is unknown; the options are {', '.join(known)}")
+        self.modality, self.options = modality, replace(options or ReaderOptions(), **changes)
+        self._detector: FaceDetector | None = None
 
     def __getstate__(self) -> dict:
         # workers receive this, and datasets finds its cache by it: the settings and what "auto" comes to
@@ -139,9 +159,8 @@ class ClipReader:
     @property
     def settings(self) -> dict:
         """What decides what is read, as JSON values."""
-        return {name: getattr(self, name) for name in ("modality", "fps", "crop_size", "speaker", "window")} | {
-            "detector": self.load().name if self.modality != "audio" else None
-        }
+        detector = self.load().name if self.modality != "audio" else None
+        return {"modality": self.modality} | asdict(self.options) | {"detector": detector}
 
     def load(self):
         """The face detector, loaded once.
@@ -149,7 +168,7 @@ class ClipReader:
         Raises:
             InputError: it cannot be loaded, which would cost every clip.
         """
-        self._detector = self._detector or load_detector(self.detector)
+        self._detector = self._detector or load_detector(self.options.detector)
         return self._detector
 
     def windows(self, source: str | bytes) -> Iterator[ClipInputs]:
@@ -160,7 +179,7 @@ class ClipReader:
         """
         held = None
         for window in self._full_windows(source):
-            if held is not None and window.duration < self.window / 2:
+            if held is not None and window.duration < self.options.window / 2:
                 held = held.join(window)
                 continue
             if held is not None:
@@ -169,26 +188,30 @@ class ClipReader:
         yield held
 
     def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
-        clip = open_clip(source, fps=self.fps)
-        sound = clip.audio(self.window) if self.modality != "image" and clip.has_sound else iter(())
+        clip = open_clip(source, fps=self.options.fps)
+        sound = clip.audio(self.options.window) if self.modality != "image" and clip.has_sound else iter(())
         faces: Iterator[FaceTrack] = iter(())
         if self.modality != "audio" and clip.has_picture:
-            faces = face_windows(clip, self.load(), self.crop_size, speaker=self.speaker, window=self.window)
+            faces = face_windows(
+                clip, self.load(), self.options.crop_size, speaker=self.options.speaker, window=self.options.window
+            )
         nothing = np.zeros(0, np.float32)
         parts = itertools.zip_longest(sound, faces)
         first = next(parts, (None, None))  # a clip that has nothing of what is asked for is one empty window
         for number, (waveform, track) in enumerate(itertools.chain([first], parts)):
-            start = number * self.window if number else 0.0
+            start = number * self.options.window if number else 0.0
             waveform = nothing if waveform is None else waveform
             shown = track.frame_times[-1] - start if track and track.num_frames else 0.0
             rest = max(clip.duration - start, len(waveform) / SAMPLING_RATE, shown)  # the header may be wrong
             yield ClipInputs(
                 waveform=waveform if np.abs(waveform).max(initial=0) > SILENCE else nothing,
-                crops=track.crops if track else np.zeros((0, self.crop_size, self.crop_size, 3), np.uint8),
+                crops=track.crops
+                if track
+                else np.zeros((0, self.options.crop_size, self.options.crop_size, 3), np.uint8),
                 face_times=track.timestamps - start if track else np.zeros(0),
                 num_frames=track.num_frames if track else 0,
                 start=start,
-                duration=min(rest, self.window),
+                duration=min(rest, self.options.window),
                 lead_black=clip.lead_black,
                 detector=track.detector if track else None,
             )
@@ -233,26 +256,26 @@ class ClipReader:
         return cells
 
 
-def with_inputs(corpus: Corpus, reader: ClipReader, num_proc: int | None = None) -> Corpus:
-    """The corpus with its clips read by `reader`, where it does not hold inputs or features already.
+def with_inputs(dataset: AnyDataset, reader: ClipReader, num_proc: int | None = None) -> AnyDataset:
+    """The dataset with its clips read by `reader`, where it does not hold inputs or features already.
 
     A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by. A clip that is
     longer than the reader's window becomes several rows. Clips that cannot be read are left out with a warning.
 
     Raises:
-        InputError: the corpus has no clip, input or feature of the modality asked for, or the face detector cannot be
+        InputError: the dataset has no clip, input or feature of the modality asked for, or the face detector cannot be
             loaded.
     """
     wanted = [name for name in ("audio", "image") if reader.modality in (name, "both")]
-    if "clips" not in [require_modality(corpus, name) for name in wanted]:
-        return corpus
+    if "clips" not in [require_modality(dataset, name) for name in wanted]:
+        return dataset
     if reader.modality != "audio":
         reader.load()
-    media = [column for column in MEDIA_COLUMNS if column in corpus.features]
-    kept = {name: feature for name, feature in corpus.features.items() if name not in media}
+    media = [column for column in MEDIA_COLUMNS if column in dataset.features]
+    kept = {name: feature for name, feature in dataset.features.items() if name not in media}
     columns = Features(kept | dict(reader.features))
-    options = {"num_proc": num_proc, "desc": "Reading clips"} if isinstance(corpus, Dataset) else {}
-    return corpus.map(
+    options = {"num_proc": num_proc, "desc": "Reading clips"} if isinstance(dataset, Dataset) else {}
+    return dataset.map(
         _read_batch,
         batched=True,
         batch_size=1,
@@ -274,4 +297,4 @@ def _read_batch(batch: dict[str, list], reader: ClipReader, kept: list[str]) -> 
     return {name: [each[name] for each in rows] for name in (*kept, *reader.features)}
 
 
-__all__ = ["ClipInputs", "ClipReader", "with_inputs"]
+__all__ = ["ClipInputs", "ClipReader", "ReaderOptions", "with_inputs"]

@@ -1,4 +1,4 @@
-"""What the columns of a corpus hold: clips, the inputs made from them, or features; and how their cells are read."""
+"""What the columns of a dataset hold: clips, the inputs made from them, or features; and how their cells are read."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ import soundfile
 from PIL import Image as PILImage
 
 from ..errors import InputError
-from .dataset import Corpus
+from .dataset import AnyDataset
 
 SAMPLING_RATE = 16000
 MEDIA_COLUMNS = ("video", "audio", "file", "path")
@@ -16,27 +16,27 @@ FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
 INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
 
 
-def modality_kind(corpus: Corpus, modality: str) -> str | None:
-    """In what form a corpus holds one modality: `features`, `inputs`, `clips`, or `None`."""
-    if FEATURE_COLUMNS[modality] in corpus.features:
+def modality_kind(dataset: AnyDataset, modality: str) -> str | None:
+    """In what form a dataset holds one modality: `features`, `inputs`, `clips`, or `None`."""
+    if FEATURE_COLUMNS[modality] in dataset.features:
         return "features"
-    if modality == "image" and "faces" in corpus.features:
+    if modality == "image" and "faces" in dataset.features:
         return "inputs"
-    if modality == "audio" and "audio" in corpus.features:
-        return "inputs" if "face_coverage" in corpus.features else "clips"
-    if any(column in corpus.features for column in MEDIA_COLUMNS if column != "audio"):
+    if modality == "audio" and "audio" in dataset.features:
+        return "inputs" if "face_coverage" in dataset.features else "clips"
+    if any(column in dataset.features for column in MEDIA_COLUMNS if column != "audio"):
         return "clips"
     return None
 
 
-def require_modality(corpus: Corpus, modality: str) -> str:
-    """As [`modality_kind`], but an [`InputError`] where the corpus has nothing of the modality."""
-    kind = modality_kind(corpus, modality)
+def require_modality(dataset: AnyDataset, modality: str) -> str:
+    """As [`modality_kind`], but an [`InputError`] where the dataset has nothing of the modality."""
+    kind = modality_kind(dataset, modality)
     if kind is None:
         raise InputError(
-            f"the corpus has no {modality}: expected a column video, audio, file or path (clips), "
+            f"the dataset has no {modality}: expected a column video, audio, file or path (clips), "
             f"{INPUT_COLUMNS[modality]} or {FEATURE_COLUMNS[modality]} (written by `extract`); "
-            f"it has {', '.join(corpus.features)}"
+            f"it has {', '.join(dataset.features)}"
         )
     return kind
 

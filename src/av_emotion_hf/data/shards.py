@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ..errors import InputError
-from .dataset import Corpus
+from .dataset import AnyDataset
 from .manifest import require_same_settings, summarise
 
 _END = object()
@@ -22,7 +22,7 @@ _END = object()
 
 @dataclass
 class Part:
-    """Rows of a corpus that become one shard.
+    """Rows of a dataset that become one shard.
 
     Attributes:
         name: of the shard, from which its rows follow however many processes there are.
@@ -68,23 +68,23 @@ class ShardFolder:
                 (self.partial / folder).mkdir(parents=True, exist_ok=True)
             _write(noted, self.settings)
 
-    def parts(self, corpus: Corpus, rows_per_shard: int) -> Iterator[Part]:
-        """The parts of a corpus that this process has to write and has not written yet.
+    def parts(self, dataset: AnyDataset, rows_per_shard: int) -> Iterator[Part]:
+        """The parts of a dataset that this process has to write and has not written yet.
 
         A table is dealt out in stretches of `rows_per_shard` rows; a stream by its own shards, which are read one
         after the other and cut into such stretches. Process r of w takes every w-th, from the r-th on.
         """
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        for source in range(rank, _num_sources(corpus, rows_per_shard), world):
+        for source in range(rank, _num_sources(dataset, rows_per_shard), world):
             records = self._records(source)
             if records and records[-1]["last"]:
                 continue
             done = sum(record["rows_read"] for record in records)
-            if isinstance(corpus, Dataset):
-                stop = min((source + 1) * rows_per_shard, corpus.num_rows)
-                rows = ((i, corpus[i]) for i in range(source * rows_per_shard, stop))
+            if isinstance(dataset, Dataset):
+                stop = min((source + 1) * rows_per_shard, dataset.num_rows)
+                rows = ((i, dataset[i]) for i in range(source * rows_per_shard, stop))
             else:
-                stream = corpus.shard(num_shards=corpus.num_shards, index=source)
+                stream = dataset.shard(num_shards=dataset.num_shards, index=source)
                 rows = itertools.islice(enumerate(stream), done, None)
             following = next(rows, _END)
             for piece in itertools.count(len(records)):
@@ -94,9 +94,9 @@ class ShardFolder:
                 if following is _END:
                     break
 
-    def is_complete(self, corpus: Corpus, rows_per_shard: int) -> bool:
+    def is_complete(self, dataset: AnyDataset, rows_per_shard: int) -> bool:
         """Whether all processes have written all shards."""
-        sources = range(_num_sources(corpus, rows_per_shard))
+        sources = range(_num_sources(dataset, rows_per_shard))
         return all((records := self._records(source)) and records[-1]["last"] for source in sources)
 
     @contextmanager
@@ -132,7 +132,7 @@ class ShardFolder:
         manifest = self.summary() | {"complete": True}
         if not manifest["clips"]:
             shutil.rmtree(self.partial, ignore_errors=True)
-            reason = manifest["failures"][0]["error"] if manifest["failures"] else "the corpus is empty"
+            reason = manifest["failures"][0]["error"] if manifest["failures"] else "the dataset is empty"
             raise InputError(
                 f"{self.out}: not one clip could be read, nothing was written; the first reason: {reason}"
             )
@@ -173,8 +173,8 @@ class _Stretch:
         return self.following is _END
 
 
-def _num_sources(corpus: Corpus, rows_per_shard: int) -> int:
-    return -(-corpus.num_rows // rows_per_shard) if isinstance(corpus, Dataset) else corpus.num_shards
+def _num_sources(dataset: AnyDataset, rows_per_shard: int) -> int:
+    return -(-dataset.num_rows // rows_per_shard) if isinstance(dataset, Dataset) else dataset.num_shards
 
 
 def _read(path: Path) -> dict:

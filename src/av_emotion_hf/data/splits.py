@@ -1,4 +1,4 @@
-"""Speaker-disjoint parts of a corpus: no group (speaker) stands in two of them."""
+"""Speaker-disjoint parts of a dataset: no group (speaker) stands in two of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from ..errors import InputError
-from .dataset import Corpus, column_values, require_columns
+from .dataset import AnyDataset, column_values, require_columns
 
 
 @dataclass(frozen=True)
@@ -25,38 +25,38 @@ class GroupSplit:
         return {"train": list(self.train), "validation": list(self.validation), "test": list(self.test)}
 
 
-def group_names(corpus: Corpus, column: str) -> list[str]:
-    """The groups of a corpus, sorted."""
-    require_columns(corpus, column)
-    return sorted({str(value) for value in column_values(corpus, column)})
+def group_names(dataset: AnyDataset, column: str) -> list[str]:
+    """The groups of a dataset, sorted."""
+    require_columns(dataset, column)
+    return sorted({str(value) for value in column_values(dataset, column)})
 
 
-def keep_groups(corpus: Corpus, column: str, groups: tuple[str, ...] | list[str]) -> Corpus:
+def keep_groups(dataset: AnyDataset, column: str, groups: tuple[str, ...] | list[str]) -> AnyDataset:
     """The rows whose group is among `groups`."""
     wanted = frozenset(groups)
-    return _filter(corpus, column, lambda value: str(value) in wanted)
+    return _filter(dataset, column, lambda value: str(value) in wanted)
 
 
-def drop_groups(corpus: Corpus, column: str, groups: tuple[str, ...] | list[str]) -> Corpus:
+def drop_groups(dataset: AnyDataset, column: str, groups: tuple[str, ...] | list[str]) -> AnyDataset:
     """The rows whose group is not among `groups`.
 
     Raises:
         InputError: one of `groups` does not occur.
     """
-    _require_known(groups, group_names(corpus, column), column)
+    _require_known(groups, group_names(dataset, column), column)
     unwanted = frozenset(groups)
-    return _filter(corpus, column, lambda value: str(value) not in unwanted)
+    return _filter(dataset, column, lambda value: str(value) not in unwanted)
 
 
-def _filter(corpus: Corpus, column: str, keep: Callable[[Any], bool]) -> Corpus:
-    if isinstance(corpus, Dataset):
-        return corpus.filter(keep, input_columns=column)
+def _filter(dataset: AnyDataset, column: str, keep: Callable[[Any], bool]) -> AnyDataset:
+    if isinstance(dataset, Dataset):
+        return dataset.filter(keep, input_columns=column)
     # in Arrow: turning the features of a streamed row into Python numbers takes longer than reading them
 
     def keep_rows(table: pa.Table) -> list[bool]:
         return [keep(value) for value in table.column(column).to_pylist()]
 
-    return corpus.with_format("arrow").filter(keep_rows, batched=True).with_format(None)
+    return dataset.with_format("arrow").filter(keep_rows, batched=True).with_format(None)
 
 
 def split_groups(

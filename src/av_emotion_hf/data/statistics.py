@@ -1,4 +1,4 @@
-"""Mean and deviation of frame features over a corpus, in one pass."""
+"""Mean and deviation of frame features over a dataset, in one pass."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Streams of clips: batches from shards without end, whose position can be saved and found again.
 
 A stream is read by parties, one per worker of each process. In every pass the shards are dealt out anew, so that each
-row of the corpus belongs to one party; a party that is through with its share begins the next pass, and none ever
+row of the dataset belongs to one party; a party that is through with its share begins the next pass, and none ever
 waits for another.
 """
 
@@ -27,27 +27,27 @@ Address = tuple[int, int, int, int]  # shard, row group, row, window of a clip
 
 
 class RowSource:
-    """The rows of a streamed corpus, by address.
+    """The rows of a streamed dataset, by address.
 
     Args:
-        corpus: the stream; of Parquet files single row groups are read, of others whole shards.
-        read: makes the rows that train of a row of the corpus, such as the windows of a clip; it raises [`InputError`]
+        dataset: the stream; of Parquet files single row groups are read, of others whole shards.
+        read: makes the rows that train of a row of the dataset, such as the windows of a clip; it raises [`InputError`]
             for one that cannot be read.
     """
 
-    def __init__(self, corpus: IterableDataset, read: Callable[[dict], list[dict]] | None = None):
-        self.corpus, self.read = corpus.with_format("arrow"), read
+    def __init__(self, dataset: IterableDataset, read: Callable[[dict], list[dict]] | None = None):
+        self.dataset, self.read = dataset.with_format("arrow"), read
         self.left_out: list[dict[str, str]] = []
         self._opened: dict[int, IterableDataset] = {}
 
     @property
     def num_shards(self) -> int:
         """How many shards there are."""
-        return self.corpus.num_shards
+        return self.dataset.num_shards
 
     def split_finer(self) -> None:
         """Make a shard of each row group, where the kind of file allows it."""
-        self.corpus, self._opened = self.corpus.reshard(), {}
+        self.dataset, self._opened = self.dataset.reshard(), {}
 
     def num_groups(self, shard: int) -> int:
         """Number of row groups of a shard; 0 where it is damaged."""
@@ -102,12 +102,12 @@ class RowSource:
         if shard not in self._opened:
             while len(self._opened) >= HAND:
                 del self._opened[next(iter(self._opened))]
-            self._opened[shard] = self.corpus.shard(self.num_shards, shard).reshard()
+            self._opened[shard] = self.dataset.shard(self.num_shards, shard).reshard()
         return self._opened[shard]
 
     def _name(self, shard: int) -> str:
         """File of a shard where datasets tells, else its number; for messages only."""
-        source = getattr(self.corpus.shard(self.num_shards, shard), "_ex_iterable", None)
+        source = getattr(self.dataset.shard(self.num_shards, shard), "_ex_iterable", None)
         while source is not None and not getattr(source, "kwargs", None):
             source = getattr(source, "ex_iterable", None)
         files = (getattr(source, "kwargs", None) or {}).get("files")
@@ -122,7 +122,7 @@ class ClipStream(torch.utils.data.IterableDataset):
     on reads these rows again, and none that was given out.
 
     Args:
-        corpus: what is streamed.
+        dataset: what is streamed.
         read: see [`RowSource`].
         buffer_rows: rows among which batches are drawn.
         buffer_bytes: the buffer is full as well when its rows take that much memory.
@@ -130,12 +130,12 @@ class ClipStream(torch.utils.data.IterableDataset):
 
     def __init__(
         self,
-        corpus: IterableDataset,
+        dataset: IterableDataset,
         read: Callable[[dict], list[dict]] | None = None,
         buffer_rows: int = BUFFER_ROWS,
         buffer_bytes: int = BUFFER_BYTES,
     ):
-        self.source = RowSource(corpus, read)
+        self.source = RowSource(dataset, read)
         self.buffer_rows, self.buffer_bytes = buffer_rows, buffer_bytes
         self.share_out(1)
 
@@ -263,8 +263,8 @@ class ClipStream(torch.utils.data.IterableDataset):
             if not found and place[1:] == (0, 0, 0):
                 reason = self.source.left_out[0]["error"] if self.source.left_out else "its clips have no frames"
                 raise InputError(
-                    f"process {self.rank} finds nothing to train on in its part of the corpus ({reason}); use fewer "
-                    "processes and workers, or mend the corpus"
+                    f"process {self.rank} finds nothing to train on in its part of the dataset ({reason}); use fewer "
+                    "processes and workers, or mend the dataset"
                 )
             place = (epoch + 1, 0, 0, 0)
             yield place, None, None
@@ -305,7 +305,7 @@ class ClipStream(torch.utils.data.IterableDataset):
         if missing:
             shard, group, row, _ = missing[0]
             raise InputError(
-                f"row {row} of row group {group} of shard {shard} is not there any more; the corpus was changed since "
+                f"row {row} of row group {group} of shard {shard} is not there any more; the dataset was changed since "
                 "the checkpoint: restore it, or start anew"
             )
         return found
@@ -358,7 +358,7 @@ class StreamLoader(DataLoader):
 
     @property
     def passes(self) -> float:
-        """How often the corpus was read so far, by the party that is least far."""
+        """How often the dataset was read so far, by the party that is least far."""
         return min(self._passes(party["place"]) for party in self.dataset.parties)
 
     def _passes(self, place: tuple) -> float:
@@ -380,7 +380,7 @@ class StreamLoader(DataLoader):
         """Go on from `state`.
 
         Raises:
-            InputError: it is of another corpus, or of another number of processes, workers or rows in a batch.
+            InputError: it is of another dataset, or of another number of processes, workers or rows in a batch.
         """
         for name, now in self._settings().items():
             if state["settings"][name] != now:

@@ -79,7 +79,7 @@ class EmotionPredictor:
             )
         self.model = self.classifier.model.to(device)
         modality = "both" if self.modality == "fusion" else self.modality
-        self.reader = ClipReader(modality, fps, detector, speaker=speaker, window=window)
+        self.reader = ClipReader(modality, fps=fps, detector=detector, speaker=speaker, window=window)
 
     def __call__(self, source: str | Path | bytes, alive: Callable[[], None] = lambda: None) -> Prediction:
         """Predict one clip, given as a path or as bytes; `alive` is called after each window of it.

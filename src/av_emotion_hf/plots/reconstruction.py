@@ -96,7 +96,7 @@ def _load(checkpoint: str) -> tuple[PreTrainedModel, str]:
 
 def _inputs(checkpoint, model, modality, source, seconds, fps, detector) -> tuple[dict[str, torch.Tensor], float]:
     """Tensors of the start of one clip, and its frames per second."""
-    window = next(ClipReader(modality, fps, detector, window=seconds).windows(source))
+    window = next(ClipReader(modality, fps=fps, detector=detector, window=seconds).windows(source))
     if modality == "audio":
         waveform = window.waveform[: round(seconds * SAMPLING_RATE)]
         if not len(waveform):

@@ -109,9 +109,9 @@ class RunOptions:
             settings["eval_strategy"] = "steps" if has_evaluation else "no"
         return TrainingArguments(**(settings | overrides))
 
-    def require_length(self, corpus) -> None:
+    def require_length(self, dataset) -> None:
         """Raise [`InputError`] for a stream, whose length is unknown, unless `max_steps` says how long to train."""
-        if isinstance(corpus, IterableDataset) and self.max_steps <= 0:
+        if isinstance(dataset, IterableDataset) and self.max_steps <= 0:
             raise InputError("a stream has no known length: say how long to train with --max-steps")
 
     def last_checkpoint(self) -> str | None:

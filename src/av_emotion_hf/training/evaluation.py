@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
-from ..data.dataset import Corpus, encode_labels, require_columns
+from ..data.dataset import AnyDataset, encode_labels, require_columns
 from ..data.reader import ClipReader, with_inputs
 from ..errors import InputError
 from .expression import FaceCollator
@@ -21,7 +21,7 @@ from .record import write_json
 
 def evaluate(
     checkpoint: str,
-    corpus: Corpus,
+    dataset: AnyDataset,
     label_column: str,
     out: str | None = None,
     batch_size: int = 16,
@@ -34,12 +34,12 @@ def evaluate(
 
     Args:
         checkpoint: an audio, image or fusion classifier, or an expression recogniser (for pictures).
-        corpus: labelled clips, inputs or features.
+        dataset: labelled clips, inputs or features.
         label_column: where the label stands.
         out: JSON file to write.
         batch_size: clips per step.
         modalities: what a fusion classifier gets to hear and see.
-        fps: frames per second of clips that stand undecoded in the corpus.
+        fps: frames per second of clips that stand undecoded in the dataset.
         detector: name of the face detector for such clips.
         protocol: where the data come from and which part they are, for the record.
 
@@ -49,24 +49,26 @@ def evaluate(
     Raises:
         InputError: a column is missing, a label is unknown to the classifier, or nothing is left to score.
     """
-    require_columns(corpus, label_column)
+    require_columns(dataset, label_column)
     modality, classifier = load_classifier(checkpoint)
     model = classifier.model
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
     if modality == "expression":
-        collate = FaceCollator(classifier.image_processor, image_column(corpus))
+        collate = FaceCollator(classifier.image_processor, image_column(dataset))
     else:
         if modality == "fusion" and len(set(modalities)) == 1:
             modality = modalities[0]
-        corpus = with_inputs(corpus, ClipReader("both" if modality == "fusion" else modality, fps, detector))
+        dataset = with_inputs(
+            dataset, ClipReader("both" if modality == "fusion" else modality, fps=fps, detector=detector)
+        )
         collate = ClipCollator(
             modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
         )
-    corpus = encode_labels(corpus, label_column, labels)
+    dataset = encode_labels(dataset, label_column, labels)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     references, predictions = [], []
-    for batch in tqdm(DataLoader(corpus, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch"):
+    for batch in tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch"):
         references += batch.pop("labels").tolist()
         with torch.no_grad():
             logits = model(**{name: value.to(device) for name, value in batch.items()}).logits
@@ -94,16 +96,16 @@ def evaluate(
     return result
 
 
-def image_column(corpus: Corpus) -> str:
+def image_column(dataset: AnyDataset) -> str:
     """The first column of pictures.
 
     Raises:
         InputError: there is none.
     """
-    for name, feature in corpus.features.items():
+    for name, feature in dataset.features.items():
         if isinstance(feature, Image):
             return name
-    raise InputError(f"the corpus has no column of pictures; it has {', '.join(corpus.features)}")
+    raise InputError(f"the dataset has no column of pictures; it has {', '.join(dataset.features)}")
 
 
 __all__ = ["evaluate"]

@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, TimmWrapperConfig, set_seed
 
-from ..data.dataset import Corpus, column_values, encode_labels, label_names, require_columns
+from ..data.dataset import AnyDataset, column_values, encode_labels, label_names, require_columns
 from ..data.expressions import FaceCollator, class_weights
 from ..errors import InputError
 from ..hub.cards import write_card
@@ -100,8 +100,8 @@ class ExpressionLoss:
 
 
 def train_expression(
-    train: Corpus,
-    validation: Corpus | None,
+    train: AnyDataset,
+    validation: AnyDataset | None,
     options: RunOptions,
     image_column: str = "image",
     label_column: str = "emotion",

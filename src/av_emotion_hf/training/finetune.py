@@ -5,7 +5,7 @@ from transformers import set_seed
 
 from ..checkpoints import build_model
 from ..data.collators import ClipCollator
-from ..data.dataset import Corpus, column_values, encode_labels, label_names, require_columns
+from ..data.dataset import AnyDataset, column_values, encode_labels, label_names, require_columns
 from ..data.reader import ClipReader, with_inputs
 from ..data.splits import GroupSplit, keep_groups
 from ..errors import InputError
@@ -20,7 +20,7 @@ SLOW_PARTS = ("frontend.", "backbone.")
 
 
 def finetune(
-    corpus: Corpus,
+    dataset: AnyDataset,
     split: GroupSplit | None,
     modality: str,
     options: RunOptions,
@@ -37,11 +37,11 @@ def finetune(
     The kept weights are those of the epoch with the best UAR on the validation groups.
 
     Args:
-        corpus: labelled clips, inputs or features.
+        dataset: labelled clips, inputs or features.
         split: groups to learn from and to validate on; `None` takes every row and validates on none.
         modality: `audio`, `image` or `fusion`.
         options: of the run.
-        reader: reads clips that stand undecoded in the corpus.
+        reader: reads clips that stand undecoded in the dataset.
         label_column: where the label stands.
         group_column: where the group (speaker) stands; needed with `split`.
         init: checkpoints to start from, see [`start`].
@@ -56,16 +56,16 @@ def finetune(
         InputError: a column is missing, or there are fewer than two classes, or a stream is used without
             `max_steps`.
     """
-    require_columns(corpus, label_column, group_column)
-    options.require_length(corpus)
+    require_columns(dataset, label_column, group_column)
+    options.require_length(dataset)
     checkpoint = options.last_checkpoint()
-    labels = label_names(corpus, label_column)
+    labels = label_names(dataset, label_column)
     if len(labels) < 2:
         raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a classifier needs at least two")
-    parts = {"train": corpus, "validation": None}
+    parts = {"train": dataset, "validation": None}
     if split is not None:
         parts = {
-            name: keep_groups(corpus, group_column, getattr(split, name)) if getattr(split, name) else None
+            name: keep_groups(dataset, group_column, getattr(split, name)) if getattr(split, name) else None
             for name in parts
         }
     parts = {
@@ -115,8 +115,8 @@ def finetune(
     return facts
 
 
-def _class_counts(corpus: Corpus, labels: list[str]) -> dict[str, int]:
-    values = column_values(corpus, "labels")
+def _class_counts(dataset: AnyDataset, labels: list[str]) -> dict[str, int]:
+    values = column_values(dataset, "labels")
     return {label: values.count(i) for i, label in enumerate(labels)}
 
 

@@ -1,4 +1,4 @@
-"""Mean and deviation of a model's frame features, from one pass over a corpus."""
+"""Mean and deviation of a model's frame features, from one pass over a dataset."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from ..data.collators import ClipCollator
-from ..data.dataset import Corpus
+from ..data.dataset import AnyDataset
 from ..data.schema import FEATURE_COLUMNS
 from ..data.statistics import RunningStatistics
 from ..data.streams import ClipStream
@@ -23,7 +23,7 @@ INPUT_ARGUMENTS = {"audio": ("input_values", "attention_mask"), "image": ("pixel
 def estimate_statistics(
     model: PreTrainedModel,
     modality: str,
-    corpus: Corpus | ClipStream,
+    dataset: AnyDataset | ClipStream,
     collate: ClipCollator,
     batch_size: int = 16,
     limit: int | None = None,
@@ -34,7 +34,7 @@ def estimate_statistics(
     Args:
         model: any model of this package with an encoder of that modality.
         modality: `audio` or `image`.
-        corpus: rows of inputs or features.
+        dataset: rows of inputs or features.
         collate: makes batches of them.
         batch_size: clips at once.
         limit: clips to look at; all of them when `None`.
@@ -44,17 +44,17 @@ def estimate_statistics(
         `frames`, how many were seen, and for a voice `share_of_voiced_frames`, where the model's descriptors tell.
 
     Raises:
-        InputError: the corpus has not one frame of that modality.
+        InputError: the dataset has not one frame of that modality.
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
     statistics, voicing = RunningStatistics(encoder.num_features), RunningStatistics(1)
     voiced = voicing_column(encoder.frontend) if modality == "audio" else None
     rank, world = share
-    if isinstance(corpus, ClipStream):
-        part = corpus.one_pass(batch_size, rank, world, limit and -(-limit // world))
+    if isinstance(dataset, ClipStream):
+        part = dataset.one_pass(batch_size, rank, world, limit and -(-limit // world))
         batches = (collate(rows) for rows in part)
     else:
-        clips = corpus.take(limit) if limit else corpus
+        clips = dataset.take(limit) if limit else dataset
         clips = clips.shard(world, rank) if isinstance(clips, Dataset) and world > 1 else clips
         batches = DataLoader(clips, batch_size=batch_size, collate_fn=collate)
     values, mask_name = INPUT_ARGUMENTS[modality]
@@ -68,10 +68,12 @@ def estimate_statistics(
             voicing.update(frames[:, [voiced]].numpy() > 0.5)
         valid = encoder.frontend.defined_cells(frames).numpy() if modality == "audio" else None
         statistics.update(frames.numpy(), valid)
-    if world > 1 and (isinstance(corpus, ClipStream | Dataset)):
+    if world > 1 and (isinstance(dataset, ClipStream | Dataset)):
         statistics, voicing = _merge_processes(statistics), _merge_processes(voicing)
     if not statistics.count.any():
-        raise InputError(f"the corpus has no {modality} frame to learn from; check that its clips have sound (a face)")
+        raise InputError(
+            f"the dataset has no {modality} frame to learn from; check that its clips have sound (a face)"
+        )
     put_statistics(model, modality, statistics)
     voice = {"share_of_voiced_frames": round(float(voicing.mean[0]), 4)} if voiced is not None else {}
     return {"frames": int(statistics.count.max())} | voice

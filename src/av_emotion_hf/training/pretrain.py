@@ -10,7 +10,7 @@ from transformers import set_seed
 
 from ..checkpoints import build_model
 from ..data.collators import ClipCollator, MaskingCollator
-from ..data.dataset import Corpus
+from ..data.dataset import AnyDataset
 from ..data.reader import ClipReader, with_inputs
 from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
 from ..data.statistics import RunningStatistics
@@ -34,8 +34,8 @@ PRESETS = {  # configuration fields that belong to each objective
 
 
 def pretrain(
-    train: list[Corpus],
-    validation: list[Corpus],
+    train: list[AnyDataset],
+    validation: list[AnyDataset],
     modality: str,
     options: RunOptions,
     reader: ClipReader,
@@ -52,7 +52,7 @@ def pretrain(
         validation: corpora for the reported loss and errors on hidden frames; may be empty.
         modality: `audio` or `image`.
         options: of the run.
-        reader: reads clips that stand undecoded in a corpus.
+        reader: reads clips that stand undecoded in a dataset.
         init: checkpoints to start from, see [`start`].
         settings: configuration fields to change, such as those of one of `PRESETS`.
         statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
@@ -60,16 +60,16 @@ def pretrain(
         statistics: of the features, where they are known from the manifests of the corpora; else a pass finds them.
 
     Returns:
-        The record of the run, as written to `run.json`; with a validation corpus, `reconstruction` is its
+        The record of the run, as written to `run.json`; with a validation dataset, `reconstruction` is its
         [`reconstruction_report`].
 
     Raises:
-        InputError: a corpus has nothing of the modality, or a stream is used without `max_steps`.
+        InputError: a dataset has nothing of the modality, or a stream is used without `max_steps`.
     """
     checkpoint = options.last_checkpoint()
-    for corpus in train:
-        options.require_length(corpus)
-    if any(isinstance(corpus, IterableDataset) for corpus in train):
+    for dataset in train:
+        options.require_length(dataset)
+    if any(isinstance(dataset, IterableDataset) for dataset in train):
         train = _stream(train, modality, reader)
     else:
         train = _frames_only(train, modality, reader, options.workers or None)
@@ -131,23 +131,25 @@ def pretrain(
     return facts
 
 
-def _frames_only(corpora: list[Corpus], modality: str, reader: ClipReader, num_proc: int | None) -> Corpus | None:
-    """One corpus of the clips that have frames, with the columns that pre-training reads and no others."""
+def _frames_only(
+    corpora: list[AnyDataset], modality: str, reader: ClipReader, num_proc: int | None
+) -> AnyDataset | None:
+    """One dataset of the clips that have frames, with the columns that pre-training reads and no others."""
     parts = []
-    for corpus in corpora:
-        corpus = with_inputs(corpus, reader, num_proc)
-        column = next(c for c in (FEATURE_COLUMNS[modality], INPUT_COLUMNS[modality]) if c in corpus.features)
+    for dataset in corpora:
+        dataset = with_inputs(dataset, reader, num_proc)
+        column = next(c for c in (FEATURE_COLUMNS[modality], INPUT_COLUMNS[modality]) if c in dataset.features)
         # looked at in Arrow: turning every frame into Python numbers would take longer than an epoch
-        corpus = corpus.select_columns([column]).with_format("arrow").filter(_has_frames, batched=True)
-        parts.append(corpus.with_format(None))
+        dataset = dataset.select_columns([column]).with_format("arrow").filter(_has_frames, batched=True)
+        parts.append(dataset.with_format(None))
     if len({tuple(part.features) for part in parts}) > 1:
         raise InputError(MIXED)
     return concatenate_datasets(parts) if parts else None
 
 
-def _stream(corpora: list[Corpus], modality: str, reader: ClipReader) -> ClipStream:
+def _stream(corpora: list[AnyDataset], modality: str, reader: ClipReader) -> ClipStream:
     """One stream of the corpora; clips are read when their turn has come."""
-    kinds = {require_modality(corpus, modality) for corpus in corpora}
+    kinds = {require_modality(dataset, modality) for dataset in corpora}
     if len(kinds) > 1:
         raise InputError(MIXED)
     if kinds == {"clips"}:
@@ -155,13 +157,15 @@ def _stream(corpora: list[Corpus], modality: str, reader: ClipReader) -> ClipStr
             reader.load()
         return ClipStream(_join(corpora), ReadClips(reader, INPUT_COLUMNS[modality]))
     column = {"features": FEATURE_COLUMNS, "inputs": INPUT_COLUMNS}[kinds.pop()][modality]
-    return ClipStream(_join([corpus.select_columns([column]) for corpus in corpora]))
+    return ClipStream(_join([dataset.select_columns([column]) for dataset in corpora]))
 
 
-def _join(corpora: list[Corpus]) -> IterableDataset:
+def _join(corpora: list[AnyDataset]) -> IterableDataset:
     streams = [
-        corpus.to_iterable_dataset(num_shards=max(1, min(64, len(corpus)))) if isinstance(corpus, Dataset) else corpus
-        for corpus in corpora
+        dataset.to_iterable_dataset(num_shards=max(1, min(64, len(dataset))))
+        if isinstance(dataset, Dataset)
+        else dataset
+        for dataset in corpora
     ]
     return concatenate_datasets(streams) if len(streams) > 1 else streams[0]
 

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
-from ..data.dataset import Corpus
+from ..data.dataset import AnyDataset
 from ..models.masking_av_emotion import MaskedFrames, sample_gaps
 from .reconstruction_baselines import BASELINES
 
@@ -18,7 +18,11 @@ SEED = 0  # any fixed number makes reports comparable
 
 @torch.no_grad()
 def reconstruction_report(
-    model: PreTrainedModel, corpus: Corpus, collate: Callable, batch_size: int = 32, spans: tuple[int, ...] = SPANS
+    model: PreTrainedModel,
+    dataset: AnyDataset,
+    collate: Callable,
+    batch_size: int = 32,
+    spans: tuple[int, ...] = SPANS,
 ) -> list[dict[str, int | float | None]]:
     """Errors on gaps of hidden frames, the same gaps for the model and for every baseline.
 
@@ -27,14 +31,14 @@ def reconstruction_report(
 
     Args:
         model: a pre-training model.
-        corpus: rows of inputs or features.
+        dataset: rows of inputs or features.
         collate: makes batches of them, without masks.
         batch_size: clips at once.
         spans: lengths of the gaps in frames.
 
     Returns:
         For each length: `span`, `hidden_frames`, and the mean squared distance, in squared standard deviations of the
-        corpus, over the hidden values that mean something: of the `model` and of each of [`BASELINES`]; `None` where
+        dataset, over the hidden values that mean something: of the `model` and of each of [`BASELINES`]; `None` where
         no clip is long enough.
     """
     model.eval()
@@ -42,7 +46,7 @@ def reconstruction_report(
     generators = {span: torch.Generator().manual_seed(SEED) for span in spans}
     squares = {span: dict.fromkeys(names, 0.0) for span in spans}
     frames, cells = dict.fromkeys(spans, 0), dict.fromkeys(spans, 0)
-    for batch in tqdm(DataLoader(corpus, batch_size=batch_size, collate_fn=collate), desc="Measuring hidden frames"):
+    for batch in tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Measuring hidden frames"):
         batch = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
         features, frame_mask, cell_mask = model.complete_features(**batch)
         for span in spans:

@@ -1,7 +1,7 @@
 """What a hidden frame can be guessed to be without learning anything: the measure for what pre-training learned.
 
 Every baseline takes complete features `(B, T, F)`, where they are known `(B, T, F)` (True = a visible value that means
-something), and `mean (F,)` of the corpus; it gives its guesses `(B, T, F)`. It reads no value that is not known. Each
+something), and `mean (F,)` of the dataset; it gives its guesses `(B, T, F)`. It reads no value that is not known. Each
 feature is guessed for itself: F0 from the nearest frames with a voice.
 """
 

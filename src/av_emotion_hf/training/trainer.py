@@ -109,7 +109,7 @@ class EmotionTrainer(SafeTrainer):
             super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def log(self, logs: dict, start_time: float | None = None) -> None:
-        """As in [`Trainer`], with `frames_per_second`; the epochs of a stream are passes over the corpus."""
+        """As in [`Trainer`], with `frames_per_second`; the epochs of a stream are passes over the dataset."""
         if "loss" in logs:
             logs["frames_per_second"] = self.throughput.rate(self.accelerator)
         if self.stream_loader is not None:
