@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, Value, Video
-from helpers.synthetic import grey_frames, voice, write_clip
+from helpers.synthetic import gray_frames, voice, write_clip
 from skimage.data import astronaut
 from transformers import ResNetConfig
 
@@ -138,7 +138,7 @@ def shared():
 def clip_files(tmp_path, paste_faces):
     """Three clips of half a second: face and voice, face without sound, voice without face."""
     faces = [paste_faces((100 + i, 40, 140)) for i in range(5)]
-    grey = grey_frames([80] * 5, 240, 360)
+    grey = gray_frames([80] * 5, 240, 360)
     sound = voice(0.5, 150)
     return [
         write_clip(tmp_path / "both.mp4", faces, 10, sound, 16_000),

@@ -89,7 +89,15 @@ def register() -> None:
                 registry.register(*classes)
 
 
+def clip_reader(*args, **kwargs):
+    """A `ClipReader`; it is imported when the first clip is read."""
+    from .data.reader import ClipReader
+
+    return ClipReader(*args, **kwargs)
+
+
 def _register_pipeline(pipelines, pipeline_class) -> None:
+    pipeline_class.reader_factory = staticmethod(clip_reader)
     heads = (pipelines.AutoModelForVideoClassification, pipelines.AutoModelForAudioClassification)
     pipelines.PIPELINE_REGISTRY.register_pipeline(PIPELINE_TASK, pipeline_class, pt_model=heads, type="multimodal")
 

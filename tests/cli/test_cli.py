@@ -2,7 +2,7 @@ import json
 
 import pytest
 from datasets import Dataset
-from helpers.synthetic import grey_frames, voice, write_clip
+from helpers.synthetic import gray_frames, voice, write_clip
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
@@ -22,7 +22,7 @@ VERBS = (
 
 @pytest.fixture
 def clip(tmp_path):
-    return str(write_clip(tmp_path / "clips" / "voice.mp4", grey_frames([80] * 5), 10, voice(0.5, 150), 16_000))
+    return str(write_clip(tmp_path / "clips" / "voice.mp4", gray_frames([80] * 5), 10, voice(0.5, 150), 16_000))
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,7 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
 
 
 def test_tables_of_the_voices_in_a_folder(run, clip, folder, tmp_path):
-    write_clip(folder / "silent.mp4", grey_frames([80] * 5), 10)
+    write_clip(folder / "silent.mp4", gray_frames([80] * 5), 10)
     status, out, err = run(
         "extract", folder, "--modality", "audio", "--as", "descriptors", "--descriptors", "loudness, voiced",
         "--out", tmp_path / "voice.csv",

@@ -5,7 +5,6 @@ from datasets import Dataset
 
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipReader, FeatureReader, with_inputs
-from av_emotion_hf.data.reader import ClipInputs
 from av_emotion_hf.data.schema import decode_faces, decode_waveform, encode_crop, encode_waveform, modality_kind
 from av_emotion_hf.errors import InputError
 
@@ -109,15 +108,3 @@ def test_a_short_rest_belongs_to_the_window_before(tmp_path):
         soundfile.write(path, sound[: int(seconds * 16_000)], 16_000)
         windows = list(ClipReader("audio", window=4.0).windows(str(path)))
         assert [window.duration for window in windows] == pytest.approx(expected, abs=0.01)
-
-
-def test_joined_windows_keep_their_times():
-    def window(start, samples, times):
-        crops = np.zeros((len(times), 4, 4, 3), np.uint8)
-        return ClipInputs(np.ones(samples, np.float32), crops, np.array(times), 10, start, 1.0, 0.0, None)
-
-    joined = window(2.0, 8000, [0.5]).join(window(3.0, 16000, [0.25]))
-    assert (joined.start, joined.duration, joined.num_frames) == (2.0, 2.0, 20)
-    np.testing.assert_allclose(joined.face_times, [0.5, 1.25])
-    assert len(joined.waveform) == 32000 and joined.waveform[8000:16000].max() == 0  # the silence between them
-    assert joined.face_coverage == 0.1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.synthetic import grey_frames, tone, write_clip
+from helpers.synthetic import gray_frames, tone, write_clip
 
 CODECS = {
     "mp4": ("libx264", "aac"),
@@ -26,7 +26,7 @@ def base_clips(folder: Path) -> dict[str, bytes]:
     """One small clip of each container, by suffix: a second of sound, and of picture where it can hold one."""
     clips = {}
     for suffix, codecs in CODECS.items():
-        frames = grey_frames(range(40, 240, 8), height=48, width=64) if codecs[0] else None
+        frames = gray_frames(range(40, 240, 8), height=48, width=64) if codecs[0] else None
         sound = tone(1.0, rate=48_000, hertz=300.0)
         path = write_clip(folder / f"base.{suffix}", frames, sound=sound, rate=48_000, codecs=codecs)
         clips[suffix] = path.read_bytes()

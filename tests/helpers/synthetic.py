@@ -6,7 +6,7 @@ import av
 import numpy as np
 
 
-def grey_frames(levels, height=96, width=128):
+def gray_frames(levels, height=96, width=128):
     """One uniform frame (height, width, 3) per grey level."""
     return [np.full((height, width, 3), level, np.uint8) for level in levels]
 

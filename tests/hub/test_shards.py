@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from datasets import Dataset
-from helpers.synthetic import grey_frames, voice, write_clip
+from helpers.synthetic import gray_frames, voice, write_clip
 
 from av_emotion_hf.data import ClipReader, open_dataset
 from av_emotion_hf.data.extraction import extract
@@ -16,7 +16,7 @@ def shards(tmp_path):
     """What `extract` wrote of three clips, a shard each."""
     clips = []
     for i, hertz in enumerate((120, 200, 310)):
-        path = write_clip(tmp_path / f"{i}.mp4", grey_frames([80] * 5), 10, voice(0.5, hertz), 16_000)
+        path = write_clip(tmp_path / f"{i}.mp4", gray_frames([80] * 5), 10, voice(0.5, hertz), 16_000)
         clips.append({"file": str(path), "emotion": ["sad", "happy"][i % 2]})
     reader = ClipReader("audio")
     extract(Dataset.from_list(clips), str(tmp_path / "inputs"), reader, rows_per_shard=1, about={"dataset": "three"})

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers.synthetic import grey_frames, voice, write_clip
+from helpers.synthetic import gray_frames, voice, write_clip
 
 import av_emotion_hf as av
+from av_emotion_hf.data import ClipReader
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.inference.predictor import EmotionPredictor
 
@@ -46,7 +47,7 @@ def test_a_clip_with_face_and_voice(checkpoint, clip):
     assert result.detector == "cascade"
 
     # the same as by hand, from the parts
-    inputs = predictor.reader.read(str(clip))
+    inputs = ClipReader(detector="cascade").read(str(clip))
     batch = av.AVEmotionProcessor.from_pretrained(checkpoint())(
         audio=[inputs.waveform], images=[inputs.crops], return_tensors="pt"
     )
@@ -65,12 +66,12 @@ def test_bytes_equal_the_file(checkpoint, clip):
 def test_what_a_clip_lacks_is_a_defined_result(checkpoint, tmp_path):
     predictor = EmotionPredictor(checkpoint(), detector="cascade")
     sound = voice(1, 150)
-    no_face = predictor(write_clip(tmp_path / "a.mp4", grey_frames([80] * 10), 10, sound, 16_000))
+    no_face = predictor(write_clip(tmp_path / "a.mp4", gray_frames([80] * 10), 10, sound, 16_000))
     assert no_face.modalities == ["audio"] and no_face.face_coverage == 0 and no_face.emotion
     soundfile.write(tmp_path / "b.wav", sound[0], 16_000)
     no_picture = predictor(tmp_path / "b.wav")
     assert no_picture.modalities == ["audio"] and no_picture.detector is None and no_picture.emotion
-    nothing = predictor(write_clip(tmp_path / "c.mp4", grey_frames([0] * 10), 10))
+    nothing = predictor(write_clip(tmp_path / "c.mp4", gray_frames([0] * 10), 10))
     assert nothing.modalities == [] and nothing.emotion is None and nothing.scores == {}
 
 

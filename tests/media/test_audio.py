@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from helpers.synthetic import grey_frames, tone, write_clip
+from helpers.synthetic import gray_frames, tone, write_clip
 
 from av_emotion_hf.media import open_clip
 
@@ -91,7 +91,7 @@ def test_values_that_are_no_sound_are_made_harmless(tmp_path):
 
 @pytest.mark.parametrize("block", [1 / 16_000, 0.0137, 0.5, 10.0])
 def test_blocks_of_any_size_give_the_same_samples(tmp_path, block):
-    path = write_clip(tmp_path / "s.mp4", grey_frames([60] * 8), sound=tone(0.3))
+    path = write_clip(tmp_path / "s.mp4", gray_frames([60] * 8), sound=tone(0.3))
     clip = open_clip(path)
     blocks = list(clip.audio(block))
     assert {len(part) for part in blocks[:-1]} <= {round(block * 16_000)} and len(blocks[-1]) <= round(block * 16_000)
@@ -108,7 +108,7 @@ def test_a_block_has_to_hold_a_sample(tmp_path, block):
 
 def test_sound_and_picture_can_be_read_in_turn(tmp_path):
     levels = np.arange(50) * 4 + 30
-    clip = open_clip(write_clip(tmp_path / "s.mp4", grey_frames(levels), sound=tone(2.0)))
+    clip = open_clip(write_clip(tmp_path / "s.mp4", gray_frames(levels), sound=tone(2.0)))
     waveform = clip.waveform
     frames = [frames for _, frames in clip.frames(4)]
     for index, ((_, batch), block) in enumerate(zip(clip.frames(4), clip.audio(0.4), strict=False)):
@@ -125,7 +125,7 @@ def test_flash_and_beep_coincide(tmp_path, suffix):
     levels = [40] * 30 + [220] * 10 + [40] * 20
     sound = tone(60 / 25, 48_000, hertz=1000.0)
     sound[:, : round(30 / 25 * 48_000)] = 0
-    path = write_clip(tmp_path / f"s.{suffix}", grey_frames(levels), sound=sound, rate=48_000, codecs=SYNC[suffix])
+    path = write_clip(tmp_path / f"s.{suffix}", gray_frames(levels), sound=sound, rate=48_000, codecs=SYNC[suffix])
     for source in (path, path.read_bytes()):
         clip = open_clip(source, fps=25)
         times, frames = (np.concatenate(part) for part in zip(*clip.frames(), strict=True))
@@ -144,7 +144,7 @@ def test_track_that_starts_later_gets_silence_and_one_that_starts_earlier_is_cut
             video = file.add_stream("libx264", rate=25)
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
             audio = file.add_stream("pcm_s16le", rate=16_000, layout="mono")
-            for index, frame in enumerate(grey_frames([60] * 50, 48, 64)):
+            for index, frame in enumerate(gray_frames([60] * 50, 48, 64)):
                 picture = av.VideoFrame.from_ndarray(frame, "rgb24")
                 picture.pts = index + 25  # the picture starts at one second
                 file.mux(video.encode(picture))
@@ -177,7 +177,7 @@ def test_gaps_are_filled_with_silence_and_nonsense_is_not(tmp_path):
 
 def test_joined_transport_streams_play_on(tmp_path):
     codecs = ("mpeg2video", "mp2")
-    path = write_clip(tmp_path / "s.ts", grey_frames([60] * 50), sound=tone(2.0), codecs=codecs)
+    path = write_clip(tmp_path / "s.ts", gray_frames([60] * 50), sound=tone(2.0), codecs=codecs)
     path.write_bytes(path.read_bytes() * 2)
     clip = open_clip(path)
     times = np.concatenate([times for times, _ in clip.frames()])
@@ -211,7 +211,7 @@ def test_file_objects(tmp_path):
         def read(self, size=-1):
             return self.file.read(size)
 
-    path = write_clip(tmp_path / "s.mp4", grey_frames([60] * 25), sound=tone(1.0))
+    path = write_clip(tmp_path / "s.mp4", gray_frames([60] * 25), sound=tone(1.0))
     clip = open_clip(path)
     for file in (path.open("rb"), io.BytesIO(path.read_bytes()), Pipe(path.read_bytes())):
         with file:

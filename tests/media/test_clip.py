@@ -5,7 +5,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from helpers.synthetic import grey_frames, tone, write_clip
+from helpers.synthetic import gray_frames, tone, write_clip
 
 from av_emotion_hf.media import ClipError, open_clip
 
@@ -29,7 +29,7 @@ def pitch(waveform):
 
 @pytest.fixture
 def video(tmp_path):
-    return write_clip(tmp_path / "video.mp4", grey_frames(LEVELS), sound=tone(2.0))
+    return write_clip(tmp_path / "video.mp4", gray_frames(LEVELS), sound=tone(2.0))
 
 
 # --- picture
@@ -43,7 +43,7 @@ def test_frames_are_the_last_at_or_before_each_tick(video):
 
 
 def test_slow_source_gives_each_frame_once(tmp_path):
-    clip = open_clip(write_clip(tmp_path / "slow.mp4", grey_frames(LEVELS[:12]), fps=6), fps=10)
+    clip = open_clip(write_clip(tmp_path / "slow.mp4", gray_frames(LEVELS[:12]), fps=6), fps=10)
     times, indices = read(clip)
     assert indices.tolist() == list(range(12))
     np.testing.assert_allclose(times, np.arange(12) / 6, atol=1e-3)
@@ -52,7 +52,7 @@ def test_slow_source_gives_each_frame_once(tmp_path):
 
 def test_variable_frame_rate_keeps_true_timestamps(tmp_path):
     times_ms = np.cumsum([0, 40, 40, 300, 40, 40, 40, 500, 40, 40])
-    path = write_clip(tmp_path / "vfr.mp4", grey_frames(LEVELS[:10]), times_ms=times_ms.tolist())
+    path = write_clip(tmp_path / "vfr.mp4", gray_frames(LEVELS[:10]), times_ms=times_ms.tolist())
     times, indices = read(open_clip(path, fps=10))
     expected = [0, 2, 3, 6, 7, 9]  # at 0, 0.1, 0.4, 0.5, 1.0 and 1.1 s; the ticks between fall on the same frames
     assert indices.tolist() == expected
@@ -71,7 +71,7 @@ def test_fps_beyond_the_source_invents_nothing(video):
 
 @pytest.mark.parametrize("name, codecs", [("s.mpg", ("mpeg1video", "mp2")), ("s.ts", ("mpeg2video", "mp2"))])
 def test_streams_without_an_index_keep_their_first_frames_and_stay_in_step(tmp_path, name, codecs):
-    path = write_clip(tmp_path / name, grey_frames(LEVELS), sound=tone(2.0), codecs=codecs)
+    path = write_clip(tmp_path / name, gray_frames(LEVELS), sound=tone(2.0), codecs=codecs)
     for source in (path, path.read_bytes()):
         clip = open_clip(source)
         times, indices = read(clip)
@@ -124,7 +124,7 @@ def test_black_start_is_cut_from_picture_and_sound(tmp_path):
     levels = [0] * 10 + LEVELS[:40].tolist()
     sound = tone(2.0)
     sound[:, : round(0.4 * 44_100)] = 0  # silent while black
-    path = write_clip(tmp_path / "black.mp4", grey_frames(levels), sound=sound)
+    path = write_clip(tmp_path / "black.mp4", gray_frames(levels), sound=sound)
     clip, whole = open_clip(path), open_clip(path, trim_black=False)
     assert clip.lead_black == pytest.approx(10 / 25, abs=1e-3) and whole.lead_black == 0
     assert len(whole.waveform) - len(clip.waveform) == round(clip.lead_black * 16_000)
@@ -135,8 +135,8 @@ def test_black_start_is_cut_from_picture_and_sound(tmp_path):
 
 
 def test_black_in_the_middle_stays_and_a_black_clip_keeps_its_frames(tmp_path):
-    middle = open_clip(write_clip(tmp_path / "middle.mp4", grey_frames([90] * 5 + [0] * 5 + [90] * 5)))
-    black = open_clip(write_clip(tmp_path / "black.mp4", grey_frames([0] * 20)))
+    middle = open_clip(write_clip(tmp_path / "middle.mp4", gray_frames([90] * 5 + [0] * 5 + [90] * 5)))
+    black = open_clip(write_clip(tmp_path / "black.mp4", gray_frames([0] * 20)))
     assert middle.lead_black == 0 and black.lead_black == 0
     assert len(read(black)[0]) == 8 and black.duration == pytest.approx(0.8, abs=0.01)
 
@@ -193,7 +193,7 @@ def test_batch_size_has_to_be_positive(video):
 
 
 def test_damaged_picture_leaves_the_sound(tmp_path):
-    path = write_clip(tmp_path / "whole.avi", grey_frames(LEVELS), sound=tone(2.0), codecs=("mpeg4", "pcm_s16le"))
+    path = write_clip(tmp_path / "whole.avi", gray_frames(LEVELS), sound=tone(2.0), codecs=("mpeg4", "pcm_s16le"))
     path.write_bytes(path.read_bytes().replace(b"FMP4", b"XXXX").replace(b"fmp4", b"XXXX"))
     clip = open_clip(path)
     assert not clip.has_picture and pitch(clip.waveform) == pytest.approx(440, abs=1)
@@ -201,9 +201,9 @@ def test_damaged_picture_leaves_the_sound(tmp_path):
 
 def test_truncated_files_end_in_a_clip_or_one_line(tmp_path):
     """In a process of its own, for a decoder that crashes must not take the test run with it."""
-    mp4 = write_clip(tmp_path / "t.mp4", grey_frames(LEVELS), sound=tone(2.0))
-    mpg = write_clip(tmp_path / "t.mpg", grey_frames(LEVELS), sound=tone(2.0), codecs=("mpeg1video", "mp2"))
-    mkv = write_clip(tmp_path / "t.mkv", grey_frames(LEVELS), sound=tone(2.0))
+    mp4 = write_clip(tmp_path / "t.mp4", gray_frames(LEVELS), sound=tone(2.0))
+    mpg = write_clip(tmp_path / "t.mpg", gray_frames(LEVELS), sound=tone(2.0), codecs=("mpeg1video", "mp2"))
+    mkv = write_clip(tmp_path / "t.mkv", gray_frames(LEVELS), sound=tone(2.0))
     script = (
         "import sys\nfrom av_emotion_hf.media import ClipError, open_clip\n"
         "for path in sys.argv[1:]:\n"

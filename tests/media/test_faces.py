@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.synthetic import grey_frames, tone, voice, write_clip
+from helpers.synthetic import gray_frames, tone, voice, write_clip
 
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.media import crop_square, load_detector, open_clip, track_faces
@@ -33,7 +33,7 @@ class ScriptedDetector:
 
 def numbered(count, height=96, width=128):
     """Frames that tell their number by their grey level."""
-    return grey_frames([20 + 5 * number for number in range(count)], height, width)
+    return gray_frames([20 + 5 * number for number in range(count)], height, width)
 
 
 def box(x, y, side, score=1.0):
@@ -299,7 +299,7 @@ def test_without_picture_and_all_black(tmp_path):
     sound = open_clip(write_clip(tmp_path / "sound.m4a", sound=tone(0.5)))
     track = track_faces(sound, "cascade")
     assert (track.coverage, track.num_frames, track.timestamps.shape) == (0.0, 0, (0,))
-    black = track_faces(clip_of(tmp_path, grey_frames([0] * 5)), "cascade")
+    black = track_faces(clip_of(tmp_path, gray_frames([0] * 5)), "cascade")
     assert (black.coverage, black.num_frames) == (0.0, 5)
 
 
@@ -314,7 +314,7 @@ def test_crop_repeats_the_edge_where_it_leaves_the_picture():
 @pytest.mark.parametrize("options", [{"crop_size": 0}, {"margin": -0.1}, {"detector": "none"}, {"speaker": "loud"}])
 def test_settings_out_of_range(tmp_path, options):
     with pytest.raises(ValueError, match=next(iter(options))):
-        track_faces(clip_of(tmp_path, grey_frames([90] * 3)), **options)
+        track_faces(clip_of(tmp_path, gray_frames([90] * 3)), **options)
 
 
 # --- the demo clip and real clips

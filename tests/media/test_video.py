@@ -5,7 +5,7 @@ from functools import partial
 import av
 import numpy as np
 import pytest
-from helpers.synthetic import grey_frames, tone, write_clip
+from helpers.synthetic import gray_frames, tone, write_clip
 from PIL import Image
 
 from av_emotion_hf.media import open_clip
@@ -85,7 +85,7 @@ def test_both_readers_give_the_same_frames_at_the_same_times(tmp_path, suffix):
 
 
 def test_decord_takes_over_where_pyav_cannot(tmp_path, monkeypatch):
-    path = write_clip(tmp_path / "p.mp4", grey_frames(LEVELS))
+    path = write_clip(tmp_path / "p.mp4", gray_frames(LEVELS))
     clip = open_clip(path)
     monkeypatch.setattr(Source, "tracks", lambda self: None)
     for source in (path, path.read_bytes()):
@@ -118,7 +118,7 @@ def test_rotation_flags(tmp_path, rotation, suffix):
     "suffix, codec", [("mp4", "libx264"), ("avi", "mpeg4"), ("mpg", "mpeg2video"), ("ts", "libx264")]
 )
 def test_frames_that_are_stored_out_of_order(tmp_path, suffix, codec):
-    path = write_frames(tmp_path / f"p.{suffix}", codec, "yuv420p", grey_frames(LEVELS), max_b_frames=2, gop_size=12)
+    path = write_frames(tmp_path / f"p.{suffix}", codec, "yuv420p", gray_frames(LEVELS), max_b_frames=2, gop_size=12)
     clip = open_clip(path, fps=25)
     times, frames = read(clip)
     np.testing.assert_allclose(times, np.arange(50) / 25, atol=1e-3)
@@ -138,14 +138,14 @@ def test_a_picture_that_changes_its_size_starts_a_new_batch(tmp_path):
 
 
 def test_raw_stream_without_timestamps(tmp_path):
-    path = write_frames(tmp_path / "p.h264", "libx264", "yuv420p", grey_frames(LEVELS))
+    path = write_frames(tmp_path / "p.h264", "libx264", "yuv420p", gray_frames(LEVELS))
     times, frames = read(open_clip(path, fps=25))
     np.testing.assert_allclose(times, np.arange(50) / 25, atol=1e-3)
     assert len(frames) == 50
 
 
 def test_times_count_from_the_first_frame_of_a_late_picture(tmp_path):
-    path = write_clip(tmp_path / "p.mp4", grey_frames(LEVELS[:3]), times_ms=[5000, 5100, 5200])
+    path = write_clip(tmp_path / "p.mp4", gray_frames(LEVELS[:3]), times_ms=[5000, 5100, 5200])
     assert read(open_clip(path))[0].tolist() == pytest.approx([0, 0.1, 0.2], abs=1e-3)
 
 
@@ -174,13 +174,13 @@ def test_the_cover_of_a_song_is_no_picture(tmp_path):
 
 
 def test_nothing_is_written_for_bytes(tmp_path, monkeypatch):
-    data = write_clip(tmp_path / "p.mp4", grey_frames(LEVELS), sound=tone(2.0)).read_bytes()
+    data = write_clip(tmp_path / "p.mp4", gray_frames(LEVELS), sound=tone(2.0)).read_bytes()
     monkeypatch.setattr("tempfile.NamedTemporaryFile", None)
     assert len(read(open_clip(data))[0]) == 20
 
 
 def test_only_frames_that_are_asked_for_are_converted(tmp_path, monkeypatch):
-    clip = open_clip(write_clip(tmp_path / "p.mp4", grey_frames(LEVELS)), fps=5)
+    clip = open_clip(write_clip(tmp_path / "p.mp4", gray_frames(LEVELS)), fps=5)
     raw, converted = clip._picture._raw_frames, []
 
     def counted():

@@ -210,7 +210,7 @@ def test_a_model_without_what_it_needs_is_named(parts, audio_config):
     models, given = parts
     with pytest.raises(ValueError, match="needs an image processor"):
         av.AVEmotionPipeline(models["fusion"][0], feature_extractor=given["feature_extractor"], device="cpu")
-    with pytest.raises(ValueError, match="has no classifier"):
+    with pytest.raises(ValueError, match="has no classification head"):
         av.AVEmotionPipeline(av.AVEmotionAudioModel(audio_config), device="cpu", **given)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers.synthetic import grey_frames, voice, write_clip
+from helpers.synthetic import gray_frames, voice, write_clip
 from PIL import Image
 
 import av_emotion_hf as av
@@ -49,7 +49,7 @@ def test_faces_have_a_picture_too(tmp_path, image_config, paste_faces):
 
 
 def test_bad_calls_are_named(tmp_path, checkpoint, audio_config):
-    silent = write_clip(tmp_path / "silent.mp4", grey_frames([80] * 5), 10)
+    silent = write_clip(tmp_path / "silent.mp4", gray_frames([80] * 5), 10)
     with pytest.raises(InputError, match="has no sound, so there is nothing to reconstruct"):
         draw_reconstruction(checkpoint, silent, tmp_path / "picture.png")
     with pytest.raises(InputError, match="is no name of a picture file"):

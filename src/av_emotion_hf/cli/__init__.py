@@ -24,6 +24,7 @@ from .options import (
     Config,
     Dataset,
     Detector,
+    Device,
     Epochs,
     ExcludeGroups,
     ExtractModality,
@@ -77,7 +78,10 @@ def predict(
     detector: Detector = "auto",
     fps: Fps = 10.0,
     speaker: Speaker = "size",
-    window: Annotated[float, typer.Option(help="Seconds; longer clips are cut and averaged.", min=0.5)] = 10.0,
+    window: Annotated[
+        str, typer.Option(help="Seconds; longer clips are cut and their scores averaged. whole: do not cut.")
+    ] = "10",
+    device: Device = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Processes that read; 0 for none.", min=0, show_default="one per core")
     ] = None,
@@ -86,17 +90,27 @@ def predict(
     """Say which emotion is in each clip."""
     from transformers.utils import logging as transformers_logging
 
+    from ..checkpoints import DEFAULT_CHECKPOINT
     from ..data.workers import call_in_workers
-    from ..inference.predictor import DEFAULT_CHECKPOINT, EmotionPredictor
+    from ..devices import available_cores
+    from ..inference.predictor import EmotionPredictor
     from ..media import expand_paths
+    from ..models.windows_av_emotion import WHOLE
 
     clips = expand_paths(paths)
     transformers_logging.disable_progress_bar()  # one bar over the clips is enough
-    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, window, speaker=speaker)
-    count = min(len(clips), cores()) if workers is None else workers
+    length = window if window == WHOLE else parse_number(window, "--window")
+    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, length, device, speaker)
+    typer.echo(str(predictor.choice), err=True)
+    count = min(len(clips), available_cores()) if workers is None else workers
     failed = 0
     # in processes of their own, so that a clip that crashes its decoder costs that clip only
-    for outcome in progress(call_in_workers(predictor, clips, count), len(clips), "Predicting", "clip"):
+    for outcome in progress(
+        call_in_workers(predictor, clips, count, spawn=predictor.choice.device.type != "cpu"),
+        len(clips),
+        "Predicting",
+        "clip",
+    ):
         failed += outcome.error is not None
         error = outcome.error and (
             outcome.error if outcome.item in outcome.error else f"{outcome.item}: {outcome.error}"
@@ -168,6 +182,7 @@ def extract(
     from ..data.extraction import extract as run
     from ..data.features import FeatureReader
     from ..data.reader import ClipReader
+    from ..devices import available_cores
 
     is_table = form in (Form.descriptors, Form.functionals)
     if is_table and modality is not ExtractModality.audio:
@@ -194,7 +209,7 @@ def extract(
         "init": [Path(name).name for name in init or []],
     }
     reader = ClipReader(modality.value, fps=fps, detector=detector, speaker=speaker, window=window)
-    workers = cores() if workers is None else workers
+    workers = available_cores() if workers is None else workers
     manifest = quietly(run, corpus, out, reader, feature_reader, rows_per_shard, workers, about)
     report_reading(manifest, as_json, out)
 
@@ -601,9 +616,12 @@ def read_settings(config: str | None) -> dict:
     return settings
 
 
-def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def parse_number(text: str, option: str) -> float:
+    """A number that was given as text."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: is not a number; use 10, for instance") from error
 
 
 def progress(items, total: int, description: str, unit: str):

@@ -81,6 +81,9 @@ Detector = Annotated[
         help="auto, blazeface, sfd, retinaface, yunet, scrfd (NAME or NAME=WEIGHTS), or cascade.", rich_help_panel=DATA
     ),
 ]
+Device = Annotated[
+    str, typer.Option(help="auto (a GPU with room, else the CPU), cpu, cuda, cuda:1, mps.", rich_help_panel=RUN)
+]
 Speaker = Annotated[
     str,
     typer.Option(help="Which of several faces: size (largest), speech (mouth and sound).", rich_help_panel=DATA),

@@ -18,6 +18,7 @@ from .schema import (
     clip_name,
     decode_faces,
     decode_waveform,
+    encode_waveform,
     require_modality,
 )
 from .shards import Part, ShardFolder
@@ -135,7 +136,9 @@ class ClipTask:
         for inputs in self.reader.windows_of(row):
             cells = row | self.reader.encode(inputs, media=self.feature_reader is None)
             if self.feature_reader is not None:
-                cells |= self.feature_reader(inputs.stored_waveform(), list(inputs.crops))
+                cells |= self.feature_reader(
+                    decode_waveform({"bytes": encode_waveform(inputs.waveform)}), list(inputs.crops)
+                )
             del inputs  # its crops, before the next window is read
             yield cells
 

@@ -1,13 +1,12 @@
-"""Model inputs of a clip as dataset columns: sound as FLAC, face crops as PNG."""
+"""Clips, and rows that hold clips, to the inputs of the models; these as dataset columns: FLAC and PNG."""
 
 import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import Dataset, Features, Image, List, Value
 
 from ..errors import InputError
 from ..media import (
@@ -19,83 +18,34 @@ from ..media import (
     load_detector,
     open_clip,
     parse_detector,
+    track_faces,
 )
-from .dataset import AnyDataset
+from ..media.memory_clip import FrameSequence
+from ..models.windows_av_emotion import ClipInputs, audible, concatenate, merge_short_tail
 from .schema import (
     MEDIA_COLUMNS,
     SAMPLING_RATE,
     clip_source,
-    decode_waveform,
     encode_crop,
     encode_waveform,
     require_modality,
 )
 
+if TYPE_CHECKING:  # it takes a second, which a prediction does not need
+    from datasets import Features
+
+    from .dataset import AnyDataset
+
 logger = logging.getLogger(__name__)
 
-SILENCE = 1e-4  # 80 dB below full scale: what stays below it is no sound
 MODALITIES = ("audio", "image", "both")
-REPORT_FEATURES = {
-    "start": Value("float32"),
-    "duration": Value("float32"),
-    "lead_black": Value("float32"),
-    "face_coverage": Value("float32"),
-    "detector": Value("string"),
+REPORT_COLUMNS = {
+    "start": "float32",
+    "duration": "float32",
+    "lead_black": "float32",
+    "face_coverage": "float32",
+    "detector": "string",
 }
-
-
-@dataclass(frozen=True)
-class ClipInputs:
-    """What a clip, or a window of it, gives to the models.
-
-    Attributes:
-        waveform: `(samples,)` float32 at 16 kHz; of length 0 when there is no sound, or nothing but silence.
-        crops: `(Tv, S, S, 3)` uint8, the followed face in the frames that show it.
-        face_times: `(Tv,)` seconds since the start of the window.
-        num_frames: frames that were looked at.
-        start: seconds from the start of the clip (behind a black beginning) to that of the window.
-        duration: seconds.
-        lead_black: seconds of black pictures that were cut from the start of the clip.
-        detector: name of the face detector that ran, `None` when none did.
-    """
-
-    waveform: np.ndarray
-    crops: np.ndarray
-    face_times: np.ndarray
-    num_frames: int
-    start: float
-    duration: float
-    lead_black: float
-    detector: str | None
-
-    @property
-    def face_coverage(self) -> float:
-        """Share of the frames that show the followed face; 0 without a picture."""
-        return len(self.face_times) / self.num_frames if self.num_frames else 0.0
-
-    @property
-    def modalities(self) -> list[str]:
-        """`audio` and `image`, as far as there is something of them."""
-        return [name for name, part in (("audio", self.waveform), ("image", self.crops)) if len(part)]
-
-    def stored_waveform(self) -> np.ndarray:
-        """The waveform as it comes back from a column, rounded to 16 bits."""
-        return decode_waveform({"bytes": encode_waveform(self.waveform)}) if len(self.waveform) else self.waveform
-
-    def join(self, following: "ClipInputs") -> "ClipInputs":
-        """This window and the one that follows it as one."""
-        gap = round((following.start - self.start) * SAMPLING_RATE) - len(self.waveform)
-        silence = np.zeros(max(0, gap) if len(following.waveform) else 0, np.float32)
-        return ClipInputs(
-            waveform=np.concatenate([self.waveform, silence, following.waveform]),
-            crops=np.concatenate([self.crops, following.crops]),
-            face_times=np.concatenate([self.face_times, following.face_times + (following.start - self.start)]),
-            num_frames=self.num_frames + following.num_frames,
-            start=self.start,
-            duration=following.start + following.duration - self.start,
-            lead_black=self.lead_black,
-            detector=self.detector or following.detector,
-        )
 
 
 @dataclass(frozen=True)
@@ -177,15 +127,7 @@ class ClipReader:
         Raises:
             InputError: the clip cannot be read.
         """
-        held = None
-        for window in self._full_windows(source):
-            if held is not None and window.duration < self.options.window / 2:
-                held = held.join(window)
-                continue
-            if held is not None:
-                yield held
-            held = window
-        yield held
+        return merge_short_tail(self._full_windows(source), self.options.window)
 
     def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
         clip = open_clip(source, fps=self.options.fps)
@@ -204,7 +146,7 @@ class ClipReader:
             shown = track.frame_times[-1] - start if track and track.num_frames else 0.0
             rest = max(clip.duration - start, len(waveform) / SAMPLING_RATE, shown)  # the header may be wrong
             yield ClipInputs(
-                waveform=waveform if np.abs(waveform).max(initial=0) > SILENCE else nothing,
+                waveform=audible(waveform),
                 crops=track.crops
                 if track
                 else np.zeros((0, self.options.crop_size, self.options.crop_size, 3), np.uint8),
@@ -223,21 +165,39 @@ class ClipReader:
         Raises:
             InputError: the clip cannot be read.
         """
-        whole = None
-        for window in self.windows(source):
-            whole = whole.join(window) if whole else window
-        return whole
+        return concatenate(list(self.windows(source)))
+
+    def read_frames(self, frames: np.ndarray, times: np.ndarray) -> ClipInputs:
+        """Find the face in frames that are in memory already.
+
+        Args:
+            frames: `(n, H, W, 3)` uint8 RGB.
+            times: `(n,)` seconds, increasing.
+        """
+        options = self.options
+        track = track_faces(FrameSequence(frames, times), self.load(), options.crop_size, speaker=options.speaker)
+        return ClipInputs(
+            waveform=np.zeros(0, np.float32),
+            crops=track.crops,
+            face_times=track.timestamps,
+            num_frames=track.num_frames,
+            start=0.0,
+            duration=float(times[-1]) if len(times) else 0.0,
+            detector=track.detector,
+        )
 
     @property
-    def features(self) -> Features:
+    def features(self) -> "Features":
         """Types of the columns that [`encode`] fills."""
-        columns = {}
+        from datasets import Features, Image, List, Value
+
+        columns: dict[str, Any] = {}
         if self.modality != "image":
             # datasets asks for torchcodec to write an `Audio`; what that holds is this struct
             columns["audio"] = {"bytes": Value("binary"), "path": Value("string")}
         if self.modality != "audio":
             columns |= {"faces": List(Image(decode=False)), "face_times": List(Value("float32"))}
-        return Features(columns | REPORT_FEATURES)
+        return Features(columns | {name: Value(kind) for name, kind in REPORT_COLUMNS.items()})
 
     def windows_of(self, row: dict) -> Iterator[ClipInputs]:
         """As [`windows`], of the clip that stands in `video`, `audio`, `file` or `path` of a row."""
@@ -245,7 +205,7 @@ class ClipReader:
 
     def encode(self, inputs: ClipInputs, media: bool = True) -> dict:
         """The cells of [`features`] for a window; without `media`, those beside sound and crops alone."""
-        cells = {name: getattr(inputs, name) for name in REPORT_FEATURES}
+        cells = {name: getattr(inputs, name) for name in REPORT_COLUMNS}
         if self.modality != "audio":
             cells["face_times"] = inputs.face_times.tolist()
             if media:
@@ -256,7 +216,7 @@ class ClipReader:
         return cells
 
 
-def with_inputs(dataset: AnyDataset, reader: ClipReader, num_proc: int | None = None) -> AnyDataset:
+def with_inputs(dataset: "AnyDataset", reader: ClipReader, num_proc: int | None = None) -> "AnyDataset":
     """The dataset with its clips read by `reader`, where it does not hold inputs or features already.
 
     A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by. A clip that is
@@ -266,6 +226,8 @@ def with_inputs(dataset: AnyDataset, reader: ClipReader, num_proc: int | None = 
         InputError: the dataset has no clip, input or feature of the modality asked for, or the face detector cannot be
             loaded.
     """
+    from datasets import Dataset, Features
+
     wanted = [name for name in ("audio", "image") if reader.modality in (name, "both")]
     if "clips" not in [require_modality(dataset, name) for name in wanted]:
         return dataset

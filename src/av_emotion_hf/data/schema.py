@@ -2,13 +2,16 @@
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 from PIL import Image as PILImage
 
 from ..errors import InputError
-from .dataset import AnyDataset
+
+if TYPE_CHECKING:
+    from .dataset import AnyDataset
 
 SAMPLING_RATE = 16000
 MEDIA_COLUMNS = ("video", "audio", "file", "path")
@@ -16,7 +19,7 @@ FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
 INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
 
 
-def modality_kind(dataset: AnyDataset, modality: str) -> str | None:
+def modality_kind(dataset: "AnyDataset", modality: str) -> str | None:
     """In what form a dataset holds one modality: `features`, `inputs`, `clips`, or `None`."""
     if FEATURE_COLUMNS[modality] in dataset.features:
         return "features"
@@ -29,7 +32,7 @@ def modality_kind(dataset: AnyDataset, modality: str) -> str | None:
     return None
 
 
-def require_modality(dataset: AnyDataset, modality: str) -> str:
+def require_modality(dataset: "AnyDataset", modality: str) -> str:
     """As [`modality_kind`], but an [`InputError`] where the dataset has nothing of the modality."""
     kind = modality_kind(dataset, modality)
     if kind is None:

@@ -1,7 +1,7 @@
 """Worker processes that may die: what crashes or hangs a decoder costs that item only."""
 
 import multiprocessing
-import os
+import sys
 import tempfile
 import time
 from collections import deque
@@ -36,7 +36,11 @@ class Outcome:
 
 
 def call_in_workers(
-    function: Callable[[Any, Callable[[], None]], Any], items: Iterable, workers: int, stall: float = STALL
+    function: Callable[[Any, Callable[[], None]], Any],
+    items: Iterable,
+    workers: int,
+    stall: float = STALL,
+    spawn: bool = False,
 ) -> Iterator[Outcome]:
     """Call a function on items in worker processes; outcomes come in the order of the items.
 
@@ -48,6 +52,7 @@ def call_in_workers(
         items: must be picklable, as the results.
         workers: processes with one thread each; with 0 everything runs in this process, unprotected.
         stall: seconds.
+        spawn: start fresh processes where a fork would do: a forked process cannot use a GPU.
     """
     if workers == 0:
         for item in items:
@@ -57,7 +62,7 @@ def call_in_workers(
                 yield Outcome(item, error=str(error))
         return
     # a forked worker needs no second import of torch; elsewhere than on Linux forking is not safe
-    context = multiprocessing.get_context("fork" if os.uname().sysname == "Linux" else "spawn")
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" and not spawn else "spawn")
     with tempfile.TemporaryDirectory(prefix="av_emotion_hf_") as signs:
         pool = ProcessPool(workers, initializer=_start_worker, initargs=(function,), context=context)
         pending: deque[tuple[Any, ProcessFuture, Path]] = deque()

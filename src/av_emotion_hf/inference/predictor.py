@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import cached_property
+from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
-import torch
 
 from ..checkpoints import DEFAULT_CHECKPOINT, load_classifier
-from ..data.reader import ClipInputs, ClipReader
-from ..data.schema import SAMPLING_RATE
+from ..data.reader import ReaderOptions
+from ..devices import choose_device
 from ..errors import InputError
+from ..models.pipeline_av_emotion import AVEmotionPipeline
+from ..models.windows_av_emotion import check_window
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,11 @@ class Prediction:
 
     Attributes:
         path: the clip.
-        emotion: the most probable class; `None` when the clip has neither sound nor a face.
-        scores: probability of each class, in falling order.
+        emotion: the most probable class; `None` when the clip has neither audio nor a face.
+        scores: probability of each class, in descending order.
         modalities: `audio` and `image`, as far as they were used.
         duration: seconds.
-        face_coverage: share of the frames that show the followed face.
+        face_coverage: fraction of the frames that show the followed face.
         detector: name of the face detector that ran.
     """
 
@@ -35,28 +38,32 @@ class Prediction:
     face_coverage: float
     detector: str | None
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """The prediction as one JSON object."""
         return asdict(self)
 
 
 class EmotionPredictor:
-    """Predicts the emotion of clips: mp4, mpg, mov, wav, flac and whatever else decord or soundfile read.
+    """Predicts the emotion of clips: mp4, mpg, mov, wav, flac and whatever else PyAV or decord reads.
+
+    It is the pipeline `audio-visual-emotion-recognition`, with the same scores: the mean over the windows of a clip.
+    It also reports what reading the clip has shown.
 
     Args:
         checkpoint: folder or Hub name of an audio, image or fusion classifier; by default the one in this package.
         detector: name of the face detector, see [`load_detector`].
         fps: frames per second.
-        window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged.
-        device: where the model runs.
+        window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged. `"whole"`
+            for one window of the whole clip, which is then in memory.
+        device: where the model runs, see [`choose_device`].
         speaker: which of several faces is followed: `size` or `speech`, see [`face_windows`].
 
     Raises:
-        InputError: the checkpoint is missing, or has no trained classifier for clips.
+        InputError: the checkpoint is missing, or has no trained classifier for clips; or a setting cannot be used.
 
     Example:
     ```python
-    >>> from av_emotion_hf.inference.predictor import EmotionPredictor
+    >>> from av_emotion_hf import EmotionPredictor
 
     >>> EmotionPredictor()("clip.mp4").emotion  # doctest: +SKIP
     ```
@@ -67,61 +74,64 @@ class EmotionPredictor:
         checkpoint: str = DEFAULT_CHECKPOINT,
         detector: str = "auto",
         fps: float = 10.0,
-        window: float = 10.0,
-        device: str = "cpu",
+        window: float | str | None = None,
+        device: str = "auto",
         speaker: str = "size",
     ):
+        self.options = {"fps": fps, "detector": detector, "speaker": speaker}
+        ReaderOptions(**self.options)  # a mistake is told before anything is loaded
+        try:
+            self.window = check_window(window)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        self.choice = choose_device(device)
         self.modality, self.classifier = load_classifier(checkpoint)
         if self.modality == "expression":
             raise InputError(
-                f"{checkpoint}: is an expression recogniser of single pictures; clips need an audio, image or fusion "
+                f"{checkpoint}: is an expression recognizer of single images; clips need an audio, image or fusion "
                 "model: fine-tune one with it as --init"
             )
-        self.model = self.classifier.model.to(device)
-        modality = "both" if self.modality == "fusion" else self.modality
-        self.reader = ClipReader(modality, fps=fps, detector=detector, speaker=speaker, window=window)
 
-    def __call__(self, source: str | Path | bytes, alive: Callable[[], None] = lambda: None) -> Prediction:
+    @cached_property
+    def pipeline(self) -> AVEmotionPipeline:
+        """What predicts; made in the process that uses it, since a GPU cannot be handed to a worker."""
+        return AVEmotionPipeline(
+            model=self.classifier.model,
+            feature_extractor=self.classifier.feature_extractor,
+            image_processor=self.classifier.image_processor,
+            device=self.choice.device,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "pipeline"}
+
+    def __call__(self, source: str | PathLike | bytes, alive: Callable[[], None] = lambda: None) -> Prediction:
         """Predict one clip, given as a path or as bytes; `alive` is called after each window of it.
+
+        The other forms that the pipeline accepts, such as `{"waveform": ..., "faces": ...}`, are accepted as well.
 
         Raises:
             InputError: the clip cannot be read.
         """
-        names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
-        probabilities, modalities = [], set()
-        duration, faces, frames, detector = 0.0, 0, 0, None
-        for inputs in self.reader.windows(source if isinstance(source, bytes) else str(source)):
-            if inputs.modalities:
-                probabilities.append(self._probabilities(inputs))
-            alive()
-            modalities |= set(inputs.modalities)
-            duration = inputs.start + inputs.duration
-            faces, frames = faces + len(inputs.face_times), frames + inputs.num_frames
-            detector = detector or inputs.detector
-        scores = {}
-        if probabilities:
-            mean = np.mean(probabilities, axis=0)
-            scores = {names[i]: round(float(mean[i]), 4) for i in np.argsort(-mean)}
+        parts = []
+        with self.choice.limited_threads():
+            for item in self.pipeline.preprocess(source, self.window, **self.options):
+                parts.append(self.pipeline.forward(item))
+                alive()
+        found = [scores for part in parts if (scores := self.pipeline.probabilities(part)) is not None]
+        ranked = self.pipeline.ranked(np.mean(found, axis=0)) if found else []
+        scores = {one["label"]: round(one["score"], 4) for one in ranked}
+        facts = [part["facts"] for part in parts]
+        frames = sum(each["num_frames"] for each in facts)
         return Prediction(
-            path="<bytes>" if isinstance(source, bytes) else str(source),
+            path=fspath(source) if isinstance(source, str | PathLike) else f"<{type(source).__name__}>",
             emotion=next(iter(scores), None),
             scores=scores,
-            modalities=sorted(modalities),
-            duration=round(duration, 3),
-            face_coverage=round(faces / frames, 3) if frames else 0.0,
-            detector=detector,
+            modalities=sorted({name for each in facts for name in each["modalities"]}),
+            duration=round(facts[-1]["end"], 3),
+            face_coverage=round(sum(each["num_faces"] for each in facts) / frames, 3) if frames else 0.0,
+            detector=next((each["detector"] for each in facts if each["detector"] is not None), None),
         )
 
-    @torch.no_grad()
-    def _probabilities(self, inputs: ClipInputs) -> np.ndarray:
-        batch = {}
-        if self.modality != "image":
-            extractor = self.classifier.feature_extractor
-            batch |= extractor(inputs.waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt")
-        if self.modality != "audio":
-            batch |= self.classifier.image_processor([inputs.crops], return_tensors="pt")
-        logits = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()}).logits
-        return logits.float().softmax(-1)[0].cpu().numpy()
 
-
-__all__ = ["DEFAULT_CHECKPOINT", "EmotionPredictor", "Prediction"]
+__all__ = ["EmotionPredictor", "Prediction"]

@@ -1,6 +1,7 @@
 """Pipeline: from clips, or from waveforms and face crops, to the emotions in them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -9,9 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers.pipelines.base import ChunkPipeline
 
 from .processing_av_emotion import AVEmotionProcessor
-from .windows_av_emotion import ClipWindows
-
-READER_OPTIONS = ("fps", "detector", "speaker")
+from .windows_av_emotion import OPTIONS, ClipInputs, ClipWindows, check_window
 
 
 class AVEmotionPipeline(ChunkPipeline):
@@ -24,24 +23,26 @@ class AVEmotionPipeline(ChunkPipeline):
     - a dict with a clip (`path`, `file`, `video` or `bytes`);
     - a dict with a waveform (`waveform`, `audio`, `array` or `raw`, and its `sampling_rate`) and face crops (`faces`,
       `crops` or `images`: pictures or `(Tv, H, W, 3)`), or instead of these `frames (Tv, H, W, 3)` uint8 to find the
-      face in. Sound or picture may be left out. `face_times (Tv,)` in seconds, or `fps`, say when crops and frames
+      face in. Either may be missing. `face_times (Tv,)` in seconds, or `fps`, say when crops and frames
       were seen.
 
-    Where this package is not installed, a path, a URL or bytes give the sound alone, if PyAV or soundfile is there,
-    and no face is found in frames.
+    Where this package is not installed, of a path, a URL or bytes only the audio is used, if PyAV or soundfile is
+    installed, and no face is found in frames.
 
     Args:
         top_k (`int`, *optional*): labels in the result; all by default.
-        window (`float`, *optional*): seconds. A clip is cut into windows of this length, each with scores of its own.
-            A rest of less than half a window belongs to the window before.
+        window (`float` or `str`, *optional*):
+            Seconds: the clip is cut into windows of this length, each with scores of its own. By default the scores
+            are those of the clip, the mean over windows of 10 seconds; `"whole"` scores it as one window.
+            A remainder of less than half a window belongs to the window before it.
         fps (`float`, *optional*, defaults to 10): frames per second that are read from a clip.
         detector (`str`, *optional*, defaults to `"auto"`): name of the face detector.
         speaker (`str`, *optional*, defaults to `"size"`): which of several faces is followed: `size` or `speech`.
 
     Returns (of one clip; a list gives a list, a dataset or a generator gives an iterator):
-        `[{"label": str, "score": float}, ...]` in falling order, or with `window`
+        `[{"label": str, "score": float}, ...]` in descending order, or with `window`
         `[{"start": seconds, "end": seconds, "scores": [{"label", "score"}, ...]}, ...]`. There are no labels where
-        there is neither sound nor a face that the model could use.
+        there is neither audio nor a face that the model could use.
 
     Raises:
         ValueError: a clip cannot be read; one line that says what to do.
@@ -49,13 +50,15 @@ class AVEmotionPipeline(ChunkPipeline):
     Example:
     ```python
     >>> import av_emotion_hf  # makes the pipeline known
-    >>> from av_emotion_hf.inference.predictor import DEFAULT_CHECKPOINT
+    >>> from av_emotion_hf import DEFAULT_CHECKPOINT
     >>> from transformers import pipeline
 
     >>> emotions = pipeline("audio-visual-emotion-recognition", model=DEFAULT_CHECKPOINT)
     >>> emotions("clip.mp4", top_k=2)  # doctest: +SKIP
     ```
     """
+
+    reader_factory: ClassVar[Callable[..., Any] | None] = None  # the installed package sets it: what reads files
 
     _load_processor = False  # its parts are loaded, of which a model of one modality has only one
     _load_feature_extractor = None
@@ -67,15 +70,16 @@ class AVEmotionPipeline(ChunkPipeline):
         super().__init__(*args, **kwargs)
         modalities = self.model.input_modalities
         modalities = (modalities,) if isinstance(modalities, str) else modalities
-        self.hears, self.sees = "audio" in modalities, "video" in modalities
+        self.has_audio, self.has_video = "audio" in modalities, "video" in modalities
         kind = type(self.model).__name__
         if not hasattr(self.model, "classifier"):
-            raise ValueError(f"{kind} has no classifier: fine-tune it, and load what came of that")
-        if self.hears and self.feature_extractor is None:
+            raise ValueError(f"{kind} has no classification head; fine-tune the model and load the result")
+        if self.has_audio and self.feature_extractor is None:
             raise ValueError(f"{kind} needs a feature extractor: pass feature_extractor=...")
-        if self.sees and self.image_processor is None:
+        if self.has_video and self.image_processor is None:
             raise ValueError(f"{kind} needs an image processor: pass image_processor=...")
-        self.windows = ClipWindows(self.feature_extractor.sampling_rate if self.hears else None, self.sees)
+        sampling_rate = self.feature_extractor.sampling_rate if self.has_audio else None
+        self.windows = ClipWindows(sampling_rate, self.has_video, self.reader_factory)
 
     def __call__(self, inputs, **kwargs):
         """Recognise emotions; see the class for what a clip may be."""
@@ -83,7 +87,7 @@ class AVEmotionPipeline(ChunkPipeline):
 
     def save_pretrained(self, save_directory, **kwargs):
         """As in transformers; of a fusion model the processor is saved, which holds both parts."""
-        if not (self.hears and self.sees):
+        if not (self.has_audio and self.has_video):
             return super().save_pretrained(save_directory, **kwargs)
         parts = self.feature_extractor, self.image_processor
         self.feature_extractor = self.image_processor = None  # each would be saved under the same file name
@@ -94,65 +98,87 @@ class AVEmotionPipeline(ChunkPipeline):
         AVEmotionProcessor(*parts).save_pretrained(save_directory)
 
     def _sanitize_parameters(self, top_k=None, window=None, **options):
-        unknown = sorted(set(options) - set(READER_OPTIONS))
+        unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
-            raise TypeError(f"unknown argument {unknown[0]!r}: there are top_k, window, {', '.join(READER_OPTIONS)}")
+            raise TypeError(f"unknown argument {unknown[0]!r}: there are top_k, window, {', '.join(OPTIONS)}")
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k={top_k}: at least one label has to be in the result; use 1 or more")
-        if window is not None and not window > 0:
-            raise ValueError(f"window={window}: has to be positive; use 10 seconds, for instance")
+        check_window(window)
         cut = {} if window is None else {"window": window}
         return cut | options, {}, cut | ({} if top_k is None else {"top_k": top_k})
 
-    def preprocess(self, clip, window: float | None = None, **options) -> Iterator[dict]:
-        """The windows of a clip as model inputs, one at a time; the last is marked."""
+    def preprocess(self, clip, window: float | str | None = None, **options) -> Iterator[dict]:
+        """The windows of a clip as model inputs, one at a time; the last one is marked."""
         held = None
-        for part in self.windows(clip, window, **options):
+        for inputs in self.windows(clip, window, **options):
             if held is not None:
                 yield held | {"is_last": False}
-            held = self._prepare(*part)
+            held = self.prepare(inputs)
         yield held | {"is_last": True}
 
-    def _prepare(self, waveform, crops, start: float, end: float) -> dict:
-        """One window, as arrays; tensors would be padded by transformers, which does not know of clips of crops."""
-        item = {"start": start, "end": end, "is_empty": True}
-        if self.hears:
-            given = self.feature_extractor(waveform, sampling_rate=self.feature_extractor.sampling_rate)
-            item["input_values"] = np.asarray(given["input_values"][0], np.float32)[: len(waveform)]
-            item["is_empty"] &= not len(waveform)
-        if self.sees:
-            given = self.image_processor([crops], return_tensors="np")
-            item["pixel_values"] = given["pixel_values"][0][: len(crops)]
-            item["is_empty"] &= not len(crops)
+    def prepare(self, inputs: ClipInputs) -> dict:
+        """One window as arrays; transformers would pad tensors, and does not know of clips of crops.
+
+        Returns:
+            `input_values (samples,)` and `pixel_values (Tv, 3, H, W)`, as far as the model takes them, and in `facts`
+            what is known of the window: `start`, `end`, `modalities`, `num_frames`, `num_faces` and `detector`.
+        """
+        used = {"audio": self.has_audio, "image": self.has_video}
+        facts = {
+            "start": inputs.start,
+            "end": inputs.start + inputs.duration,
+            "modalities": [name for name in inputs.modalities if used[name]],
+            "num_frames": inputs.num_frames,
+            "num_faces": len(inputs.face_times),
+            "detector": inputs.detector,
+        }
+        item: dict[str, Any] = {"facts": facts}
+        if self.has_audio:
+            extractor = self.feature_extractor
+            given = extractor(inputs.waveform, sampling_rate=extractor.sampling_rate)
+            item["input_values"] = np.asarray(given["input_values"][0], np.float32)[: len(inputs.waveform)]
+        if self.has_video:
+            given = self.image_processor([inputs.crops], return_tensors="np")
+            item["pixel_values"] = given["pixel_values"][0][: len(inputs.crops)]
         return item
 
     def _forward(self, items: dict) -> dict:
-        columns = items if isinstance(items["is_empty"], list) else {name: [one] for name, one in items.items()}
+        columns = items if isinstance(items["facts"], list) else {name: [one] for name, one in items.items()}
         inputs = {}
         for values, mask in (("input_values", "attention_mask"), ("pixel_values", "pixel_mask")):
             if values in columns:
-                inputs[values], inputs[mask] = (part.to(self.device) for part in _padded(columns[values]))
-        about = {name: items[name] for name in ("start", "end", "is_empty", "is_last")}
-        return {"logits": self.model(**inputs).logits} | about
+                inputs[values], inputs[mask] = (part.to(self.device) for part in pad(columns[values]))
+        return {"logits": self.model(**inputs).logits, "facts": items["facts"], "is_last": items["is_last"]}
 
-    def postprocess(self, parts: list[dict], window: float | None = None, top_k: int | None = None) -> list[dict]:
-        """Scores of the windows of one clip, or of the whole."""
-        scores = [[] if part["is_empty"] else self._scores(part["logits"][0], top_k) for part in parts]
-        if window is None:
-            return scores[0]
+    def postprocess(
+        self, parts: list[dict], window: float | str | None = None, top_k: int | None = None
+    ) -> list[dict]:
+        """Scores of the windows of one clip where they were asked for, else those of the clip: the mean over them."""
+        probabilities = [self.probabilities(part) for part in parts]
+        if window is None or isinstance(window, str):
+            found = [each for each in probabilities if each is not None]
+            return self.ranked(np.mean(found, axis=0), top_k) if found else []
         return [
-            {"start": round(float(part["start"]), 3), "end": round(float(part["end"]), 3), "scores": found}
-            for part, found in zip(parts, scores, strict=True)
+            {
+                "start": round(float(part["facts"]["start"]), 3),
+                "end": round(float(part["facts"]["end"]), 3),
+                "scores": [] if scores is None else self.ranked(scores, top_k),
+            }
+            for part, scores in zip(parts, probabilities, strict=True)
         ]
 
-    def _scores(self, logits: Tensor, top_k: int | None) -> list[dict]:
-        scores, order = logits.float().softmax(-1).sort(descending=True)
-        names = [self.model.config.id2label[i] for i in order.tolist()]
-        return [{"label": name, "score": score} for name, score in zip(names, scores.tolist(), strict=True)][:top_k]
+    def probabilities(self, part: dict) -> np.ndarray | None:
+        """Probability of each class `(K,)` in one window; `None` where the model has nothing to go by."""
+        return part["logits"][0].float().softmax(-1).double().cpu().numpy() if part["facts"]["modalities"] else None
+
+    def ranked(self, probabilities: np.ndarray, top_k: int | None = None) -> list[dict]:
+        """Labels and scores in descending order, of all classes or the first `top_k`."""
+        order = np.argsort(-probabilities, kind="stable")[:top_k]
+        return [{"label": self.model.config.id2label[int(i)], "score": float(probabilities[i])} for i in order]
 
 
-def _padded(values: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Arrays (n, ...) of different lengths as one tensor (B, T, ...), T at least 1, and its mask (B, T)."""
+def pad(values: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Arrays `(n, ...)` of different lengths as one tensor `(B, T, ...)`, T at least 1, and its mask `(B, T)`."""
     lengths = torch.tensor([len(value) for value in values])
     padded = pad_sequence([torch.from_numpy(np.ascontiguousarray(value)) for value in values], batch_first=True)
     if not padded.shape[1]:
@@ -160,4 +186,4 @@ def _padded(values: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return padded, (torch.arange(padded.shape[1]) < lengths[:, None]).long()
 
 
-__all__ = ["AVEmotionPipeline"]
+__all__ = ["AVEmotionPipeline", "pad"]

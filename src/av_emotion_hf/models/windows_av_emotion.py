@@ -1,134 +1,280 @@
-"""A clip in whatever form it is given, as windows of waveform and face crops: what the pipeline reads.
+"""A clip in whatever form it is given, as windows of audio and face crops: the one way into a model.
 
-With the package installed clips are read as `av-emotion predict` reads them. This file also travels with checkpoints;
-elsewhere it takes waveforms and face crops, and of a clip the sound, if a library there reads it.
+A file is read by the package's `ClipReader`, arrays are cut by [`ClipWindows`]; both return [`ClipInputs`]. This file
+also travels with checkpoints. Where the package is not installed, there is no reader: waveforms and face crops are
+accepted, and of a file its audio, if a library there reads it.
 """
 
 import io
 import os
 import urllib.request
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
+WINDOW = 10.0  # seconds; the scores of a clip are the mean over windows of this length
+WHOLE = "whole"  # the window that is as long as the clip
+SILENCE = 1e-4  # 80 dB below full scale: what stays below it is not audio
+READER_RATE = 16000  # samples per second of the audio that the package reads
+FPS = 10.0  # of face crops and frames that come without times
 URL_TIMEOUT = 30  # seconds
-FPS = 10.0  # of face crops that come without times
-WHOLE = 60.0  # seconds that are read at a time of a clip that is not cut into windows
-SOUND_KEYS = ("waveform", "audio", "array", "raw")
+OPTIONS = ("fps", "detector", "speaker")
+AUDIO_KEYS = ("waveform", "audio", "array", "raw")
 FACE_KEYS = ("faces", "crops", "images", "frames")
 CLIP_KEYS = ("video", "file", "bytes", "path")
 REMEDY = "pip install av-emotion-hf, which reads clips whole, or give {'waveform': ..., 'faces': ...}"
 
 
-class Window(NamedTuple):
-    """Part of a clip.
+@dataclass(frozen=True)
+class ClipInputs:
+    """What a clip, or a window of it, gives to the models.
 
     Attributes:
-        waveform: (samples,) float32, of length 0 where there is no sound.
-        crops: face crops, as an array (Tv, H, W, 3) or a list of pictures, empty where there is no face.
-        start: seconds.
-        end: seconds.
+        waveform: `(samples,)` float32, mono; of length 0 when there is no audio, or nothing but silence.
+        crops: `(Tv, S, S, 3)` uint8 or a list of images: the followed face in the frames that show it.
+        face_times: `(Tv,)` seconds since the start of the window.
+        num_frames: frames that were looked at.
+        start: seconds from the start of the clip (after a black beginning) to that of the window.
+        duration: seconds.
+        lead_black: seconds of black frames that were cut from the start of the clip.
+        detector: name of the face detector that ran, `None` when none did.
     """
 
     waveform: np.ndarray
     crops: np.ndarray | list
+    face_times: np.ndarray
+    num_frames: int
     start: float
-    end: float
+    duration: float
+    lead_black: float = 0.0
+    detector: str | None = None
+
+    @property
+    def face_coverage(self) -> float:
+        """Fraction of the frames that show the followed face; 0 without a video track."""
+        return len(self.face_times) / self.num_frames if self.num_frames else 0.0
+
+    @property
+    def modalities(self) -> list[str]:
+        """`audio` and `image`, as far as there is something of them."""
+        return [name for name, part in (("audio", self.waveform), ("image", self.crops)) if len(part)]
+
+
+def audible(waveform: np.ndarray) -> np.ndarray:
+    """The waveform `(samples,)`, or one of length 0 where it holds nothing but silence."""
+    return waveform if np.abs(waveform).max(initial=0) > SILENCE else np.zeros(0, np.float32)
+
+
+def merge_short_tail(
+    windows: Iterable[ClipInputs], length: float, sampling_rate: int = READER_RATE
+) -> Iterator[ClipInputs]:
+    """Windows of a clip, whose last one, if shorter than half of `length`, becomes part of the window before it.
+
+    Args:
+        windows: windows of `length` seconds in order, the last of which may be shorter.
+        length: seconds.
+        sampling_rate: of the waveforms, in Hz.
+    """
+    held = None
+    for window in windows:
+        if held is not None and window.duration < length / 2:
+            held = concatenate([held, window], sampling_rate)
+            continue
+        if held is not None:
+            yield held
+        held = window
+    if held is not None:
+        yield held
+
+
+def concatenate(windows: list[ClipInputs], sampling_rate: int = READER_RATE) -> ClipInputs:
+    """Windows that follow each other as one; what one of them lacks in audio before others is silence."""
+    first, last = windows[0], windows[-1]
+    starts = [round((window.start - first.start) * sampling_rate) for window in windows]
+    ends = [at + len(window.waveform) for at, window in zip(starts, windows, strict=True) if len(window.waveform)]
+    waveform = np.zeros(max(ends, default=0), np.float32)
+    for at, window in zip(starts, windows, strict=True):
+        if len(window.waveform):
+            waveform[at : at + len(window.waveform)] = window.waveform
+    crops: np.ndarray | list
+    if any(isinstance(window.crops, list) for window in windows):
+        crops = [crop for window in windows for crop in window.crops]
+    else:
+        crops = np.concatenate([window.crops for window in windows])
+    return ClipInputs(
+        waveform=waveform,
+        crops=crops,
+        face_times=np.concatenate([window.face_times + (window.start - first.start) for window in windows]),
+        num_frames=sum(window.num_frames for window in windows),
+        start=first.start,
+        duration=last.start + last.duration - first.start,
+        lead_black=first.lead_black,
+        detector=next((window.detector for window in windows if window.detector is not None), None),
+    )
+
+
+def check_window(window: float | str | None) -> float | str:
+    """The length of a window in seconds or [`WHOLE`]; [`WINDOW`] for `None`.
+
+    Raises:
+        ValueError: it is neither, or not positive.
+    """
+    if window is None:
+        return WINDOW
+    if window == WHOLE:
+        return WHOLE
+    if isinstance(window, str | bool) or not 0 < window < float("inf"):
+        raise ValueError(f"window={window!r}: has to be positive seconds or {WHOLE!r}; use 10, for instance")
+    return float(window)
 
 
 class ClipWindows:
     """Cuts clips into windows.
 
     Args:
-        sampling_rate: of the waveforms in Hz; `None` for a model that does not hear.
-        sees: whether the model takes face crops.
+        sampling_rate: of the waveforms in Hz; `None` for a model that takes no audio.
+        has_video: whether the model takes face crops.
+        reader_factory: makes what reads files and finds faces, from `modality`, `window` and the options of
+            `ReaderOptions`; `None` where the package is not installed.
     """
 
-    def __init__(self, sampling_rate: int | None, sees: bool):
-        self.hears, self.sees = sampling_rate is not None, sees
-        self.rate = sampling_rate or 16000
-        self._readers = {}
+    def __init__(self, sampling_rate: int | None, has_video: bool, reader_factory: Callable[..., Any] | None = None):
+        self.has_audio, self.has_video = sampling_rate is not None, has_video
+        self.rate = sampling_rate or READER_RATE
+        self.reader_factory = reader_factory
+        self._readers: dict[tuple, Any] = {}
 
-    def __call__(self, clip, window: float | None = None, **options) -> Iterator[Window]:
+    def __call__(self, clip, window: float | str | None = None, **options) -> Iterator[ClipInputs]:
         """The windows of a clip, at least one.
 
         Args:
             clip: path, URL, bytes, waveform or dict, see `AVEmotionPipeline`.
-            window: seconds; `None` for the whole clip. A rest of less than half a window belongs to the window before.
-            **options: of the package's `ClipReader`.
+            window: seconds; `"whole"` for one window of the whole clip. A remainder of less than half a window belongs
+                to the window before it.
+            **options: of the package's `ReaderOptions`, on every way into the model.
 
         Raises:
-            ValueError: the clip cannot be read; one line that says what to do.
+            ValueError: the clip cannot be read or an option cannot be used; one line that says what to do.
         """
-        if isinstance(clip, dict) and _first(clip, SOUND_KEYS + FACE_KEYS) is None:
+        length = check_window(window)
+        reader = self._reader(length, options)
+        if isinstance(clip, dict) and _first(clip, AUDIO_KEYS + FACE_KEYS) is None:
             cell = _first(clip, CLIP_KEYS)
             if cell is None:
                 raise ValueError(f"a clip with the keys {list(clip)}: give 'path', or 'waveform' and 'faces'")
             return self(cell, window, **options)
         if isinstance(clip, str | bytes | os.PathLike):
-            return self._read(clip if isinstance(clip, bytes) else os.fspath(clip), window, **options)
-        return self._given(clip if isinstance(clip, dict) else {"waveform": clip}, window, **options)
+            return self._file(clip if isinstance(clip, bytes) else os.fspath(clip), length, reader)
+        clip = clip if isinstance(clip, dict) else {"waveform": clip}
+        return self._cut(*self._arrays(clip, reader, options.get("fps", FPS)), length)
 
-    def _given(self, clip: dict, window: float | None, fps: float = FPS, **options) -> Iterator[Window]:
-        """Windows of a waveform and face crops, or frames to find the face in."""
-        waveform, crops = np.zeros(0, np.float32), []
-        if self.hears:
-            waveform = self._waveform(_first(clip, SOUND_KEYS), clip.get("sampling_rate"))
-        if self.sees and (given := _first(clip, FACE_KEYS)) is not None:
-            crops = [_picture(crop) for crop in given] if isinstance(given, list | tuple) else given
+    def _reader(self, length: float | str, options: dict[str, Any]):
+        """What reads files and finds faces, with its options checked; `None` where the package is not installed."""
+        unknown = sorted(set(options) - set(OPTIONS))
+        if unknown:
+            raise ValueError(f"option {unknown[0]!r} is unknown; the options are {', '.join(OPTIONS)}")
+        if self.reader_factory is None:
+            for name in sorted(set(options) - {"fps"}):
+                raise ValueError(f"{name}={options[name]!r}: nothing that is installed here finds faces: {REMEDY}")
+            if not options.get("fps", FPS) > 0:
+                raise ValueError(f"fps={options['fps']!r}: has to be positive; use 10, for instance")
+            return None
+        modality = "both" if self.has_audio and self.has_video else "audio" if self.has_audio else "image"
+        if length != WHOLE:
+            options = options | {"window": length}
+        key = tuple(sorted(options.items()))
+        if key not in self._readers:  # its face detector is loaded once
+            self._readers[key] = self.reader_factory(modality, **options)
+        return self._readers[key]
+
+    def _file(self, source: str | bytes, length: float | str, reader) -> Iterator[ClipInputs]:
+        """Windows of a clip that is stored in a file, behind a URL, or in bytes."""
+        name = source if isinstance(source, str) else "the clip"
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            source = _download(source)
+        if reader is not None:
+            windows = reader.windows(source)
+            if length == WHOLE:
+                windows = iter([concatenate(list(windows))])
+            return map(self._resampled, windows) if self.rate != READER_RATE else windows
+        if not self.has_audio:
+            raise ValueError(f"{name}: nothing that is installed here finds the face in a clip: {REMEDY}")
+        waveform = audible(fallback_audio(source, self.rate))
+        nothing = np.zeros(0)
+        return self._cut(ClipInputs(waveform, [], nothing, 0, 0.0, len(waveform) / self.rate), nothing, length)
+
+    def _resampled(self, window: ClipInputs) -> ClipInputs:
+        """A window that the package has read, at the sampling rate of the model."""
+        return replace(window, waveform=_resample(window.waveform, READER_RATE, self.rate))
+
+    def _arrays(self, clip: dict, reader, fps: float) -> tuple[ClipInputs, np.ndarray]:
+        """A waveform and face crops, or frames to find the face in, as one window; and the times of all frames."""
+        waveform = np.zeros(0, np.float32)
+        if self.has_audio:
+            waveform = self._waveform(_first(clip, AUDIO_KEYS), clip.get("sampling_rate"))
+        crops: Any = []
+        given = _first(clip, FACE_KEYS) if self.has_video else None
+        if given is not None:
+            crops = [_image(crop) for crop in given] if isinstance(given, list | tuple) else given
         times = clip.get("face_times")
         times = np.arange(len(crops)) / clip.get("fps", fps) if times is None else np.asarray(times, float)
         if len(crops) != len(times):
             raise ValueError(f"{len(crops)} face crops and {len(times)} face_times: give one time for each crop")
-        if len(crops) and _first(clip, FACE_KEYS) is clip.get("frames"):
-            crops, times = _find_faces(crops, times, **options)
-        return _cut(waveform, self.rate, crops, times, window)
+        duration = max(len(waveform) / self.rate, float(times[-1]) if len(times) else 0.0)
+        if not len(crops) or given is not clip.get("frames"):
+            return ClipInputs(audible(waveform), crops, times, len(times), 0.0, duration), times
+        if reader is None:
+            raise ValueError("nothing that is installed here finds the face in frames: pip install av-emotion-hf")
+        found = reader.read_frames(np.stack([np.asarray(frame) for frame in crops]), times)
+        return replace(found, waveform=audible(waveform), duration=duration), times
 
-    def _waveform(self, sound, rate: int | None) -> np.ndarray:
-        """The sound of a dict at the model's rate."""
-        if isinstance(sound, dict) and "array" not in sound:  # an audio cell of datasets, not decoded
-            return _read_sound(sound.get("bytes") or sound["path"], self.rate)
-        if isinstance(sound, dict):
-            return self._waveform(sound["array"], sound.get("sampling_rate", rate))
-        if hasattr(sound, "get_all_samples"):  # a cell that torchcodec decodes
-            samples = sound.get_all_samples()
-            sound, rate = samples.data.mean(0), samples.sample_rate
-        if sound is None:
+    def _cut(self, clip: ClipInputs, frame_times: np.ndarray, length: float | str) -> Iterator[ClipInputs]:
+        """Windows of a clip that is in memory, whose frames were seen at `frame_times`; views of its arrays."""
+        if not isinstance(length, float):
+            return iter([clip])
+        return merge_short_tail(self._full_windows(clip, frame_times, length), length, self.rate)
+
+    def _full_windows(self, clip: ClipInputs, frame_times: np.ndarray, length: float) -> Iterator[ClipInputs]:
+        count = max(1, int(np.ceil(round(clip.duration / length, 6))))
+        for number in range(count):
+            is_last = number == count - 1
+            start, end = number * length, clip.duration if is_last else (number + 1) * length
+            samples = slice(round(start * self.rate), None if is_last else round(end * self.rate))
+            faces, frames = (
+                slice(np.searchsorted(times, start) if number else 0, None if is_last else np.searchsorted(times, end))
+                for times in (clip.face_times, frame_times)
+            )
+            yield replace(
+                clip,
+                waveform=audible(clip.waveform[samples]),
+                crops=clip.crops[faces],
+                face_times=clip.face_times[faces] - start,
+                num_frames=len(frame_times[frames]),
+                start=start,
+                duration=end - start,
+            )
+
+    def _waveform(self, audio, rate: int | None) -> np.ndarray:
+        """The audio of a dict at the model's rate."""
+        if isinstance(audio, dict) and "array" not in audio:  # an audio cell of datasets, not decoded
+            return fallback_audio(audio.get("bytes") or audio["path"], self.rate)
+        if isinstance(audio, dict):
+            return self._waveform(audio["array"], audio.get("sampling_rate", rate))
+        if hasattr(audio, "get_all_samples"):  # a cell that torchcodec decodes
+            samples = audio.get_all_samples()
+            audio, rate = samples.data.mean(0), samples.sample_rate
+        if audio is None:
             return np.zeros(0, np.float32)
-        sound = sound.cpu().numpy() if isinstance(sound, torch.Tensor) else np.asarray(sound)
-        if sound.ndim != 1 or not np.issubdtype(sound.dtype, np.floating):
+        audio = audio.cpu().numpy() if isinstance(audio, torch.Tensor) else np.asarray(audio)
+        if audio.ndim != 1 or not np.issubdtype(audio.dtype, np.floating):
             raise ValueError(
-                f"a waveform of shape {sound.shape} and type {sound.dtype}: one channel (samples,) of floats, full "
+                f"a waveform of shape {audio.shape} and type {audio.dtype}: one channel (samples,) of floats, full "
                 "scale 1, is needed; average the channels, and divide integers by their largest value"
             )
-        return sound if rate in (None, self.rate) else _resample(sound, rate, self.rate)
-
-    def _read(self, source: str | bytes, window: float | None, **options) -> Iterator[Window]:
-        """Windows of a clip that stands in a file, behind a URL, or in bytes."""
-        name = source if isinstance(source, str) else "the clip"
-        if isinstance(source, str) and source.startswith(("http://", "https://")):
-            source = _download(source)
-        reader = self._reader(window or WHOLE, **options)
-        if reader is not None:
-            parts = reader.windows(source) if window else [reader.read(source)]
-            return (Window(part.waveform, part.crops, part.start, part.start + part.duration) for part in parts)
-        if not self.hears:
-            raise ValueError(f"{name}: nothing that is installed here finds the face in a clip: {REMEDY}")
-        return _cut(_read_sound(source, self.rate), self.rate, [], np.zeros(0), window)
-
-    def _reader(self, window: float, **options):
-        """What the package reads clips with; `None` where it is not installed."""
-        try:
-            from av_emotion_hf.data.reader import ClipReader
-        except ImportError:
-            return None
-        modality = "both" if self.hears and self.sees else "audio" if self.hears else "image"
-        key = (window, *sorted(options.items()))
-        if key not in self._readers:  # its face detector is loaded once
-            self._readers[key] = ClipReader(modality, window=window, **options)
-        return self._readers[key]
+        return audio if rate in (None, self.rate) else _resample(audio, rate, self.rate)
 
 
 def _first(clip: dict, names: tuple[str, ...]):
@@ -136,38 +282,15 @@ def _first(clip: dict, names: tuple[str, ...]):
     return next((clip[name] for name in names if clip.get(name) is not None), None)
 
 
-def _cut(waveform, rate: int, crops, times: np.ndarray, window: float | None) -> Iterator[Window]:
-    """Windows of a waveform and of crops that were seen at `times`; the last may be half as long again."""
-    duration = max(len(waveform) / rate, float(times[-1]) if len(times) else 0.0)
-    count = 1 if window is None else max(1, int(duration / window + 0.5))
-    for i in range(count):
-        start, end = i * window if i else 0.0, (i + 1) * window if i < count - 1 else duration
-        first, last = np.searchsorted(times, [start, end]) if i < count - 1 else (np.searchsorted(times, start), None)
-        samples = slice(round(start * rate), round(end * rate) if i < count - 1 else None)
-        yield Window(waveform[samples], crops[first:last], start, end)
-
-
-def _picture(cell):
-    """A face crop; one that stands undecoded in a column of datasets is decoded."""
+def _image(cell):
+    """A face crop; one that is stored undecoded in a column of datasets is decoded."""
     if not isinstance(cell, dict):
         return cell
     try:
         from PIL import Image
     except ImportError as error:
-        raise ValueError("a face crop is given as the bytes of a picture: pip install pillow to read it") from error
+        raise ValueError("a face crop is given as the bytes of an image: pip install pillow to read it") from error
     return np.asarray(Image.open(io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]).convert("RGB"))
-
-
-def _find_faces(frames, times: np.ndarray, detector: str = "auto", **_) -> tuple:
-    """Crops of the largest face in frames (n, H, W, 3), and when it was seen."""
-    try:
-        from av_emotion_hf.media import FrameSequence, track_faces
-    except ImportError as error:
-        raise ValueError(
-            "nothing that is installed here finds the face in frames: pip install av-emotion-hf"
-        ) from error
-    track = track_faces(FrameSequence(np.stack([np.asarray(frame) for frame in frames]), times), detector)
-    return track.crops, track.timestamps
 
 
 def _download(url: str) -> bytes:
@@ -183,30 +306,30 @@ def _resample(waveform: np.ndarray, rate: int, target: int) -> np.ndarray:
         from torchaudio.functional import resample
     except ImportError as error:
         raise ValueError(
-            f"a waveform of {rate} Hz, and the model hears {target} Hz: pip install torchaudio, or resample it before"
+            f"a waveform of {rate} Hz, and the model takes {target} Hz: pip install torchaudio, or resample it before"
         ) from error
     return resample(torch.from_numpy(np.ascontiguousarray(waveform, np.float32)), rate, target).numpy()
 
 
-def _read_sound(source: str | bytes, rate: int) -> np.ndarray:
-    """The sound of a file, mono, by PyAV or soundfile, whichever is installed."""
+def fallback_audio(source: str | bytes, rate: int) -> np.ndarray:
+    """The audio `(samples,)` of a file, mono, by PyAV or soundfile: for where the package is not installed."""
     name = source if isinstance(source, str) else "the clip"
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         import av
     except ImportError:
-        return _read_sound_file(file, rate, name)
+        return _soundfile_audio(file, rate, name)
     try:
         with av.open(file) as container:
             resampler = av.AudioResampler("flt", layout="mono", rate=rate)
             frames = container.decode(audio=0) if container.streams.audio else ()
             pieces = [piece for frame in [*frames, None] for piece in resampler.resample(frame)]
     except (OSError, av.FFmpegError) as error:
-        raise ValueError(f"{name}: cannot be read ({error}); give a file that holds sound") from error
+        raise ValueError(f"{name}: cannot be read ({error}); give a file that holds audio") from error
     return np.concatenate([np.zeros(0, np.float32), *(piece.to_ndarray()[0] for piece in pieces)])
 
 
-def _read_sound_file(file, rate: int, name: str) -> np.ndarray:
+def _soundfile_audio(file, rate: int, name: str) -> np.ndarray:
     try:
         import soundfile
     except ImportError as error:
@@ -219,4 +342,4 @@ def _read_sound_file(file, rate: int, name: str) -> np.ndarray:
     return mono if own == rate else _resample(mono, own, rate)
 
 
-__all__ = ["ClipWindows", "Window"]
+__all__ = ["WHOLE", "WINDOW", "ClipInputs", "ClipWindows", "check_window", "concatenate", "merge_short_tail"]

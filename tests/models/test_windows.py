@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+
+from av_emotion_hf.models.windows_av_emotion import (
+    ClipInputs,
+    ClipWindows,
+    audible,
+    check_window,
+    concatenate,
+    merge_short_tail,
+)
+
+
+def window(start, samples, times=(), duration=1.0, detector=None):
+    crops = np.zeros((len(times), 4, 4, 3), np.uint8)
+    return ClipInputs(np.ones(samples, np.float32), crops, np.array(times, float), 10, start, duration, 0.5, detector)
+
+
+def test_concatenated_windows_keep_their_times():
+    joined = concatenate([window(2.0, 8000, [0.5]), window(3.0, 16000, [0.25], detector="cascade")])
+    assert (joined.start, joined.duration, joined.num_frames, joined.lead_black) == (2.0, 2.0, 20, 0.5)
+    np.testing.assert_allclose(joined.face_times, [0.5, 1.25])
+    assert len(joined.waveform) == 32000 and joined.waveform[8000:16000].max() == 0  # the silence between them
+    assert joined.face_coverage == 0.1 and joined.detector == "cascade"
+    assert len(concatenate([window(0.0, 8000), window(1.0, 0)]).waveform) == 8000  # silence at the end is not added
+    assert len(concatenate([window(0.0, 0), window(1.0, 0)]).waveform) == 0
+
+
+@pytest.mark.parametrize(
+    ("durations", "merged"),
+    [([1, 1, 0.4], [1, 1.4]), ([1, 1, 0.5], [1, 1, 0.5]), ([0.2], [0.2]), ([1], [1]), ([1, 0.49], [1.49]), ([], [])],
+)
+def test_a_short_tail_becomes_part_of_the_window_before(durations, merged):
+    windows = [window(float(i), round(16000 * each), duration=each) for i, each in enumerate(durations)]
+    found = list(merge_short_tail(windows, 1.0))
+    assert [each.duration for each in found] == pytest.approx(merged)
+    assert [len(each.waveform) for each in found] == [round(16000 * each) for each in merged]
+
+
+def test_arrays_are_cut_without_being_copied():
+    waveform = np.random.default_rng(0).standard_normal(56000).astype(np.float32)
+    crops = np.zeros((7, 4, 4, 3), np.uint8)
+    times = np.arange(7) / 2
+    parts = list(ClipWindows(16000, True)({"waveform": waveform, "faces": crops, "face_times": times}, 1.0))
+    assert [(part.start, part.duration) for part in parts] == [(0, 1), (1, 1), (2, 1), (3, 0.5)]
+    assert [len(part.crops) for part in parts] == [2, 2, 2, 1]
+    assert [part.face_times.tolist() for part in parts] == [[0, 0.5], [0, 0.5], [0, 0.5], [0]]
+    assert all(np.shares_memory(part.waveform, waveform) and np.shares_memory(part.crops, crops) for part in parts)
+    np.testing.assert_array_equal(np.concatenate([part.waveform for part in parts]), waveform)
+
+
+def test_silence_is_no_audio_on_either_road():
+    assert (
+        len(audible(np.full(100, 0.9e-4, np.float32))) == 0 and len(audible(np.full(100, 1.1e-4, np.float32))) == 100
+    )
+    (part,) = ClipWindows(16000, False)(np.zeros(16000, np.float32))
+    assert part.modalities == [] and part.duration == 1.0
+
+
+def test_a_window_is_ten_seconds_unless_said_otherwise():
+    assert check_window(None) == 10.0 and check_window("whole") == "whole" and check_window(3) == 3.0
+    long = np.ones(16000 * 25, np.float32)
+    lengths = {
+        window: [len(part.waveform) / 16000 for part in ClipWindows(16000, False)(long, window)]
+        for window in (None, 5, "whole")
+    }
+    assert lengths == {None: [10, 10, 5], 5: [5] * 5, "whole": [25]}
+
+
+def test_without_a_reader_faces_and_options_of_it_are_refused():
+    windows = ClipWindows(16000, True)
+    for options in ({"detector": "cascade"}, {"speaker": "speech"}):
+        with pytest.raises(ValueError, match="nothing that is installed here finds faces"):
+            windows(torch.ones(1600), **options)
+    with pytest.raises(ValueError, match="option 'color' is unknown; the options are fps, detector, speaker"):
+        windows(torch.ones(1600), color="red")
+    with pytest.raises(ValueError, match="fps=0: has to be positive"):
+        windows(torch.ones(1600), fps=0)
+    with pytest.raises(ValueError, match="finds the face in frames"):
+        windows({"frames": np.zeros((3, 8, 8, 3), np.uint8)})
+    with pytest.raises(ValueError, match="finds the face in a clip"):
+        ClipWindows(None, True)("clip.mp4")
+
+
+def test_audio_that_was_read_has_the_rate_of_the_model():
+    class Reader:
+        def __init__(self, modality, **options):
+            assert modality == "audio" and options == {"window": 10.0}
+
+        def windows(self, source):
+            yield window(0.0, 16000)
+
+    (part,) = ClipWindows(8000, False, Reader)("clip.wav")
+    assert len(part.waveform) == 8000
