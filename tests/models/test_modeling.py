@@ -294,10 +294,10 @@ def test_a_missing_modality_equals_an_empty_one(build, waveforms, crops):
         model.image_absent.fill_(-0.2)
         left_out = model(input_values=waveforms[0], attention_mask=waveforms[1]).logits
         empty = model(*waveforms, torch.zeros_like(crops[0]), torch.zeros_like(crops[1])).logits
-        fused = model.fuse(pixel_values=crops[0], pixel_mask=crops[1])
+        fused = av.AVEmotionModel.forward(model, pixel_values=crops[0], pixel_mask=crops[1])
     torch.testing.assert_close(left_out, empty)
     assert (fused.audio_embeds == 0.3).all() and (fused.image_embeds[2] == -0.2).all()
-    with pytest.raises(ValueError, match="needs sound or picture"):
+    with pytest.raises(ValueError, match="needs audio or video"):
         model()
 
 

@@ -2,6 +2,7 @@
 # No `from __future__ import annotations` here: it would switch off the validation that `@strict` gives.
 
 import math
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -15,15 +16,15 @@ OBJECTIVES = ("complete", "hidden", "future", "mixed")
 
 def _default_backbone() -> PreTrainedConfig:
     """A ResNet of 1.3 million parameters, sized for faces of 96 x 96 pixels on a CPU."""
-    from transformers import ResNetConfig  # takes seconds, which users of the acoustic descriptors need not wait
+    from transformers import ResNetConfig  # takes seconds, which users of the acoustic descriptors do not need to wait
 
     return ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 128], depths=[2, 2, 2, 2], layer_type="basic")
 
 
 def _without_remote_pipeline(fields: dict) -> dict:
-    """Fields of a `config.json` as the installed package takes them.
+    """Fields of a `config.json` as the installed package reads them.
 
-    Its pipeline is registered and needs no trust; transformers would still ask for it where a checkpoint brings one.
+    Its pipeline is registered and needs no trust; transformers would still ask for it if a checkpoint brings one.
     """
     is_remote = __name__.startswith("transformers_modules.")
     return fields if is_remote else {name: value for name, value in fields.items() if name != "custom_pipelines"}
@@ -42,13 +43,13 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         hidden_dropout (`float`, *optional*, defaults to 0.1): dropout between RNN layers.
         classifier_dropout (`float`, *optional*, defaults to 0.0): dropout before the fully connected layer.
         mask_time_prob (`float`, *optional*, defaults to 0.1):
-            Share of the real frames that pre-training hides (CN112633263A: 10 %).
+            Fraction of the real frames that pre-training hides (CN112633263A: 10 %).
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
         objective (`str`, *optional*, defaults to `"complete"`):
-            What pre-training minimises, one of `OBJECTIVES`: the distance to the `complete` sequence (CN112633263A),
-            to its `hidden` frames only, to the frame some way in the `future`, or the last two `mixed`.
+            What pre-training minimizes, one of `OBJECTIVES`: the distance to the `complete` sequence (CN112633263A),
+            to its `hidden` frames only, to the frame some steps in the `future`, or the last two `mixed`.
         future_frames (`int`, *optional*, defaults to 3): how many frames ahead `future` and `mixed` predict.
-        future_weight (`float`, *optional*, defaults to 0.5): share of the prediction ahead in the loss of `mixed`.
+        future_weight (`float`, *optional*, defaults to 0.5): weight of the prediction ahead in the loss of `mixed`.
     """
 
     rnn_type: str = "lstm"
@@ -67,7 +68,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         super().__post_init__(**_without_remote_pipeline(kwargs))
 
     def validate_rnn(self):
-        """Check the RNN's settings against each other."""
+        """Check the fields of the RNN against each other."""
         if self.rnn_type not in RNN_TYPES:
             raise ValueError(f"rnn_type={self.rnn_type!r} is not one of {RNN_TYPES}")
         if self.hidden_size < 1 or self.num_hidden_layers < 1:
@@ -83,20 +84,20 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     def validate_masking(self):
         """Check that masking hides something and not everything."""
         if not 0 < self.mask_time_prob < 1:
-            raise ValueError(f"mask_time_prob={self.mask_time_prob} must lie between 0 and 1, both excluded")
+            raise ValueError(f"mask_time_prob={self.mask_time_prob} must be between 0 and 1, exclusive")
         if self.mask_time_length < 1:
             raise ValueError(f"mask_time_length={self.mask_time_length} must be at least 1 frame")
 
     def validate_objective(self):
-        """Check what pre-training minimises."""
+        """Check what pre-training minimizes."""
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective={self.objective!r} is not one of {OBJECTIVES}")
         if self.future_frames < 1:
             raise ValueError(f"future_frames={self.future_frames} must be at least 1 frame ahead")
         if not 0 < self.future_weight < 1:
             raise ValueError(
-                f"future_weight={self.future_weight} must lie between 0 and 1, both excluded; "
-                "objective='hidden' and 'future' are the ends"
+                f"future_weight={self.future_weight} must be between 0 and 1, exclusive; "
+                "for either end choose objective='hidden' or 'future'"
             )
 
 
@@ -106,28 +107,28 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
 
     Args:
         sampling_rate (`int`, *optional*, defaults to 16000): samples per second of `input_values`.
-        frame_shift_ms (`float`, *optional*, defaults to 20): distance between the centres of two frames.
+        frame_shift_ms (`float`, *optional*, defaults to 20): distance between the centers of two frames.
         frame_length_ms (`float`, *optional*, defaults to 25): window of the spectral descriptors.
         pitch_frame_length_ms (`float`, *optional*, defaults to 60):
             Window of F0, jitter, shimmer and HNR, which need several periods of the voice.
         num_mel_bins (`int`, *optional*, defaults to 40): bands of the learnable filterbank.
-        f0_min (`float`, *optional*, defaults to 55): lowest F0 looked for, in Hz.
-        f0_max (`float`, *optional*, defaults to 600): highest F0 looked for, in Hz.
+        f0_min (`float`, *optional*, defaults to 55): lowest F0 searched for, in Hz.
+        f0_max (`float`, *optional*, defaults to 600): highest F0 searched for, in Hz.
         voicing_threshold (`float`, *optional*, defaults to 0.45):
-            Normalised autocorrelation above which a frame counts as voiced.
+            Normalized autocorrelation above which a frame counts as voiced.
         silence_db (`float`, *optional*, defaults to -60):
-            Level relative to full scale (the r.m.s. of the pitch frame) below which no frame is voiced.
+            Level relative to full scale (the RMS of the pitch frame) below which no frame is voiced.
         descriptors (`list[str]`, *optional*):
             Names of descriptors or of their families (`prosody`, `voice_quality`, `spectral`); `egemaps` stands for
-            the 25 of eGeMAPSv02. `None` gives the 20 of the first checkpoints and the log-mel bands.
+            the 25 of eGeMAPSv02. `None` selects the 20 of the first checkpoints and the log-mel bands.
         deltas (`bool`, *optional*, defaults to `False`): whether each descriptor also has its slope over time.
         smoothing_frames (`int`, *optional*, defaults to 1):
-            Frames over which each descriptor is averaged, an odd number; eGeMAPS takes 3.
+            Frames over which each descriptor is averaged, an odd number; eGeMAPS uses 3.
         fft_length (`int`, *optional*):
-            Points of the transform of the spectral window; `None` takes the smallest fast size that holds the window.
+            Points of the transform of the spectral window; `None` is the smallest fast size that holds the window.
         mel_max_hz (`float`, *optional*): upper end of the filterbank; half the sampling rate by default.
         mel_floor_db (`float`, *optional*, defaults to -90): start of the log-mel bands' learnable compression.
-        power_floor_db (`float`, *optional*, defaults to -120): power below which nothing counts as sound.
+        power_floor_db (`float`, *optional*, defaults to -120): floor of the power spectrum, relative to full scale.
 
     Example:
     ```python
@@ -158,12 +159,12 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     power_floor_db: float | int = -120
 
     @classmethod
-    def egemaps(cls, sampling_rate: int = 16000, **settings) -> "AVEmotionAudioConfig":
-        """Analysis settings of eGeMAPSv02 (Eyben et al. 2016): its 25 descriptors, 100 times a second.
+    def egemaps(cls, sampling_rate: int = 16000, **overrides: Any) -> "AVEmotionAudioConfig":
+        """Analysis of eGeMAPSv02 (Eyben et al. 2016): its 25 descriptors, 100 times a second.
 
         Args:
             sampling_rate: samples per second.
-            **settings: any other setting, which also overrides these.
+            **overrides: other fields of the configuration; these override the ones of eGeMAPSv02.
         """
         defaults = {
             "descriptors": ["egemaps"],
@@ -178,7 +179,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             "silence_db": -52,
             "smoothing_frames": 3,
         }
-        return cls(sampling_rate=sampling_rate, **(defaults | settings))
+        return cls(sampling_rate=sampling_rate, **(defaults | overrides))
 
     @property
     def frames_per_second(self) -> float:
@@ -186,13 +187,13 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
         return 1000 / self.frame_shift_ms
 
     def validate_frames(self):
-        """Check the analysis settings against the sampling rate."""
+        """Check the fields of the analysis against the sampling rate."""
         for name in ("sampling_rate", "frame_shift_ms", "frame_length_ms", "pitch_frame_length_ms", "num_mel_bins"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")
         if not 0 < self.f0_min < self.f0_max < self.sampling_rate / 2:
             raise ValueError(
-                f"f0_min={self.f0_min} and f0_max={self.f0_max} must rise and stay below half of "
+                f"f0_min={self.f0_min} and f0_max={self.f0_max} must increase and stay below half of "
                 f"sampling_rate={self.sampling_rate}"
             )
         if self.pitch_frame_length_ms * self.f0_min < 2000:
@@ -202,7 +203,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             )
 
     def validate_descriptors(self):
-        """Check the selection of descriptors and what is done with them."""
+        """Check the selection of descriptors and how they are processed."""
         select_descriptors(self.descriptors, self.num_mel_bins, self.deltas)
         if self.smoothing_frames < 1 or self.smoothing_frames % 2 == 0:
             raise ValueError(f"smoothing_frames={self.smoothing_frames} must be an odd number of frames: 1, 3, 5, ...")
@@ -221,9 +222,9 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
     Args:
         backbone_config (`PreTrainedConfig` or `dict`, *optional*):
             Any image model of transformers whose output has a `pooler_output`; a small [`ResNetConfig`] by default.
-            `TimmWrapperConfig(architecture="densenet121")` gives a DenseNet (extra `densenet`).
+            `TimmWrapperConfig(architecture="densenet121")` is a DenseNet (extra `densenet`).
         backbone_batch_size (`int`, *optional*, defaults to 256):
-            Face crops that pass the backbone at once, which bounds the memory of long clips.
+            Face crops that pass through the backbone at once, which bounds the memory for long clips.
 
     Example:
     ```python
@@ -245,21 +246,22 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         elif isinstance(self.backbone_config, dict):
             from transformers import CONFIG_MAPPING
 
-            settings = dict(self.backbone_config)
-            model_type = settings.pop("model_type", "resnet")
-            self.backbone_config = CONFIG_MAPPING[model_type].from_dict(settings)
+            fields = dict(self.backbone_config)
+            model_type = fields.pop("model_type", "resnet")
+            self.backbone_config = CONFIG_MAPPING[model_type].from_dict(fields)
         super().__post_init__(**kwargs)
 
     @property
     def image_feature_size(self) -> int:
-        """Size E of the backbone's pooled features."""
-        if hasattr(self.backbone_config, "hidden_sizes"):
-            return self.backbone_config.hidden_sizes[-1]
-        return timm_feature_size(self.backbone_config)
+        """Size F of the backbone's pooled features."""
+        hidden_sizes = getattr(self.backbone_config, "hidden_sizes", None)
+        if hidden_sizes is None:
+            return timm_feature_size(self.backbone_config)  # type: ignore[arg-type]  # no dict after `__post_init__`
+        return hidden_sizes[-1]
 
 
-def timm_feature_size(backbone_config) -> int:
-    """Size E of the pooled features of a timm network, read from the network itself."""
+def timm_feature_size(backbone_config: PreTrainedConfig) -> int:
+    """Size F of the pooled features of a timm network, read from the network itself."""
     try:
         import timm
     except ImportError as error:
@@ -269,10 +271,10 @@ def timm_feature_size(backbone_config) -> int:
         ) from error
     import torch
 
+    model_args = backbone_config.model_args or {}
     with torch.device("meta"):
-        return timm.create_model(
-            backbone_config.architecture, num_classes=0, **(backbone_config.model_args or {})
-        ).num_features
+        network = timm.create_model(backbone_config.architecture, num_classes=0, **model_args)
+    return network.num_features  # type: ignore[return-value]  # an int, which nn.Module's stubs do not know
 
 
 @strict
@@ -284,8 +286,8 @@ class AVEmotionConfig(PreTrainedConfig):
         image_config (`AVEmotionImageConfig` or `dict`, *optional*): the image encoder.
         fusion (`str`, *optional*, defaults to `"concat"`): one of `FUSION_TYPES`.
         modality_dropout (`float`, *optional*, defaults to 0.0):
-            Probability with which training replaces one modality of a clip by its absence, so that one checkpoint
-            also serves audio only and video only. Never both modalities of a clip. The patent has none.
+            Probability that training drops one modality of a clip, so that one checkpoint also serves audio only and
+            video only. Never both modalities of a clip. The patent has no such dropout.
         classifier_dropout (`float`, *optional*, defaults to 0.0): dropout before the fully connected layer.
 
     Example:
@@ -297,7 +299,10 @@ class AVEmotionConfig(PreTrainedConfig):
     """
 
     model_type = "av_emotion"
-    sub_configs_defaults = {"audio_config": AVEmotionAudioConfig, "image_config": AVEmotionImageConfig}  # noqa: RUF012
+    sub_configs_defaults = {  # noqa: RUF012
+        "audio_config": AVEmotionAudioConfig,  # type: ignore[dict-item]  # transformers accepts a class as a spec
+        "image_config": AVEmotionImageConfig,  # type: ignore[dict-item]
+    }
 
     audio_config: dict | PreTrainedConfig | None = None
     image_config: dict | PreTrainedConfig | None = None
@@ -306,7 +311,7 @@ class AVEmotionConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
 
     def __post_init__(self, **kwargs):
-        # transformers makes them itself from 5.21 on
+        # transformers 5.21 and later does this itself
         if not isinstance(self.audio_config, PreTrainedConfig):
             self.audio_config = AVEmotionAudioConfig(**(self.audio_config or {}))
         if not isinstance(self.image_config, PreTrainedConfig):
@@ -316,14 +321,19 @@ class AVEmotionConfig(PreTrainedConfig):
     @property
     def hidden_size(self) -> int:
         """Size of the fused vector."""
-        return self.audio_config.hidden_size + self.image_config.hidden_size
+        return sum(config.hidden_size for config in self.encoder_configs)
+
+    @property
+    def encoder_configs(self) -> tuple[AVEmotionAudioConfig, AVEmotionImageConfig]:
+        """Configurations of the audio and of the image encoder."""
+        return self.audio_config, self.image_config  # type: ignore[return-value]  # no dict after `__post_init__`
 
     def validate_fusion(self):
-        """Check the fusion settings."""
+        """Check the fields of the fusion."""
         if self.fusion not in FUSION_TYPES:
             raise ValueError(f"fusion={self.fusion!r} is not one of {FUSION_TYPES}")
         if not 0 <= self.modality_dropout <= 1:
-            raise ValueError(f"modality_dropout={self.modality_dropout} must lie between 0 and 1")
+            raise ValueError(f"modality_dropout={self.modality_dropout} must be between 0 and 1")
 
 
-__all__ = ["AVEmotionAudioConfig", "AVEmotionConfig", "AVEmotionImageConfig"]
+__all__ = ["AVEmotionAudioConfig", "AVEmotionConfig", "AVEmotionEncoderConfig", "AVEmotionImageConfig"]

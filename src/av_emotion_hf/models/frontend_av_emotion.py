@@ -24,7 +24,7 @@ DELTA_REACH = 2  # frames on both sides
 PARAMETERS = ("filterbank", "compression", "gain", "offset")
 
 
-def _neighbours(values: Tensor, reach: int) -> Tensor:
+def _neighbors(values: Tensor, reach: int) -> Tensor:
     """`values` (B, T, F) of `reach` frames before to `reach` after each frame (B, T, F, 2 * reach + 1), 0 outside."""
     return F.pad(values, (0, 0, reach, reach)).unfold(1, 2 * reach + 1, 1)
 
@@ -89,6 +89,14 @@ class AcousticFrontEnd(nn.Module):
     | `log_mel_00` ... | ln power | log(exp(`compression`) + P @ `filterbank`) | CN112633263A (spectral descriptors) |
     | `delta_NAME` + | unit of NAME per frame | regression line over five frames | Young et al. 2006 |
     """
+
+    filterbank: Tensor
+    compression: Tensor
+    gain: Tensor
+    offset: Tensor
+    feature_mean: Tensor
+    feature_std: Tensor
+    voiced_only: Tensor
 
     def __init__(self, config: AVEmotionAudioConfig):
         super().__init__()
@@ -198,7 +206,7 @@ class AcousticFrontEnd(nn.Module):
     def _over_time(self, columns: dict[str, Tensor], frame_mask: Tensor) -> Tensor:
         """Columns (B, T) by name to features (B, T, F), smoothed and with their slopes over time where selected.
 
-        A neighbour counts where it is a frame of the clip and, for descriptors of voiced frames, voiced.
+        A neighbor counts where it is a frame of the clip and, for descriptors of voiced frames, voiced.
         """
         features = torch.stack([columns[name] for name in self.computed], dim=-1)
         deltas = len(self.computed) < len(self.descriptor_names)
@@ -214,8 +222,8 @@ class AcousticFrontEnd(nn.Module):
             features = (torch.where(step, features, smoothed) if "voiced" in self.computed else smoothed) * weight
         if not deltas:
             return features
-        around = _neighbours(features, DELTA_REACH)
-        around = torch.where(_neighbours(defined.to(features), DELTA_REACH) > 0, around, features[..., None])
+        around = _neighbors(features, DELTA_REACH)
+        around = torch.where(_neighbors(defined.to(features), DELTA_REACH) > 0, around, features[..., None])
         at = torch.arange(-DELTA_REACH, DELTA_REACH + 1, device=features.device).to(features)
         slopes = slope_of(around, at) * defined
         columns = dict(zip(self.computed, features.unbind(-1), strict=True))

@@ -1,4 +1,4 @@
-"""Masks: which frames of a clip pre-training hides, and what it then works with."""
+"""Masks: which frames are real, which of them pre-training hides, and the masked clips themselves."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class MaskedFrames:
-    """A batch of clips with some of their frames hidden; what every objective starts from.
+    """A batch of clips with some of their frames hidden: the input of every objective.
 
     Attributes:
         features: `(B, T, F)`, complete and normalised, zero in padding.
         frame_mask: `(B, T)`, True = real frame.
-        cell_mask: `(B, T, F)`, True = value of a real frame that means something (F0 does in voiced frames only).
+        cell_mask: `(B, T, F)`, True = defined value of a real frame (F0 is defined in voiced frames only).
         hidden: `(B, T)`, True = real frame that the model does not see.
     """
 
@@ -28,16 +28,27 @@ class MaskedFrames:
         return self.features.masked_fill(self.hidden.unsqueeze(-1), 0.0)
 
 
-def sample_mask(
-    frame_mask: torch.BoolTensor, prob: float, length: int = 1, generator: torch.Generator | None = None
-) -> torch.BoolTensor:
+def as_frame_mask(frames: Tensor, mask: Tensor | None) -> Tensor:
+    """`mask (B, T)` as booleans; without one, all of `frames (B, T, ...)` are real.
+
+    Raises:
+        ValueError: the mask does not fit the frames.
+    """
+    if mask is None:
+        return torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
+    if mask.shape != frames.shape[:2]:
+        raise ValueError(f"mask of shape {tuple(mask.shape)} does not fit {tuple(frames.shape[:2])} frames")
+    return mask.bool()
+
+
+def sample_mask(frame_mask: Tensor, prob: float, length: int = 1, generator: torch.Generator | None = None) -> Tensor:
     """Draw the frames that pre-training hides (CN112633263A: 10 % of the frames, chosen at random).
 
     Args:
         frame_mask: `(B, T)` on the CPU, True = real frame.
-        prob: share of a clip's real frames to hide; rounded to the nearest count, at least one frame.
-        length: frames in one hidden span; spans may touch, and the last one is cut so that the share is kept exactly.
-        generator: source of the draw, for repeatable masks.
+        prob: fraction of a clip's real frames to hide; rounded to the nearest count, at least one frame.
+        length: frames in one hidden span; spans may touch, and the last one is cut so that the fraction is exact.
+        generator: random generator, for repeatable masks.
 
     Returns:
         `(B, T)`, True = hidden; never in padding.
@@ -60,16 +71,14 @@ def sample_mask(
     return hidden & frame_mask
 
 
-def sample_gaps(
-    frame_mask: torch.BoolTensor, prob: float, length: int, generator: torch.Generator | None = None
-) -> torch.BoolTensor:
-    """Draw gaps of exactly `length` frames, each with a visible frame on both sides: masks to measure with.
+def sample_gaps(frame_mask: Tensor, prob: float, length: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw gaps of exactly `length` frames, each with a visible frame on both sides: masks for evaluation.
 
     Args:
         frame_mask: `(B, T)` on the CPU, True = real frame.
-        prob: share of a clip's real frames to hide; rounded to whole gaps, at least one.
+        prob: fraction of a clip's real frames to hide; rounded to whole gaps, at least one.
         length: frames in a gap.
-        generator: source of the draw. It is used clip by clip, so batches of another size give the same masks.
+        generator: random generator. It is used clip by clip, so the masks do not depend on the batch size.
 
     Returns:
         `(B, T)`, True = hidden; nothing in a clip of fewer than `length + 2` frames.
@@ -91,4 +100,4 @@ def mean_square(predicted: Tensor, target: Tensor, cells: Tensor) -> Tensor:
     return (distance * cells).sum() / cells.sum().clamp(min=1)
 
 
-__all__ = ["MaskedFrames", "mean_square", "sample_gaps", "sample_mask"]
+__all__ = ["MaskedFrames", "as_frame_mask", "mean_square", "sample_gaps", "sample_mask"]

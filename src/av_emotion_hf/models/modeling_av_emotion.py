@@ -1,14 +1,14 @@
 """The audio, image and fusion models (CN112633263A, modules 2, 3 and 5 to 8).
 
-Axes: B batch, S samples, Ta and Tv frames of audio and video, F descriptors, E image features, D hidden, K classes.
+Axes: B batch, S samples, Ta and Tv frames of audio and video (T of either), F values per frame, D hidden, K classes.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput, SequenceClassifierOutput
@@ -17,53 +17,57 @@ from transformers.utils import can_return_tuple
 from .configuration_av_emotion import (
     AVEmotionAudioConfig,
     AVEmotionConfig,
+    AVEmotionEncoderConfig,
     AVEmotionImageConfig,
 )
 from .frontend_av_emotion import AcousticFrontEnd
-from .masking_av_emotion import MaskedFrames, sample_mask
+from .masking_av_emotion import MaskedFrames, as_frame_mask, sample_mask
 from .objectives_av_emotion import OBJECTIVE_CLASSES
 from .rnn_av_emotion import MaskedRNN, mean_pool
 
-if TYPE_CHECKING:  # never run: transformers copies what a file names as its imports, so the pipeline goes with a model
+if TYPE_CHECKING:  # never run: transformers copies the files that a file imports, so the pipeline goes with a model
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
+
+
+Inputs = tuple[Tensor | None, Tensor | None, Tensor | None]  # what `input_names` of an encoder names
 
 
 @dataclass
 class AVEmotionEncoderOutput(ModelOutput):
-    """What an encoder makes of a batch of clips.
+    """Output of an audio or image encoder.
 
     Args:
         last_hidden_state (`torch.FloatTensor` of shape `(B, T, D)`): states of the RNN, zero in padding.
         pooler_output (`torch.FloatTensor` of shape `(B, D)`): sentence-level vector, zero for a clip without frames.
-        features (`torch.FloatTensor` of shape `(B, T, F)` or `(B, T, E)`): complete, normalised frame features.
+        features (`torch.FloatTensor` of shape `(B, T, F)`): complete, normalized frame features.
         frame_mask (`torch.BoolTensor` of shape `(B, T)`): True = real frame.
     """
 
-    last_hidden_state: torch.FloatTensor | None = None
-    pooler_output: torch.FloatTensor | None = None
-    features: torch.FloatTensor | None = None
-    frame_mask: torch.BoolTensor | None = None
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
+    features: Tensor | None = None
+    frame_mask: Tensor | None = None
 
 
 @dataclass
 class AVEmotionForPreTrainingOutput(ModelOutput):
-    """Result of masked-frame pre-training.
+    """Output of masked-frame pre-training.
 
     Args:
-        loss (`torch.FloatTensor` of shape `(1,)`): what the objective of the configuration minimises.
-        reconstruction (`torch.FloatTensor` of shape `(B, T, F)` or `(B, T, E)`): the predicted complete features.
-        features (same shape): the complete features, which are the target.
-        cell_mask (`torch.BoolTensor` of the same shape): True = value of a real frame that means something.
+        loss (`torch.FloatTensor` of shape `(1,)`): what the objective of the configuration minimizes.
+        reconstruction (`torch.FloatTensor` of shape `(B, T, F)`): the predicted complete features.
+        features (`torch.FloatTensor` of shape `(B, T, F)`): the complete features, which are the target.
+        cell_mask (`torch.BoolTensor` of shape `(B, T, F)`): True = defined value of a real frame.
         mask_time_indices (`torch.BoolTensor` of shape `(B, T)`): True = hidden from the model.
         frame_mask (`torch.BoolTensor` of shape `(B, T)`): True = real frame.
     """
 
-    loss: torch.FloatTensor | None = None
-    reconstruction: torch.FloatTensor | None = None
-    features: torch.FloatTensor | None = None
-    cell_mask: torch.BoolTensor | None = None
-    mask_time_indices: torch.BoolTensor | None = None
-    frame_mask: torch.BoolTensor | None = None
+    loss: Tensor | None = None
+    reconstruction: Tensor | None = None
+    features: Tensor | None = None
+    cell_mask: Tensor | None = None
+    mask_time_indices: Tensor | None = None
+    frame_mask: Tensor | None = None
 
 
 @dataclass
@@ -76,13 +80,13 @@ class AVEmotionOutput(ModelOutput):
         fused_embeds (`torch.FloatTensor` of shape `(B, Da + Di)`): the two, concatenated.
     """
 
-    audio_embeds: torch.FloatTensor | None = None
-    image_embeds: torch.FloatTensor | None = None
-    fused_embeds: torch.FloatTensor | None = None
+    audio_embeds: Tensor | None = None
+    image_embeds: Tensor | None = None
+    fused_embeds: Tensor | None = None
 
 
 class AVEmotionPreTrainedModel(PreTrainedModel):
-    """Weight initialisation and loading for all models of this package."""
+    """Weight initialization and loading for all models of this package."""
 
     # The loss is a mean over the batch; a Trainer must not expect a division by `num_items_in_batch`.
     accepts_loss_kwargs = False
@@ -91,7 +95,7 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
     _keep_in_fp32_modules_strict = ["frontend"]  # noqa: RUF012
 
     @torch.no_grad()
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, AcousticFrontEnd):
             tensors = dict(module.named_parameters()) | dict(module.named_buffers())
             for name, value in module.initial_tensors().items():
@@ -115,12 +119,60 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
             init.zeros_(module.image_absent)
 
 
-class AVEmotionAudioModel(AVEmotionPreTrainedModel):
+class _FrameEncoder(AVEmotionPreTrainedModel):
+    """What the audio and the image encoder share: frame features, the RNN over them, and pooling."""
+
+    input_names: ClassVar[tuple[str, str, str]]  # arguments of `forward`: raw inputs, their mask, frame features
+    rnn: MaskedRNN
+
+    def extract_features(self, inputs: Tensor, mask: Tensor | None = None, /) -> tuple[Tensor, Tensor]:
+        """Raw frame features `(B, T, F)` of a batch of clips, and their frame mask `(B, T)`."""
+        raise NotImplementedError
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Frame features `(B, T, F)`, standardized by the statistics of the dataset."""
+        raise NotImplementedError
+
+    def defined_cells(self, features: Tensor) -> Tensor:
+        """Which of the raw `features (..., F)` are defined."""
+        return torch.ones_like(features, dtype=torch.bool)
+
+    def frame_features(
+        self, inputs: Tensor | None, mask: Tensor | None, features: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Raw frame features `(B, T, F)` and their frame mask `(B, T)`, from either `inputs` or `features`.
+
+        Raises:
+            ValueError: both or neither are given, or the mask does not fit the features.
+        """
+        if features is None and inputs is not None:
+            return self.extract_features(inputs, mask)
+        if features is None or inputs is not None:
+            raise ValueError(f"give either {self.input_names[0]} or {self.input_names[2]}, and not both")
+        return features, as_frame_mask(features, mask)
+
+    def encode(self, features: Tensor, frame_mask: Tensor) -> Tensor:
+        """Normalized features `(B, T, F)` to the RNN's states `(B, T, D)`."""
+        return self.rnn(features, frame_mask)
+
+    def encode_sides(self, features: Tensor, frame_mask: Tensor) -> list[Tensor]:
+        """As [`encode`], for each direction of the RNN on its own."""
+        return self.rnn.sides(features, frame_mask)
+
+    def _encode_clips(self, features: Tensor, frame_mask: Tensor) -> AVEmotionEncoderOutput:
+        """Output for raw frame features `(B, T, F)`."""
+        features = self.normalize(features) * frame_mask.unsqueeze(-1)
+        states = self.encode(features, frame_mask)
+        return AVEmotionEncoderOutput(states, mean_pool(states, frame_mask), features, frame_mask)
+
+
+class AVEmotionAudioModel(_FrameEncoder):
     """Acoustic front-end, RNN and pooling to the sentence-level acoustic vector (module 3 without its classifier)."""
 
     config: AVEmotionAudioConfig
     base_model_prefix = "audio_encoder"
     main_input_name = "input_values"
+    input_names = ("input_values", "attention_mask", "input_features")
     input_modalities = "audio"
 
     def __init__(self, config: AVEmotionAudioConfig):
@@ -135,59 +187,51 @@ class AVEmotionAudioModel(AVEmotionPreTrainedModel):
         return len(self.frontend.descriptor_names)
 
     @property
-    def mean_features(self) -> torch.Tensor:
-        """What normalisation makes of the corpus mean `(F,)`."""
+    def mean_features(self) -> Tensor:
+        """The dataset's mean frame `(F,)` after normalization."""
         return self.frontend.offset.detach()
 
-    def extract_features(self, input_values, attention_mask=None) -> tuple[torch.Tensor, torch.BoolTensor]:
-        """Waveforms `(B, S)` to raw descriptors `(B, Ta, F)` in physical units and their frame mask `(B, Ta)`."""
+    def extract_features(self, input_values: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Descriptors `(B, Ta, F)` of waveforms `(B, S)`, in physical units, and their frame mask `(B, Ta)`."""
         return self.frontend.descriptors(input_values, attention_mask)
 
-    def normalized_features(self, input_values=None, attention_mask=None, input_features=None):
-        """The complete, normalised frame features and their mask, from waveforms or from descriptors."""
-        if (input_values is None) == (input_features is None):
-            raise ValueError("give either input_values (waveforms) or input_features (descriptors), and not both")
-        if input_features is None:
-            input_features, frame_mask = self.extract_features(input_values, attention_mask)
-        else:
-            frame_mask = _frame_mask(input_features, attention_mask)
-        return self.frontend.normalize(input_features) * frame_mask.unsqueeze(-1), frame_mask
+    def normalize(self, features: Tensor) -> Tensor:
+        """Descriptors `(B, Ta, F)`, standardized and scaled by the front-end's learnable gain and offset."""
+        return self.frontend.normalize(features)
 
-    def encode(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
-        """Normalised features `(B, T, F)` to the RNN's states `(B, T, D)`."""
-        return self.rnn(features, frame_mask)
-
-    def encode_sides(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> list[torch.Tensor]:
-        """As [`encode`], the states of each direction of the RNN, which has read without the other."""
-        return self.rnn.sides(features, frame_mask)
+    def defined_cells(self, features: Tensor) -> Tensor:
+        """Which of the descriptors `(..., F)` are defined: F0 and others in voiced frames only."""
+        return self.frontend.defined_cells(features)
 
     @can_return_tuple
     def forward(
         self,
-        input_values: torch.FloatTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        input_features: torch.FloatTensor | None = None,
-        **kwargs,
+        input_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_features: Tensor | None = None,
+        **kwargs: object,
     ) -> AVEmotionEncoderOutput:
         r"""Encode a batch of clips.
 
         Args:
             input_values (`(B, S)`): mono waveforms in [-1, 1].
-            attention_mask (`(B, S)`, or `(B, Ta)` beside `input_features`): 1 = real.
-            input_features (`(B, Ta, F)`): descriptors, as [`extract_features`] gives them, instead of waveforms.
+            attention_mask (`(B, S)`, or `(B, Ta)` with `input_features`): 1 = real.
+            input_features (`(B, Ta, F)`): descriptors from [`extract_features`] instead of waveforms.
             **kwargs: ignored.
         """
-        features, frame_mask = self.normalized_features(input_values, attention_mask, input_features)
-        return _encoder_output(self, features, frame_mask)
+        return self._encode_clips(*self.frame_features(input_values, attention_mask, input_features))
 
 
-class AVEmotionImageModel(AVEmotionPreTrainedModel):
+class AVEmotionImageModel(_FrameEncoder):
     """Expression backbone, RNN and pooling to the sentence-level image vector (module 6 without its classifier)."""
 
     config: AVEmotionImageConfig
     base_model_prefix = "image_encoder"
     main_input_name = "pixel_values"
+    input_names = ("pixel_values", "pixel_mask", "image_features")
     input_modalities = "video"
+    feature_mean: Tensor
+    feature_std: Tensor
 
     def __init__(self, config: AVEmotionImageConfig):
         super().__init__(config)
@@ -200,127 +244,118 @@ class AVEmotionImageModel(AVEmotionPreTrainedModel):
 
     @property
     def num_features(self) -> int:
-        """Number E of image features per frame."""
+        """Number F of image features per frame."""
         return self.config.image_feature_size
 
     @property
-    def mean_features(self) -> torch.Tensor:
-        """What normalisation makes of the corpus mean `(E,)`."""
+    def mean_features(self) -> Tensor:
+        """The dataset's mean frame `(F,)` after normalization."""
         return torch.zeros_like(self.feature_mean)
 
-    def train(self, mode: bool = True):
-        """As in torch; the backbone's batch norms keep their statistics: a clip's frames are no random batch."""
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but batch norms of the backbone keep their statistics: a clip's frames are not independent."""
         super().train(mode)
         for module in self.backbone.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
 
-    def extract_features(self, pixel_values, pixel_mask=None) -> tuple[torch.Tensor, torch.BoolTensor]:
-        """Face crops `(B, Tv, 3, H, W)` to last-layer features `(B, Tv, E)` and their frame mask `(B, Tv)`.
+    def extract_features(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Pooled backbone features `(B, Tv, F)` of face crops `(B, Tv, 3, H, W)`, and their frame mask `(B, Tv)`.
 
-        Only real frames pass the backbone.
+        Only real frames pass through the backbone.
         """
-        frame_mask = _frame_mask(pixel_values, pixel_mask)
+        frame_mask = as_frame_mask(pixel_values, pixel_mask)
         if torch.compiler.is_exporting():  # all frames: how many are real is known only when the graph runs
             pooled = self.backbone(pixel_values.flatten(0, 1).to(self.backbone.dtype)).pooler_output.flatten(1)
             features = pooled.unflatten(0, frame_mask.shape).float()
             return features.masked_fill(~frame_mask.unsqueeze(-1), 0), frame_mask
         frames = pixel_values[frame_mask].to(self.backbone.dtype).contiguous(memory_format=torch.channels_last)
-        pooled = [
+        parts = [
             self.backbone(part).pooler_output.flatten(1) for part in frames.split(self.config.backbone_batch_size)
         ]
         features = torch.zeros(*frame_mask.shape, self.num_features, dtype=torch.float32, device=pixel_values.device)
         if len(frames):
-            features = features.masked_scatter(frame_mask.unsqueeze(-1), torch.cat(pooled).float())
+            features = features.masked_scatter(frame_mask.unsqueeze(-1), torch.cat(parts).float())
         return features, frame_mask
 
-    def normalized_features(self, pixel_values=None, pixel_mask=None, image_features=None):
-        """The complete, normalised frame features and their mask, from face crops or from image features."""
-        if (pixel_values is None) == (image_features is None):
-            raise ValueError("give either pixel_values (face crops) or image_features, and not both")
-        if image_features is None:
-            image_features, frame_mask = self.extract_features(pixel_values, pixel_mask)
-        else:
-            frame_mask = _frame_mask(image_features, pixel_mask)
-        features = (image_features - self.feature_mean) / self.feature_std
-        return features * frame_mask.unsqueeze(-1), frame_mask
-
-    def encode(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> torch.Tensor:
-        """Normalised features `(B, T, E)` to the RNN's states `(B, T, D)`."""
-        return self.rnn(features, frame_mask)
-
-    def encode_sides(self, features: torch.Tensor, frame_mask: torch.BoolTensor) -> list[torch.Tensor]:
-        """As [`encode`], the states of each direction of the RNN, which has read without the other."""
-        return self.rnn.sides(features, frame_mask)
+    def normalize(self, features: Tensor) -> Tensor:
+        """Image features `(B, Tv, F)`, standardized by the statistics of the dataset."""
+        return (features - self.feature_mean) / self.feature_std
 
     @can_return_tuple
     def forward(
         self,
-        pixel_values: torch.FloatTensor | None = None,
-        pixel_mask: torch.Tensor | None = None,
-        image_features: torch.FloatTensor | None = None,
-        **kwargs,
+        pixel_values: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+        image_features: Tensor | None = None,
+        **kwargs: object,
     ) -> AVEmotionEncoderOutput:
         r"""Encode a batch of clips.
 
         Args:
-            pixel_values (`(B, Tv, 3, H, W)`): face crops, as the image processor gives them.
-            pixel_mask (`(B, Tv)`): 1 = real frame.
-            image_features (`(B, Tv, E)`): features, as [`extract_features`] gives them, instead of crops.
+            pixel_values (`(B, Tv, 3, H, W)`): face crops from the image processor.
+            pixel_mask (`(B, Tv)`): 1 = real frame. One value per frame, where ViLT and DETR have one per pixel.
+            image_features (`(B, Tv, F)`): features from [`extract_features`] instead of face crops.
             **kwargs: ignored.
         """
-        features, frame_mask = self.normalized_features(pixel_values, pixel_mask, image_features)
-        return _encoder_output(self, features, frame_mask)
+        return self._encode_clips(*self.frame_features(pixel_values, pixel_mask, image_features))
 
 
-def _frame_mask(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.BoolTensor:
-    """`mask (B, T)` as booleans; all frames where there is none."""
-    if mask is None:
-        return torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
-    if mask.shape != frames.shape[:2]:
-        raise ValueError(f"mask of shape {tuple(mask.shape)} does not fit {tuple(frames.shape[:2])} frames")
-    return mask.bool()
+class _FramePreTrainer(AVEmotionPreTrainedModel):
+    """Masked-frame pre-training (modules 2 and 5): hide frames, and predict the complete sequence with the RNN."""
 
+    config: AVEmotionEncoderConfig
+    encoder_class: ClassVar[type[_FrameEncoder]]
+    frozen_part: ClassVar[str]
 
-def _encoder_output(encoder, features, frame_mask) -> AVEmotionEncoderOutput:
-    states = encoder.encode(features, frame_mask)
-    return AVEmotionEncoderOutput(states, mean_pool(states, frame_mask), features, frame_mask)
-
-
-class _MaskedFrameModel(AVEmotionPreTrainedModel):
-    """Masked-frame pre-training (modules 2 and 5): hide frames, let the RNN predict the complete sequence."""
-
-    def __init__(self, config):
+    def __init__(self, config: AVEmotionEncoderConfig):
         super().__init__(config)
         setattr(self, self.base_model_prefix, self.encoder_class(config))
         self.frozen.requires_grad_(False)
         self.objective = OBJECTIVE_CLASSES[config.objective]()
         for name in self.objective.heads:
-            setattr(self, name, nn.Linear(config.hidden_size, self.base_model.num_features))
+            setattr(self, name, nn.Linear(config.hidden_size, self.encoder.num_features))
         self.post_init()
 
     @property
-    def frozen(self) -> nn.Module:
-        """What makes the features. It stays as it is, or the target could become trivial."""
-        return getattr(self.base_model, self.frozen_part)
+    def encoder(self) -> AVEmotionAudioModel | AVEmotionImageModel:
+        """The encoder that is trained."""
+        return getattr(self, self.base_model_prefix)
 
-    def train(self, mode: bool = True):
+    @property
+    def frozen(self) -> nn.Module:
+        """The module that computes the features. It is not trained, or the target could become trivial."""
+        return getattr(self.encoder, self.frozen_part)
+
+    def train(self, mode: bool = True) -> Self:
         """As in torch; the frozen part stays in evaluation mode."""
         super().train(mode)
         self.frozen.eval()
         return self
 
-    def _pretrain(self, features, frame_mask, cell_mask, mask_time_indices, return_loss):
+    @torch.no_grad()
+    def complete_features(self, **inputs: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Target `(B, T, F)`, frame mask `(B, T)` and mask of defined cells `(B, T, F)`; inputs as for [`forward`]."""
+        features, frame_mask = self.encoder.frame_features(*(inputs.get(name) for name in self.encoder.input_names))
+        real = frame_mask.unsqueeze(-1)
+        return self.encoder.normalize(features) * real, frame_mask, self.encoder.defined_cells(features) & real
+
+    def _pretrain(
+        self, inputs: Inputs, mask_time_indices: Tensor | None, return_loss: bool
+    ) -> AVEmotionForPreTrainingOutput:
+        named = dict(zip(self.encoder.input_names, inputs, strict=True))
+        target, frame_mask, cell_mask = self.complete_features(**named)
         if mask_time_indices is None:
             mask_time_indices = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
         hidden = mask_time_indices.to(frame_mask.device).bool() & frame_mask
-        loss, reconstruction = self.objective(self, MaskedFrames(features, frame_mask, cell_mask, hidden))
-        loss = loss if return_loss else None
-        return AVEmotionForPreTrainingOutput(loss, reconstruction, features, cell_mask, hidden, frame_mask)
+        loss, reconstruction = self.objective(self, MaskedFrames(target, frame_mask, cell_mask, hidden))
+        return AVEmotionForPreTrainingOutput(
+            loss if return_loss else None, reconstruction, target, cell_mask, hidden, frame_mask
+        )
 
 
-class AVEmotionAudioForPreTraining(_MaskedFrameModel):
+class AVEmotionAudioForPreTraining(_FramePreTrainer):
     """Speech pre-training (CN112633263A, module 2)."""
 
     config: AVEmotionAudioConfig
@@ -333,39 +368,22 @@ class AVEmotionAudioForPreTraining(_MaskedFrameModel):
     @can_return_tuple
     def forward(
         self,
-        input_values: torch.FloatTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        input_features: torch.FloatTensor | None = None,
-        mask_time_indices: torch.BoolTensor | None = None,
+        input_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_features: Tensor | None = None,
+        mask_time_indices: Tensor | None = None,
         return_loss: bool = True,
-        **kwargs,
+        **kwargs: object,
     ) -> AVEmotionForPreTrainingOutput:
         r"""Predict the complete descriptors of clips of which some frames are hidden.
 
-        Args:
-            input_values (`(B, S)`): mono waveforms in [-1, 1].
-            attention_mask (`(B, S)`, or `(B, Ta)` beside `input_features`): 1 = real.
-            input_features (`(B, Ta, F)`): descriptors instead of waveforms.
-            mask_time_indices (`(B, Ta)`): True = hidden; drawn from the configuration when left out.
-            return_loss: whether to compute the loss.
-            **kwargs: ignored.
+        `mask_time_indices (B, Ta)`, True = hidden, is drawn as configured where it is not given. For the other
+        arguments see [`AVEmotionAudioModel.forward`].
         """
-        return self._pretrain(
-            *self.complete_features(input_values, attention_mask, input_features), mask_time_indices, return_loss
-        )
-
-    @torch.no_grad()
-    def complete_features(self, input_values=None, attention_mask=None, input_features=None):
-        """Target `(B, Ta, F)`, frame mask `(B, Ta)` and mask of meaningful cells `(B, Ta, F)`; see [`forward`]."""
-        encoder = self.audio_encoder
-        if input_values is not None and input_features is None:
-            input_features, attention_mask = encoder.extract_features(input_values, attention_mask)
-            input_values = None
-        features, frame_mask = encoder.normalized_features(input_values, attention_mask, input_features)
-        return features, frame_mask, encoder.frontend.defined_cells(input_features) & frame_mask.unsqueeze(-1)
+        return self._pretrain((input_values, attention_mask, input_features), mask_time_indices, return_loss)
 
 
-class AVEmotionImageForPreTraining(_MaskedFrameModel):
+class AVEmotionImageForPreTraining(_FramePreTrainer):
     """Image pre-training (CN112633263A, module 5)."""
 
     config: AVEmotionImageConfig
@@ -378,35 +396,24 @@ class AVEmotionImageForPreTraining(_MaskedFrameModel):
     @can_return_tuple
     def forward(
         self,
-        pixel_values: torch.FloatTensor | None = None,
-        pixel_mask: torch.Tensor | None = None,
-        image_features: torch.FloatTensor | None = None,
-        mask_time_indices: torch.BoolTensor | None = None,
+        pixel_values: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+        image_features: Tensor | None = None,
+        mask_time_indices: Tensor | None = None,
         return_loss: bool = True,
-        **kwargs,
+        **kwargs: object,
     ) -> AVEmotionForPreTrainingOutput:
-        r"""Predict the complete face features of clips of which some frames are hidden.
+        r"""Predict the complete image features of clips of which some frames are hidden.
 
-        Args:
-            pixel_values (`(B, Tv, 3, H, W)`): face crops.
-            pixel_mask (`(B, Tv)`): 1 = real frame.
-            image_features (`(B, Tv, E)`): features instead of crops.
-            mask_time_indices (`(B, Tv)`): True = hidden; drawn from the configuration when left out.
-            return_loss: whether to compute the loss.
-            **kwargs: ignored.
+        `mask_time_indices (B, Tv)`, True = hidden, is drawn as configured where it is not given. For the other
+        arguments see [`AVEmotionImageModel.forward`].
         """
-        return self._pretrain(
-            *self.complete_features(pixel_values, pixel_mask, image_features), mask_time_indices, return_loss
-        )
-
-    @torch.no_grad()
-    def complete_features(self, pixel_values=None, pixel_mask=None, image_features=None):
-        """Target `(B, Tv, E)`, frame mask `(B, Tv)` and mask of meaningful cells `(B, Tv, E)`; see [`forward`]."""
-        features, frame_mask = self.image_encoder.normalized_features(pixel_values, pixel_mask, image_features)
-        return features, frame_mask, frame_mask.unsqueeze(-1).expand_as(features)
+        return self._pretrain((pixel_values, pixel_mask, image_features), mask_time_indices, return_loss)
 
 
-def _classify(model, pooled: torch.Tensor, labels: torch.Tensor | None) -> SequenceClassifierOutput:
+def _classify(
+    model: "_FrameClassifier | AVEmotionForSequenceClassification", pooled: Tensor, labels: Tensor | None
+) -> SequenceClassifierOutput:
     """One fully connected layer; cross-entropy against class indices `(B,)` or class distributions `(B, K)`."""
     logits = model.classifier(F.dropout(pooled, model.config.classifier_dropout, model.training))
     loss = None
@@ -420,76 +427,70 @@ def _classify(model, pooled: torch.Tensor, labels: torch.Tensor | None) -> Seque
     return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
-class AVEmotionAudioForSequenceClassification(AVEmotionPreTrainedModel):
+class _FrameClassifier(AVEmotionPreTrainedModel):
+    """An encoder and one fully connected layer on its sentence-level vector (modules 3 and 6)."""
+
+    encoder_class: ClassVar[type[_FrameEncoder]]
+
+    def __init__(self, config: AVEmotionEncoderConfig):
+        super().__init__(config)
+        setattr(self, self.base_model_prefix, self.encoder_class(config))
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]  # an int
+        self.post_init()
+
+    def _classify_clips(self, inputs: Inputs, labels: Tensor | None) -> SequenceClassifierOutput:
+        encoded = self.base_model(*inputs, return_dict=True)
+        return _classify(self, encoded.pooler_output, labels)
+
+
+class AVEmotionAudioForSequenceClassification(_FrameClassifier):
     """Emotion from the voice (CN112633263A, module 3); gradients reach the front-end's own parameters."""
 
     config: AVEmotionAudioConfig
     base_model_prefix = "audio_encoder"
     main_input_name = "input_values"
     input_modalities = "audio"
-
-    def __init__(self, config: AVEmotionAudioConfig):
-        super().__init__(config)
-        self.audio_encoder = AVEmotionAudioModel(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
+    encoder_class = AVEmotionAudioModel
 
     @can_return_tuple
     def forward(
         self,
-        input_values: torch.FloatTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        input_features: torch.FloatTensor | None = None,
-        labels: torch.Tensor | None = None,
-        **kwargs,
+        input_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_features: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: object,
     ) -> SequenceClassifierOutput:
-        r"""Classify a batch of clips.
+        r"""Classify a batch of clips; `labels`, class indices `(B,)` or class distributions `(B, K)`, add the loss.
 
-        Args:
-            input_values (`(B, S)`): mono waveforms in [-1, 1].
-            attention_mask (`(B, S)`, or `(B, Ta)` beside `input_features`): 1 = real.
-            input_features (`(B, Ta, F)`): descriptors instead of waveforms.
-            labels (`(B,)` class indices or `(B, K)` distributions): gives the loss.
-            **kwargs: ignored.
+        For the other arguments see [`AVEmotionAudioModel.forward`].
         """
-        encoded = self.audio_encoder(input_values, attention_mask, input_features)
-        return _classify(self, encoded.pooler_output, labels)
+        return self._classify_clips((input_values, attention_mask, input_features), labels)
 
 
-class AVEmotionImageForSequenceClassification(AVEmotionPreTrainedModel):
+class AVEmotionImageForSequenceClassification(_FrameClassifier):
     """Emotion from the face (CN112633263A, module 6); gradients reach the expression backbone."""
 
     config: AVEmotionImageConfig
     base_model_prefix = "image_encoder"
     main_input_name = "pixel_values"
     input_modalities = "video"
-
-    def __init__(self, config: AVEmotionImageConfig):
-        super().__init__(config)
-        self.image_encoder = AVEmotionImageModel(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
+    encoder_class = AVEmotionImageModel
 
     @can_return_tuple
     def forward(
         self,
-        pixel_values: torch.FloatTensor | None = None,
-        pixel_mask: torch.Tensor | None = None,
-        image_features: torch.FloatTensor | None = None,
-        labels: torch.Tensor | None = None,
-        **kwargs,
+        pixel_values: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+        image_features: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: object,
     ) -> SequenceClassifierOutput:
-        r"""Classify a batch of clips.
+        r"""Classify a batch of clips; `labels`, class indices `(B,)` or class distributions `(B, K)`, add the loss.
 
-        Args:
-            pixel_values (`(B, Tv, 3, H, W)`): face crops.
-            pixel_mask (`(B, Tv)`): 1 = real frame.
-            image_features (`(B, Tv, E)`): features instead of crops.
-            labels (`(B,)` class indices or `(B, K)` distributions): gives the loss.
-            **kwargs: ignored.
+        For the other arguments see [`AVEmotionImageModel.forward`].
         """
-        encoded = self.image_encoder(pixel_values, pixel_mask, image_features)
-        return _classify(self, encoded.pooler_output, labels)
+        return self._classify_clips((pixel_values, pixel_mask, image_features), labels)
 
 
 class AVEmotionModel(AVEmotionPreTrainedModel):
@@ -497,110 +498,88 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
 
     config: AVEmotionConfig
     main_input_name = "input_values"
-    input_modalities = ("audio", "video")
+    input_modalities = ["audio", "video"]  # noqa: RUF012
 
     def __init__(self, config: AVEmotionConfig):
         super().__init__(config)
-        self.audio_encoder = AVEmotionAudioModel(config.audio_config)
-        self.image_encoder = AVEmotionImageModel(config.image_config)
-        # what stands for the sentence-level vector of a modality that a clip lacks
-        self.audio_absent = nn.Parameter(torch.zeros(config.audio_config.hidden_size))
-        self.image_absent = nn.Parameter(torch.zeros(config.image_config.hidden_size))
+        audio_config, image_config = config.encoder_configs
+        self.audio_encoder = AVEmotionAudioModel(audio_config)
+        self.image_encoder = AVEmotionImageModel(image_config)
+        # the sentence-level vectors of a modality that a clip lacks
+        self.audio_absent = nn.Parameter(torch.zeros(audio_config.hidden_size))
+        self.image_absent = nn.Parameter(torch.zeros(image_config.hidden_size))
         self.post_init()
-
-    def fuse(
-        self,
-        input_values=None,
-        attention_mask=None,
-        pixel_values=None,
-        pixel_mask=None,
-        input_features=None,
-        image_features=None,
-    ) -> AVEmotionOutput:
-        """Sentence-level vectors of both modalities, and the two concatenated; see [`forward`] for the arguments."""
-        audio = image = None
-        if input_values is not None or input_features is not None:
-            audio = self.audio_encoder(input_values, attention_mask, input_features)
-        if pixel_values is not None or image_features is not None:
-            image = self.image_encoder(pixel_values, pixel_mask, image_features)
-        if audio is None and image is None:
-            raise ValueError("a clip needs sound or picture: give input_values or pixel_values, or features of either")
-        size = (audio or image).pooler_output.shape[0]
-        has_audio = audio.frame_mask.any(dim=1) if audio is not None else torch.zeros(size, dtype=torch.bool)
-        has_image = image.frame_mask.any(dim=1) if image is not None else torch.zeros(size, dtype=torch.bool)
-        has_audio, has_image = has_audio.to(self.device), has_image.to(self.device)
-        if self.training and self.config.modality_dropout > 0:
-            # only a clip that has both can lose one
-            drop = (torch.rand(size, device=self.device) < self.config.modality_dropout) & has_audio & has_image
-            which = torch.rand(size, device=self.device) < 0.5
-            has_audio, has_image = has_audio & ~(drop & which), has_image & ~(drop & ~which)
-        audio_embeds = self._present_or_absent(audio, has_audio, self.audio_absent)
-        image_embeds = self._present_or_absent(image, has_image, self.image_absent)
-        return AVEmotionOutput(audio_embeds, image_embeds, torch.cat([audio_embeds, image_embeds], dim=-1))
-
-    @staticmethod
-    def _present_or_absent(encoded, present: torch.BoolTensor, absent: torch.Tensor) -> torch.Tensor:
-        stand_in = absent.expand(present.shape[0], -1)
-        return stand_in if encoded is None else torch.where(present.unsqueeze(-1), encoded.pooler_output, stand_in)
 
     @can_return_tuple
     def forward(
         self,
-        input_values: torch.FloatTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        pixel_values: torch.FloatTensor | None = None,
-        pixel_mask: torch.Tensor | None = None,
-        input_features: torch.FloatTensor | None = None,
-        image_features: torch.FloatTensor | None = None,
-        **kwargs,
+        input_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+        input_features: Tensor | None = None,
+        image_features: Tensor | None = None,
+        **kwargs: object,
     ) -> AVEmotionOutput:
-        r"""Encode a batch of clips. A modality may be left out, or be empty (mask all 0) for some clips.
+        r"""Encode a batch of clips. A modality may be absent, or empty (mask all 0) for some clips.
 
-        Args:
-            input_values (`(B, S)`): mono waveforms in [-1, 1].
-            attention_mask (`(B, S)`, or `(B, Ta)` beside `input_features`): 1 = real.
-            pixel_values (`(B, Tv, 3, H, W)`): face crops.
-            pixel_mask (`(B, Tv)`): 1 = real frame.
-            input_features (`(B, Ta, F)`): descriptors instead of waveforms.
-            image_features (`(B, Tv, E)`): image features instead of crops.
-            **kwargs: ignored.
+        The arguments are those of [`AVEmotionAudioModel.forward`] and [`AVEmotionImageModel.forward`].
         """
-        return self.fuse(input_values, attention_mask, pixel_values, pixel_mask, input_features, image_features)
+        audio = image = None
+        if input_values is not None or input_features is not None:
+            audio = self.audio_encoder(input_values, attention_mask, input_features, return_dict=True)
+        if pixel_values is not None or image_features is not None:
+            image = self.image_encoder(pixel_values, pixel_mask, image_features, return_dict=True)
+        given = audio or image
+        if given is None:
+            raise ValueError("a clip needs audio or video: give input_values or pixel_values, or features of either")
+        size = given.pooler_output.shape[0]
+        absent = torch.zeros(size, dtype=torch.bool, device=given.frame_mask.device)
+        has_audio = absent if audio is None else audio.frame_mask.any(dim=1)
+        has_video = absent if image is None else image.frame_mask.any(dim=1)
+        if self.training and self.config.modality_dropout > 0:
+            # only a clip that has both can lose one
+            drop = (torch.rand(size, device=absent.device) < self.config.modality_dropout) & has_audio & has_video
+            which = torch.rand(size, device=absent.device) < 0.5
+            has_audio, has_video = has_audio & ~(drop & which), has_video & ~(drop & ~which)
+        audio_embeds = _present_or_absent(audio, has_audio, self.audio_absent)
+        image_embeds = _present_or_absent(image, has_video, self.image_absent)
+        return AVEmotionOutput(audio_embeds, image_embeds, torch.cat([audio_embeds, image_embeds], dim=-1))
 
 
-class AVEmotionForSequenceClassification(AVEmotionModel):
+def _present_or_absent(encoded: ModelOutput | None, present: Tensor, absent: Tensor) -> Tensor:
+    """Sentence-level vectors `(B, D)`: `absent (D,)` for the clips that are not `present (B,)`."""
+    stand_in = absent.expand(present.shape[0], -1)
+    return stand_in if encoded is None else torch.where(present.unsqueeze(-1), encoded["pooler_output"], stand_in)
+
+
+class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the names of its weights have no prefix
     """Emotion from voice and face (CN112633263A, module 8)."""
 
     def __init__(self, config: AVEmotionConfig):
         super().__init__(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]  # an int
         self.post_init()
 
     @can_return_tuple
     def forward(
         self,
-        input_values: torch.FloatTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        pixel_values: torch.FloatTensor | None = None,
-        pixel_mask: torch.Tensor | None = None,
-        input_features: torch.FloatTensor | None = None,
-        image_features: torch.FloatTensor | None = None,
-        labels: torch.Tensor | None = None,
-        **kwargs,
+        input_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+        input_features: Tensor | None = None,
+        image_features: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: object,
     ) -> SequenceClassifierOutput:
-        r"""Classify a batch of clips. A modality may be left out, or be empty (mask all 0) for some clips.
+        r"""Classify a batch of clips; `labels`, class indices `(B,)` or class distributions `(B, K)`, add the loss.
 
-        Args:
-            input_values (`(B, S)`): mono waveforms in [-1, 1].
-            attention_mask (`(B, S)`, or `(B, Ta)` beside `input_features`): 1 = real.
-            pixel_values (`(B, Tv, 3, H, W)`): face crops.
-            pixel_mask (`(B, Tv)`): 1 = real frame.
-            input_features (`(B, Ta, F)`): descriptors instead of waveforms.
-            image_features (`(B, Tv, E)`): image features instead of crops.
-            labels (`(B,)` class indices or `(B, K)` distributions): gives the loss.
-            **kwargs: ignored.
+        For the other arguments see [`AVEmotionModel.forward`].
         """
-        fused = self.fuse(input_values, attention_mask, pixel_values, pixel_mask, input_features, image_features)
+        fused = super().forward(
+            input_values, attention_mask, pixel_values, pixel_mask, input_features, image_features, return_dict=True
+        )
         return _classify(self, fused.fused_embeds, labels)
 
 
