@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import av_emotion_hf as av
-from av_emotion_hf.models.descriptors_av_emotion import CATALOGUE, FORMANT_NAMES
+from av_emotion_hf.models.descriptors_av_emotion import CATALOG, FORMANT_NAMES
 from av_emotion_hf.models.rnn_av_emotion import run_layer
 
 FREE = torch.export.Dim.DYNAMIC
@@ -15,7 +15,7 @@ def tracing(monkeypatch):
 
 
 def test_traced_descriptors_are_those_of_the_front_end(waveforms, tracing):
-    names = [name for family in CATALOGUE.values() for name in family if name not in FORMANT_NAMES]
+    names = [name for family in CATALOG.values() for name in family if name not in FORMANT_NAMES]
     config = av.AVEmotionAudioConfig(descriptors=names, deltas=True, smoothing_frames=3)
     frontend = av.AcousticFrontEnd(config).eval()
     with torch.no_grad():
@@ -34,7 +34,7 @@ def test_traced_descriptors_are_those_of_the_front_end(waveforms, tracing):
 def test_formants_cannot_be_traced(waveforms, tracing):
     frontend = av.AcousticFrontEnd(av.AVEmotionAudioConfig.egemaps())
     tracing()
-    with pytest.raises(ValueError, match=r"'f1_frequency'.* cannot be exported; leave them out of `descriptors`"):
+    with pytest.raises(ValueError, match=r"'f1_frequency'.* cannot be exported; remove them from `descriptors`"):
         frontend.descriptors(*waveforms)
 
 

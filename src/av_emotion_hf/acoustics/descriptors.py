@@ -11,10 +11,10 @@ from torch import Tensor
 from ..models.configuration_av_emotion import AVEmotionAudioConfig
 from ..models.descriptors_av_emotion import EGEMAPS_NAMES
 from ..models.frontend_av_emotion import AcousticFrontEnd, check_samples
-from ..models.frontend_pitch_av_emotion import BLOCK, CONTEXT
+from ..models.frontend_pitch_av_emotion import PATH_BLOCK, PATH_CONTEXT
 from .functionals import functionals
 
-PIECE_BLOCKS = 16  # of BLOCK frames each, that are computed in one go
+PIECE_BLOCKS = 16  # of PATH_BLOCK frames each, that are computed in one go
 BATCH_FRAMES = 16384  # bounds the memory of a batch of pieces
 
 Waveform = np.ndarray | Tensor
@@ -43,13 +43,13 @@ def _tensor(waveform: Waveform) -> Tensor:
 def context_blocks(frontend: AcousticFrontEnd) -> int:
     """Blocks of frames that a piece needs on both sides so that its own frames are those of the whole recording."""
     samples = frontend.voice.frame_length + 4 * frontend.sampling_rate / frontend.f0_min
-    frames = CONTEXT + math.ceil(samples / frontend.shift) + frontend.smoothing_frames + 8
-    return math.ceil(frames / BLOCK)
+    frames = PATH_CONTEXT + math.ceil(samples / frontend.shift) + frontend.smoothing_frames + 8
+    return math.ceil(frames / PATH_BLOCK)
 
 
 def _pieces(frontend: AcousticFrontEnd, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
     """First and last frame (exclusive) of the pieces of a recording: with their context, and without it."""
-    context, size = context_blocks(frontend) * BLOCK, PIECE_BLOCKS * BLOCK
+    context, size = context_blocks(frontend) * PATH_BLOCK, PIECE_BLOCKS * PATH_BLOCK
     for start in range(0, num_frames, size):
         stop = min(start + size, num_frames)
         yield max(0, start - context), min(stop + context, num_frames), start, stop
@@ -102,7 +102,7 @@ def acoustic_descriptors(
         device: where to compute.
 
     Returns:
-        Columns (T,) by name, or a list of such tables: first `time`, the centre of the frame in seconds. A
+        Columns (T,) by name, or a list of such tables: first `time`, the center of the frame in seconds. A
         `pandas.DataFrame` or `pyarrow.table` takes the table as it is.
 
     Example:
@@ -145,7 +145,7 @@ def stream_descriptors(
         smoothing_frames: as for [`acoustic_descriptors`].
     """
     frontend = _frontend(sampling_rate, tuple(descriptors), deltas, smoothing_frames)
-    shift, size, context = frontend.shift, PIECE_BLOCKS * BLOCK, context_blocks(frontend) * BLOCK
+    shift, size, context = frontend.shift, PIECE_BLOCKS * PATH_BLOCK, context_blocks(frontend) * PATH_BLOCK
     held, first, start = torch.zeros(0), 0, 0  # samples from frame `first` on; frames before `start` are given out
 
     def part(stop: int) -> dict[str, np.ndarray]:

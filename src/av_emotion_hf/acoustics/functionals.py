@@ -17,7 +17,7 @@ WITHOUT_ZERO = frozenset(
 
 
 def _smooth(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Mean (N,) of each value and its neighbours, of those at `where` (T,) only, which alone are returned."""
+    """Mean (N,) of each value and its neighbors, of those at `where` (T,) only, which alone are returned."""
     if not where.any():
         return np.zeros(0)
     total = np.convolve(np.where(where, values, 0), SMOOTHING)[1:-1]
@@ -93,7 +93,7 @@ def functionals(descriptors: dict[str, np.ndarray], frame_seconds: float, power:
 
     Args:
         descriptors: columns (T,) by name, not smoothed: the 25 of eGeMAPSv02.
-        frame_seconds: distance between the centres of two frames.
+        frame_seconds: distance between the centers of two frames.
         power: mean square of the waveform, for the sound level.
     """
     voiced = descriptors["f0_semitone"] > 0
@@ -124,8 +124,8 @@ def functionals(descriptors: dict[str, np.ndarray], frame_seconds: float, power:
     seconds = max(len(voiced) * frame_seconds, frame_seconds)
     points = turning_points(loudness)
     inner = points[(points > 0) & (points < len(loudness) - 1)]
-    neighbours = loudness[np.minimum(inner + 1, len(loudness) - 1)] <= loudness[inner] if len(inner) else inner
-    peaks = int(np.sum(neighbours & (loudness[inner] >= loudness[inner - 1]))) if len(inner) else 0
+    neighbors = loudness[np.minimum(inner + 1, len(loudness) - 1)] <= loudness[inner] if len(inner) else inner
+    peaks = int(np.sum(neighbors & (loudness[inner] >= loudness[inner - 1]))) if len(inner) else 0
     runs, gaps = _runs(voiced) * frame_seconds, _runs(~voiced) * frame_seconds
     result |= {
         "loudnessPeaksPerSec": peaks / seconds,

@@ -3,7 +3,7 @@
 FORMANTS = (1, 2, 3)
 
 # In this order everywhere; `log_mel_*` follows, one per band.
-CATALOGUE = {
+CATALOG = {
     "prosody": ("loudness", "log_energy_db", "f0_semitone", "voiced", "voicing_probability"),
     "voice_quality": (
         *("jitter_local", "shimmer_local", "shimmer_local_db", "hnr_db", "h1_h2_db", "h1_a3_db"),
@@ -18,20 +18,20 @@ CATALOGUE = {
     ),
 }
 
-# Not in the default selection, which is that of the first checkpoints.
+# Not selected by default; the first checkpoints do not have them.
 OPTIONAL = (
     *("shimmer_local_db", "h1_a3_db", "egemaps_slope_0_500", "egemaps_slope_500_1500"),
     *("spectral_rolloff", "zero_crossing_rate"),
     *(f"f{i}_{what}" for i in FORMANTS for what in ("frequency", "bandwidth", "amplitude_db")),
 )
 
-# Only a voiced frame has them.
+# Defined in voiced frames only.
 VOICED_ONLY = (
     *("f0_semitone", "jitter_local", "shimmer_local", "shimmer_local_db", "hnr_db", "h1_h2_db", "h1_a3_db"),
     *(f"f{i}_{what}" for i in FORMANTS for what in ("frequency", "bandwidth", "amplitude_db")),
 )
 
-# What the analysis of the voice computes, and those of it that need formants.
+# Computed by `VoiceAnalysis`, and those among them that need formants.
 VOICE_NAMES = frozenset((*VOICED_ONLY, "voiced", "voicing_probability", "cpp_db"))
 FORMANT_NAMES = frozenset(("h1_a3_db", *(name for name in VOICED_ONLY if name[:2] in ("f1", "f2", "f3"))))
 
@@ -67,17 +67,17 @@ DELTA = "delta_"
 def select_descriptors(
     selection: list[str] | None, num_mel_bins: int, deltas: bool = False
 ) -> dict[str, tuple[str, ...]]:
-    """Names of the selected descriptors by family, in the order of the catalogue.
+    """Names of the selected descriptors by family, in the order of the catalog.
 
     Args:
-        selection: names of descriptors, of families, or `"egemaps"` for the 25 of eGeMAPSv02; `None` for the default.
+        selection: names of descriptors or families, or `"egemaps"` for the 25 of eGeMAPSv02; `None` for the default.
         num_mel_bins: number of `log_mel_*` descriptors.
         deltas: whether each family also has `delta_NAME` of each of its descriptors.
 
     Raises:
-        ValueError: a name that does not exist, or descriptors of voiced frames without a way to tell which these are.
+        ValueError: a name does not exist, or descriptors of voiced frames are selected without one that tells these.
     """
-    families = dict(CATALOGUE)
+    families = dict(CATALOG)
     families["spectral"] += tuple(f"log_mel_{i:02d}" for i in range(num_mel_bins))
     names = tuple(name for family in families.values() for name in family)
     if selection is None:
@@ -96,7 +96,7 @@ def select_descriptors(
         if chosen & set(VOICED_ONLY) and not chosen & {"voiced", "f0_semitone"}:
             raise ValueError(
                 f"descriptors={selection!r}: {sorted(chosen & set(VOICED_ONLY))[0]!r} exists in voiced frames only; "
-                "add 'voiced' or 'f0_semitone', which tell them"
+                "add 'voiced' or 'f0_semitone', which identify them"
             )
     result = {}
     for family, members in families.items():
@@ -105,4 +105,4 @@ def select_descriptors(
     return result
 
 
-__all__ = ["CATALOGUE", "DELTA", "EGEMAPS_NAMES", "FORMANTS", "VOICED_ONLY", "select_descriptors"]
+__all__ = ["CATALOG", "DELTA", "EGEMAPS_NAMES", "FORMANTS", "VOICED_ONLY", "select_descriptors"]

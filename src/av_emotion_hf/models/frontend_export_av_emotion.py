@@ -1,8 +1,9 @@
 """The acoustic front-end as one graph of fixed operations, for `torch.export` and ONNX.
 
-The same descriptors as in `spectrum_av_emotion` and `voice_av_emotion`, within rounding. There only frames that may be
-voiced are worked on, some at a time, and spectra are Fourier transforms; here all frames are, at once, and the spectra
-are products with cosines and sines, which every runtime has. It is slower, and its memory grows with the clip.
+The same descriptors as in `frontend_spectral_av_emotion` and `frontend_voice_av_emotion`, within rounding. There, only
+frames that may be voiced are analyzed, in blocks, and spectra are Fourier transforms. Here, all frames are analyzed at
+once, and spectra are products with cosines and sines, which every runtime supports. It is slower, and its memory grows
+with the clip.
 """
 
 import math
@@ -12,20 +13,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .descriptors_av_emotion import FORMANT_NAMES, VOICE_NAMES, VOICED_ONLY
-from .frontend_perturbation_av_emotion import REACH, perturbation_of
+from .frontend_perturbation_av_emotion import CYCLE_REACH, perturbation_of
 from .frontend_pitch_av_emotion import (
-    BLOCK,
-    CONTEXT,
-    GROUP,
+    LAG_GROUP,
     NUM_CANDIDATES,
     OCTAVE_JUMP_COST,
+    PATH_BLOCK,
+    PATH_CONTEXT,
     VOICING_CHANGE_COST,
     refine,
 )
 from .frontend_spectral_av_emotion import SpectralAnalysis
 from .frontend_voice_av_emotion import VoiceAnalysis
 
-SPARE_FRAMES = 2  # behind the clips, so that no length in the graph is ever 1, which would be a case of its own
+SPARE_FRAMES = 2  # after the clips, so that no length in the graph is ever 1, which would be a special case
 SPARE = 1.1  # the exact period may be this much longer than that of the lowest F0
 
 
@@ -41,7 +42,7 @@ def trace_spectrum(
     power = (real.square() + imaginary.square()).flatten(0, 1)
     columns = analysis.columns(analysis.of_power(power, False, weights), compression)
     columns = {name: column.unflatten(0, grid) for name, column in columns.items()}
-    if "spectral_flux" in columns:  # nothing changes before the first frame
+    if "spectral_flux" in columns:  # the first frame has no change
         columns["spectral_flux"] = F.pad(columns["spectral_flux"][:, 1:], (1, 0))
     if "zero_crossing_rate" in analysis.wanted:
         positive = _frames_only(padded, analysis.frame_length, analysis.shift, reach) > 0
@@ -63,7 +64,7 @@ def trace_voice(
         return {}
     if wanted & FORMANT_NAMES:
         raise ValueError(
-            f"descriptors {sorted(wanted & FORMANT_NAMES)} need formants, which cannot be exported; leave them out of "
+            f"descriptors {sorted(wanted & FORMANT_NAMES)} need formants, which cannot be exported; remove them from "
             "`descriptors` of the configuration"
         )
     real, imaginary = _spectra(padded, voice.window, voice.n_fft, voice.shift, reach)
@@ -98,7 +99,7 @@ def trace_voice(
 
 
 def _frames_only(padded: Tensor, length: int, shift: int, reach: int) -> Tensor:
-    """The samples (B, n) of which frames of `length` samples every `shift` samples are those of the clips."""
+    """The samples (B, n) from the first to the last frame of the clips, `length` samples every `shift` samples."""
     count = padded.shape[1] // shift - 2 * reach
     start = reach * shift - length // 2
     return padded[:, start : start + (count - 1) * shift + length]
@@ -109,14 +110,15 @@ def _spectra(padded: Tensor, window: Tensor, n_fft: int, shift: int, reach: int)
     length = window.shape[0]
     step = torch.arange(n_fft, device=padded.device)
     angle = (2 * math.pi / n_fft) * step
-    place = step[: n_fft // 2 + 1, None] * step[:length] % n_fft  # exact, which the product of floats is not
+    place = step[: n_fft // 2 + 1, None] * step[:length] % n_fft  # exact, unlike a product of floats
     waves = torch.cat([angle.cos()[place], -angle.sin()[place]]) * window
     samples = _frames_only(padded, length, shift, reach)[:, None]
-    return F.conv1d(samples, waves[:, None], stride=shift).transpose(1, 2).chunk(2, dim=-1)
+    real, imaginary = F.conv1d(samples, waves[:, None], stride=shift).transpose(1, 2).chunk(2, dim=-1)
+    return real, imaginary
 
 
 def _cepstral_peak(voice: VoiceAnalysis, power: Tensor) -> Tensor:
-    """As the analysis itself, the inverse transform of a real spectrum being a product with cosines."""
+    """As `VoiceAnalysis` computes it, with the inverse transform as a product with cosines."""
     step = torch.arange(voice.n_fft, device=power.device)
     angle = (2 * math.pi / voice.n_fft) * step
     bins = step[: power.shape[1], None]
@@ -126,27 +128,27 @@ def _cepstral_peak(voice: VoiceAnalysis, power: Tensor) -> Tensor:
 
 
 def _candidates(acf: Tensor, first_lag: int, preference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """As `find_candidates`, without its arithmetic on the bits of floats."""
+    """As `find_candidates`, without arithmetic on the bits of floats."""
     top = acf[2:-2]
     is_peak = torch.maximum(acf[1:-3], acf[3:-1]) <= top
     score = (top + (5 * preference + 1)[:, None]).clamp(min=0) * is_peak
-    score, place = score.unflatten(0, (-1, GROUP)).max(dim=1)
+    score, place = score.unflatten(0, (-1, LAG_GROUP)).max(dim=1)
     score, group = score.T.topk(NUM_CANDIDATES, dim=-1)
-    index = group * GROUP + place.T.gather(1, group)
+    index = group * LAG_GROUP + place.T.gather(1, group)
     return refine(acf, index.T, score.T > 0, first_lag, preference)
 
 
 def _best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: float) -> Tensor:
-    """As `best_path`, whose arguments it takes."""
+    """As `best_path`, with the same arguments."""
     clips, count, states = strength.shape
-    blocks = count // BLOCK + 2  # one more than it takes: a graph for any length has none that may be a single one
-    steps = BLOCK * torch.arange(blocks, device=strength.device)[:, None] + torch.arange(
-        BLOCK + 2 * CONTEXT, device=strength.device
+    blocks = count // PATH_BLOCK + 2  # one more than needed, as a graph for any length must not have a single block
+    steps = PATH_BLOCK * torch.arange(blocks, device=strength.device)[:, None] + torch.arange(
+        PATH_BLOCK + 2 * PATH_CONTEXT, device=strength.device
     )
 
     def cut(values: Tensor) -> Tensor:
         """(B, T, n) to (span, n, B * blocks)."""
-        values = F.pad(values, (0, 0, CONTEXT, blocks * BLOCK - count + CONTEXT))
+        values = F.pad(values, (0, 0, PATH_CONTEXT, blocks * PATH_BLOCK - count + PATH_CONTEXT))
         return values[:, steps].permute(2, 3, 0, 1).flatten(2)
 
     strength, octave, real = cut(strength), cut(octave), cut(frame_mask[..., None].to(octave))
@@ -155,15 +157,15 @@ def _best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale:
     change = change * (1 - F.pad(strength.new_ones(1, 1), (states - 1, 0, states - 1, 0)))
     jump = (OCTAVE_JUMP_COST * cost_scale) * (octave[:-1, :, None] - octave[1:, None]).abs()
     jump = F.pad(jump, (0, 0, 0, 1, 0, 1)) + change[..., None]
-    chosen = _search(strength * real, jump * (real[1:] * real[:-1])[:, None])[CONTEXT : CONTEXT + BLOCK]
+    chosen = _search(strength * real, jump * (real[1:] * real[:-1])[:, None])[PATH_CONTEXT : PATH_CONTEXT + PATH_BLOCK]
     path = chosen.unflatten(1, (clips, blocks)).permute(1, 2, 0).flatten(1)
     return path[:, torch.arange(count, device=path.device)]
 
 
 def _search(strength: Tensor, jump: Tensor) -> Tensor:
-    """As the search of `best_path`: path (steps, M) by gains (steps, states, M) and costs (steps - 1, from, to, M).
+    """The search of `best_path`: path (steps, M) by gains (steps, states, M) and costs (steps - 1, from, to, M).
 
-    As loops, where a graph of single steps would take minutes to write.
+    It consists of loops, as a graph of single steps would take minutes to export.
     """
     from torch._higher_order_ops import scan
 
@@ -188,16 +190,16 @@ def _perturbation(
     """Jitter and shimmer (N,) of all frames, as if each were voiced."""
     bell = voice.bell
     longest = SPARE * voice.sampling_rate / voice.f0_min / bell.every
-    margin = math.ceil((REACH + 2) * longest)
+    margin = math.ceil((CYCLE_REACH + 2) * longest)
     smooth = F.conv1d(padded.flatten()[None, None], bell.kernel.to(padded)[None, None], stride=bell.every)[0, 0]
     smooth = F.pad(smooth, (margin, margin))
     slots = count + 2 * reach
     clip = torch.arange(padded.shape[0], device=padded.device)[:, None]
     frame = torch.arange(count, device=padded.device)
-    centre = ((clip * slots + frame + reach) * voice.shift).flatten()
+    center = ((clip * slots + frame + reach) * voice.shift).flatten()
     first = (-frame * voice.shift).expand(padded.shape[0], -1).flatten()
     last = (lengths[:, None] - 1 - frame * voice.shift).flatten()
-    base = (centre - bell.reach) // bell.every + margin
+    base = (center - bell.reach) // bell.every + margin
     found = perturbation_of(smooth, longest, base, first / bell.every, last / bell.every, period / bell.every, mean)
     return dict(zip(("jitter_local", "shimmer_local", "shimmer_local_db"), found, strict=True))
 

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-TABLE_HZ = 4  # between the frequencies at which a harmonic may stand
-AT_ONCE = 256  # models whose harmonics stay in the cache
+TABLE_HZ = 4  # between the frequencies that a harmonic may have
+AT_ONCE = 256  # models whose harmonics fit in the cache
 STEP = 0.7  # towards the harmonics
-ITERATIONS = (5, 5)  # of the simultaneous search for roots: for all, and for the third that has not converged then
+ITERATIONS = (5, 5)  # of the simultaneous search for roots: for all, then for the third that has not converged
 
 
 def linear_prediction(acf: Tensor) -> tuple[Tensor, Tensor]:
-    """Prediction error filters (N, p + 1) of autocorrelations (N, p + 1), and the share (N,) of the power they leave.
+    """Prediction error filters (N, p + 1) of autocorrelations (N, p + 1), and the fraction (N,) of power they leave.
 
-    Levinson-Durbin (Makhoul 1975). The first coefficient is 1; a frame without energy gives the filter 1, 0, ...
+    Levinson-Durbin (Makhoul 1975). The first coefficient is 1; a frame without energy has the filter 1, 0, ...
     """
     order = acf.shape[-1] - 1
     scale = acf[:, :1]
@@ -40,28 +40,27 @@ def harmonic_table(sampling_rate: float, order: int) -> np.ndarray:
 
 
 def discrete_all_pole(level: Tensor, harmonics: Tensor, table: Tensor) -> Tensor:
-    """Filters (N, p + 1) whose response goes through the harmonics, one step from that of linear prediction.
+    """Filters (N, p + 1) whose response fits the harmonics, one step from that of linear prediction.
 
-    Linear prediction takes the autocorrelation of the harmonics for that of the envelope, so that formants are drawn
-    towards harmonics, by up to a tenth for high voices. A step of discrete all-pole modelling (El-Jaroudi and Makhoul
-    1991) compares the harmonics with the model at their places alone.
+    Linear prediction assumes that the autocorrelation of the harmonics is that of the envelope, which biases formants
+    toward harmonics, by up to a tenth for high voices. A step of discrete all-pole modeling (El-Jaroudi and Makhoul
+    1991) compares the model with the harmonics at their frequencies only.
 
     Args:
         level: (N, K), power of the harmonics, 0 where there is none.
-        harmonics: (N, K), their row in the table.
-        table: (frequencies, 2 * p + 2), of [`harmonic_table`].
+        harmonics: (N, K), their rows in the table.
+        table: (frequencies, 2 * p + 2), from [`harmonic_table`].
     """
     size = table.shape[1] // 2
-    there = (level > 0).to(level)
+    exists = (level > 0).to(level)
     level = level / level.sum(-1, keepdim=True).clamp(min=1e-30)
     waves = [F.embedding(row, table) for row in harmonics.split(AT_ONCE)]  # (n, K, 2 p + 2)
     acf = torch.cat([(of[:, None] @ wave)[:, 0, :size] for of, wave in zip(level.split(AT_ONCE), waves, strict=True)])
     filter, error = linear_prediction(acf)
     start = filter / error.sqrt()[:, None]
-    both = F.pad(start, (0, size)).unsqueeze(-1), F.pad(start, (size, 0)).unsqueeze(-1)
-    both = torch.cat(both, dim=-1)  # for the cosines and for the sines
+    both = torch.stack([F.pad(start, (0, size)), F.pad(start, (size, 0))], dim=-1)  # for the cosines and the sines
     responses = []
-    for wave, part, real_ones in zip(waves, both.split(AT_ONCE), there.split(AT_ONCE), strict=True):
+    for wave, part, real_ones in zip(waves, both.split(AT_ONCE), exists.split(AT_ONCE), strict=True):
         # the response 1 / A of the filter at the harmonics, and its mean with the waves
         real, imaginary = (wave @ part).unbind(-1)
         weight = real_ones / torch.addcmul(real.square(), imaginary, imaginary).clamp_(min=1e-12)
@@ -75,7 +74,7 @@ def discrete_all_pole(level: Tensor, harmonics: Tensor, table: Tensor) -> Tensor
 
 def _solve(filter: Tensor, error: Tensor, right: Tensor) -> Tensor:
     """Solution (p + 1, N) of the Toeplitz system whose prediction error filter is `filter` (Gohberg-Semencul)."""
-    total = 0
+    total = torch.zeros_like(right)
     for side, sign in ((filter, 1), (torch.cat([torch.zeros_like(filter[:1]), filter[1:].flip(0)]), -1)):
         inner, outer = torch.zeros_like(right), torch.zeros_like(right)
         size = len(side)
@@ -90,7 +89,7 @@ def _solve(filter: Tensor, error: Tensor, right: Tensor) -> Tensor:
 def polynomial_roots(coefficients: Tensor) -> tuple[Tensor, Tensor]:
     """Roots in the upper half plane of monic real polynomials (N, p + 1) of even degree, all at once (Aberth 1973).
 
-    Each root stands for itself and its conjugate. A pair of real roots is not found: its place does not converge.
+    Each root also represents its conjugate. A pair of real roots is not found: it does not converge.
 
     Returns:
         Real and imaginary part (N, p / 2), nan where a root did not converge.
@@ -101,16 +100,16 @@ def polynomial_roots(coefficients: Tensor) -> tuple[Tensor, Tensor]:
     coefficients = coefficients.T.contiguous()  # (p + 1, N)
     # all of them first, then those that have not converged
     x, y, lost = _approach(coefficients, x, y, ITERATIONS[0])
-    rest = lost.any(0).nonzero()[:, 0]
-    if len(rest):
-        x[:, rest], y[:, rest], lost[:, rest] = _approach(coefficients[:, rest], x[:, rest], y[:, rest], ITERATIONS[1])
+    left = lost.any(0).nonzero()[:, 0]
+    if len(left):
+        x[:, left], y[:, left], lost[:, left] = _approach(coefficients[:, left], x[:, left], y[:, left], ITERATIONS[1])
     return x.masked_fill(lost, math.nan).T, y.masked_fill(lost, math.nan).T
 
 
 def _approach(coefficients: Tensor, x: Tensor, y: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Roots x + iy (p / 2, N) of polynomials (p + 1, N) after some steps, and which the last step still moved much."""
+    """Roots x + iy (p / 2, N) of polynomials (p + 1, N) after some steps, and which of them still moved a lot."""
     pairs = len(x)
-    # differences and sums of each two roots as products with matrices of 1 and -1
+    # differences and sums of every two roots, as products with matrices of 1 and -1
     first, second = torch.triu_indices(pairs, pairs, 1, device=x.device)
     identity = torch.eye(pairs, device=x.device, dtype=x.dtype)
     minus, plus = identity[first] - identity[second], identity[first] + identity[second]
@@ -123,14 +122,14 @@ def _approach(coefficients: Tensor, x: Tensor, y: Tensor, iterations: int) -> tu
             b, b2 = torch.addcmul(c, double, b1).addcmul_(norm, b2), b1
             c1, c2 = torch.addcmul(b1, double, c1).addcmul_(norm, c2), c1
             b1 = b
-        # the remainder is b1 (z - 2x) + b0, that of the quotient's own division c2 (z - 2x) + c1
+        # the remainder is b1 (z - 2x) + b0, and that of dividing the quotient again c2 (z - 2x) + c1
         b0 = torch.addcmul(coefficients[-1], double, b1).addcmul_(norm, b2)
         value_x, value_y = torch.addcmul(b0, x, b1, value=-1), y * b1
         quotient_x, quotient_y = torch.addcmul(c1, x, c2, value=-1), y * c2
         # the slope is 2iy times the quotient, plus b1
         slope_x, slope_y = torch.addcmul(b1, y, quotient_y, value=-2), 2 * y * quotient_x
         newton_x, newton_y = _divide(value_x, value_y, slope_x, slope_y)
-        # repulsion by the other roots, the conjugates, and its own conjugate
+        # repulsion by the other roots, their conjugates, and the root's own conjugate
         dx, dy, sy = minus @ x, minus @ y, plus @ y
         square = dx.square() + 1e-12
         near, far = torch.addcmul(square, dy, dy).reciprocal_(), torch.addcmul(square, sy, sy).reciprocal_()
@@ -152,8 +151,7 @@ def _divide(ax: Tensor, ay: Tensor, bx: Tensor, by: Tensor) -> tuple[Tensor, Ten
 def formants(filters: Tensor, sampling_rate: float, count: int = 3) -> tuple[Tensor, Tensor]:
     """Frequencies and bandwidths (N, count) in Hz of the lowest resonances of filters (N, p + 1).
 
-    A resonance lies between 50 Hz and 50 Hz below half the sampling rate of the filter. Where there are too few, the
-    values are 0.
+    A resonance lies between 50 Hz and 50 Hz below half the sampling rate of the filter. Missing ones are 0.
     """
     x, y = polynomial_roots(filters / filters[:, :1])
     frequency = torch.atan2(y, x) * (sampling_rate / (2 * math.pi))

@@ -1,4 +1,4 @@
-"""Pitch: F0 candidates of a frame, the smoothest path through them, and the exact peak of the one that was chosen."""
+"""Pitch: F0 candidates of a frame, the smoothest path through them, and the exact peak of the chosen one."""
 
 import math
 
@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 NUM_CANDIDATES = 5  # per frame
-GROUP = 12  # lags of which one is a candidate at most, about 1 ms; at most 16
+LAG_GROUP = 12  # lags, about 1 ms, of which at most one is a candidate; at most 16
 ZOOM_POINTS, ZOOM_BINS = 5, 32
 # costs of the path (Boersma 1993), stated for 100 frames per second
 OCTAVE_COST = 0.01
 OCTAVE_JUMP_COST = 0.35
 VOICING_CHANGE_COST = 0.14
-# the path is found in blocks of frames that read so many more on both sides
-BLOCK, CONTEXT = 64, 32
+# frames of a block in which the path is searched, and those it also reads on both sides
+PATH_BLOCK, PATH_CONTEXT = 64, 32
 
 
 def parabola(left: Tensor, top: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,32 +39,34 @@ def find_candidates(acf: Tensor, first_lag: int, preference: Tensor) -> tuple[Te
     """The highest peaks of autocorrelations.
 
     Args:
-        acf: (lags + 4, N), normalised; the lags in question with two more on both sides, a multiple of `GROUP`.
+        acf: (lags + 4, N), normalized; a multiple of `LAG_GROUP` lags, and two more on both sides.
         first_lag: lag of `acf[2]`, in steps.
-        preference: (lags,), added to the height of a peak to make its strength; below -1 for lags that do not count.
+        preference: (lags,), added to the height of a peak to make its strength; below -1 excludes a lag.
 
     Returns:
-        Lag in steps, height and strength of the peaks (K, N). A strength of -1 says that there is no such peak.
+        Lag in steps, height and strength of the peaks (K, N). A strength of -1 means that there is no such peak.
     """
-    # Between two lags a narrow peak is higher than at either, the more so the shorter the lag is: the choice is
-    # generous to these. In-place comparisons give 0 and 1 as floats and are several times faster than `where`.
+    # A narrow peak between two lags is higher than at either, and more so for shorter lags: the choice favors these.
+    # In-place comparisons return 0 and 1 as floats and are several times faster than `where`.
     top = acf[2:-2]
     is_peak = torch.maximum(acf[1:-3], acf[3:-1]).le_(top)
     score = (top + (5 * preference + 1)[:, None]).clamp_(min=0).mul_(is_peak)
-    # The highest of each few neighbouring lags, then the highest of these: faster than a search among all. The place
-    # in the group stands in the four lowest bits, as the order of positive floats is that of their bits.
-    place = torch.arange(GROUP, device=acf.device, dtype=torch.int32 if acf.dtype == torch.float32 else torch.int64)
-    score = score.view(place.dtype).unflatten(0, (-1, GROUP))
+    # The highest of each group of lags, then the highest of these: faster than a search among all. The place in the
+    # group is kept in the four lowest bits, as positive floats are ordered like their bits.
+    place = torch.arange(
+        LAG_GROUP, device=acf.device, dtype=torch.int32 if acf.dtype == torch.float32 else torch.int64
+    )
+    score = score.view(place.dtype).unflatten(0, (-1, LAG_GROUP))
     score = score.bitwise_and_(~15).bitwise_or_(place[:, None]).amax(1)
     score, group = score.T.contiguous().topk(NUM_CANDIDATES, dim=-1)
     score, group = score.T.contiguous(), group.T.contiguous()
-    return refine(acf, group * GROUP + (score & 15), score > 15, first_lag, preference)
+    return refine(acf, group * LAG_GROUP + (score & 15), score > 15, first_lag, preference)
 
 
 def refine(
     acf: Tensor, index: Tensor, is_peak: Tensor, first_lag: int, preference: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Exact lag, height and strength of the peaks `index` (K, N) of [`find_candidates`], where they are peaks."""
+    """Exact lag, height and strength of the candidates `index` (K, N) of [`find_candidates`], if they are peaks."""
     around = [acf.gather(0, index + i) for i in range(5)]
     offset, _ = parabola(*around[1:4])
     height = _interpolate(around, offset)
@@ -75,26 +77,26 @@ def refine(
 def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: float) -> Tensor:
     """Path of highest strength through the F0 candidates (Viterbi; Boersma 1993).
 
-    The path of a frame depends on its block of `BLOCK` frames and on `CONTEXT` frames on both sides: that makes the
-    search parallel, and lets a long recording be cut at the block's ends.
+    The path of a frame depends on its block of `PATH_BLOCK` frames and on `PATH_CONTEXT` frames on both sides. So the
+    blocks are searched in parallel, and a long recording can be cut between blocks.
 
     Args:
-        strength: (B, T, K + 1), that of "unvoiced" last.
+        strength: (B, T, K + 1), "unvoiced" last.
         octave: (B, T, K), log2 of the candidates' F0.
-        frame_mask: (B, T), False for padded frames, which leave the path as it is.
+        frame_mask: (B, T), False for padded frames, which do not change the path.
         cost_scale: 10 ms / frame shift.
 
     Returns:
         Index (B, T) of the chosen candidate; K means unvoiced.
     """
     num_clips, num_frames, _ = strength.shape
-    blocks = -(-num_frames // BLOCK)
-    pad = (CONTEXT, blocks * BLOCK - num_frames + CONTEXT)
-    span = BLOCK + 2 * CONTEXT
+    blocks = -(-num_frames // PATH_BLOCK)
+    pad = (PATH_CONTEXT, blocks * PATH_BLOCK - num_frames + PATH_CONTEXT)
+    span = PATH_BLOCK + 2 * PATH_CONTEXT
 
     def cut(values: Tensor) -> Tensor:
         """(B, T, n) to (span, n, B * blocks)."""
-        values = F.pad(values, (0, 0, *pad)).unfold(1, span, BLOCK)  # (B, blocks, n, span)
+        values = F.pad(values, (0, 0, *pad)).unfold(1, span, PATH_BLOCK)  # (B, blocks, n, span)
         return values.permute(3, 2, 0, 1).flatten(2).contiguous()
 
     strength, octave = cut(strength), cut(octave)
@@ -105,33 +107,33 @@ def best_path(strength: Tensor, octave: Tensor, frame_mask: Tensor, cost_scale: 
     torch.sub(octave[:-1, :, None], octave[1:, None], out=jump[:, :-1, :-1])  # (step, from, to, M)
     jump[:, :-1, :-1].abs_().mul_(OCTAVE_JUMP_COST * cost_scale)
     jump[:, -1, -1] = 0
-    jump *= (real[1:] * real[:-1])[:, None]  # a free choice beside padding
+    jump *= (real[1:] * real[:-1])[:, None]  # no cost next to padding
     total, origins = strength[0], []
     for cost, gain in zip(jump, strength[1:], strict=True):
         best, origin = (total[:, None] - cost).max(dim=0)
         total = best + gain
         origins.append(origin)
     path = total.argmax(dim=0)
-    chosen = [path]
+    steps = [path]
     for origin in reversed(origins):
         path = origin.gather(0, path[None])[0]
-        chosen.append(path)
-    chosen = torch.stack(chosen[::-1][CONTEXT : CONTEXT + BLOCK])  # (BLOCK, M)
-    return chosen.view(BLOCK, num_clips, blocks).permute(1, 2, 0).reshape(num_clips, -1)[:, :num_frames]
+        steps.append(path)
+    chosen = torch.stack(steps[::-1][PATH_CONTEXT : PATH_CONTEXT + PATH_BLOCK])  # (PATH_BLOCK, M)
+    return chosen.view(PATH_BLOCK, num_clips, blocks).permute(1, 2, 0).reshape(num_clips, -1)[:, :num_frames]
 
 
 def zoom(power: Tensor, lag: Tensor, bin_hz: float, step: float, gain: Tensor) -> tuple[Tensor, Tensor]:
-    """The autocorrelation's peak near a lag, from the power spectrum itself, so at any resolution.
+    """The autocorrelation's peak near a lag, computed from the power spectrum and so at any resolution.
 
     Args:
         power: (N, bins), a multiple of `ZOOM_BINS`.
-        lag: (N,), where the peak is about, in seconds.
-        bin_hz: distance of the bins.
+        lag: (N,), approximate lag of the peak in seconds.
+        bin_hz: distance of the bins in Hz.
         step: distance in seconds of the `ZOOM_POINTS` lags at which the autocorrelation is computed.
-        gain: table (lags,) of what the autocorrelation is multiplied with, two entries per step.
+        gain: (lags,), factors of the autocorrelation, two per step.
 
     Returns:
-        Lag of the peak in seconds and its height relative to lag zero, both (N,).
+        Lag of the peak in seconds and its height relative to lag zero, each (N,).
     """
     middle = ZOOM_POINTS // 2
     lags = lag[:, None] + step * torch.arange(-middle, middle + 1, device=lag.device).to(lag)

@@ -11,27 +11,27 @@ from .configuration_av_emotion import AVEmotionAudioConfig
 from .descriptors_av_emotion import VOICE_NAMES
 
 FLOOR = 1e-12  # keeps divisions and roots finite
-FRAMES_AT_ONCE = 256  # whose spectra stay in the cache
+FRAMES_AT_ONCE = 256  # whose spectra fit in the cache
 
 
 def raised_cosine(length: int, edge: float) -> np.ndarray:
-    """Window (length,), `edge` high at its ends (Hann 0, Hamming 0.08), whose maximum is sample `length // 2`."""
+    """Window (length,), maximal at sample `length // 2` and `edge` at its ends (Hann 0, Hamming 0.08)."""
     phase = 2 * np.pi * (np.arange(length) - length // 2) / length
     return (1 + edge) / 2 + (1 - edge) / 2 * np.cos(phase)
 
 
 def fft_length(length: int) -> int:
-    """Smallest of 2^k, 3 * 2^k, 5 * 2^k that is not below `length`."""
+    """Smallest of 2^k, 3 * 2^k and 5 * 2^k that is at least `length`."""
     return min(m * 2 ** max(0, math.ceil(math.log2(length / m))) for m in (1, 3, 5))
 
 
 def scaled(window: np.ndarray, n_fft: int) -> np.ndarray:
-    """Window with which the power spectrum's bins sum to the windowed mean square of the frame (Parseval)."""
+    """The window scaled so that the bins of the power spectrum sum to the windowed mean square (Parseval)."""
     return window * math.sqrt(2 / (n_fft * np.sum(window**2)))
 
 
 def power_of(spectrum: Tensor, out: Tensor | None = None) -> Tensor:
-    """Squared magnitude. With `out` the spectrum is spent."""
+    """Squared magnitude. With `out` the spectrum is overwritten."""
     parts = torch.view_as_real(spectrum)  # contiguous, which `real` and `imag` are not
     parts = parts.square() if out is None else parts.square_()
     return torch.add(parts[..., 0], parts[..., 1], out=out)
@@ -46,7 +46,7 @@ def slope_of(values: Tensor, at: Tensor) -> Tensor:
 def frames_of(padded: Tensor, length: int, shift: int, reach: int) -> Tensor:
     """View (N, length) of the frames of clips (B, slots * shift) that have `reach * shift` zeros on both sides.
 
-    Frame b * slots + t is centred on sample t * shift of clip b; the last `2 * reach` of a clip do not count.
+    Frame b * slots + t is centered on sample t * shift of clip b; the last `2 * reach` frames of a clip are not used.
     """
     return padded.flatten()[reach * shift - length // 2 :].unfold(0, length, shift)
 
@@ -59,8 +59,14 @@ def float32(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
 class SpectralAnalysis(nn.Module):
     """The descriptors of the power spectrum P of short frames (Hamming window, Eyben et al. 2016).
 
-    [`AcousticFrontEnd`] defines them. Gradients reach the waveform, the filterbank and the compression.
+    They are defined in [`AcousticFrontEnd`]. Gradients reach the waveform, the filterbank and the compression.
     """
+
+    window: Tensor
+    frequencies: Tensor
+    equal_loudness: Tensor
+    dct: Tensor
+    sums: Tensor
 
     def __init__(self, config: AVEmotionAudioConfig, computed: tuple[str, ...]):
         super().__init__()
@@ -77,17 +83,17 @@ class SpectralAnalysis(nn.Module):
             self.register_buffer(name, torch.empty(value.shape).copy_(value), persistent=False)
 
     def initial_filterbank(self) -> np.ndarray:
-        """Triangles (bins, bands) on the HTK mel scale from 20 Hz; none so narrow that it falls between two bins."""
+        """Triangles (bins, bands) on the HTK mel scale from 20 Hz; each spans at least one bin."""
         corners = self._corners()
         frequencies = np.arange(self.n_fft // 2 + 1) * self.sampling_rate / self.n_fft
-        width, centre = np.maximum(np.diff(corners), self.sampling_rate / self.n_fft), corners[1:-1]
-        distance = frequencies[:, None] - centre
+        width, center = np.maximum(np.diff(corners), self.sampling_rate / self.n_fft), corners[1:-1]
+        distance = frequencies[:, None] - center
         return np.maximum(0, 1 - np.maximum(-distance / width[:-1], distance / width[1:]))
 
     def _corners(self) -> np.ndarray:
         """Frequencies (bands + 2,) in Hz at which the triangles of the filterbank begin, peak and end."""
-        ends = 2595 * np.log10(1 + np.array([20, self.mel_max_hz]) / 700)
-        return 700 * (10 ** (np.linspace(*ends, self.num_mel_bins + 2) / 2595) - 1)
+        low, high = 2595 * np.log10(1 + np.array([20, self.mel_max_hz]) / 700)
+        return 700 * (10 ** (np.linspace(low, high, self.num_mel_bins + 2) / 2595) - 1)
 
     def initial_tensors(self) -> dict[str, Tensor]:
         """Values of every buffer by name, on the CPU whatever the default device."""
@@ -106,7 +112,7 @@ class SpectralAnalysis(nn.Module):
         )
 
     def _sums(self, frequencies: np.ndarray) -> dict[str, np.ndarray]:
-        """Weights (bins, n) of the bins in all sums over them, which are one product with the filterbank."""
+        """Weights (bins, n) of all sums over the bins, which are computed in one product with the filterbank."""
         sums = {}
         if "alpha_ratio_db" in self.wanted:
             bands = [self._bins(50, 1000), self._bins(1000, 5000)]
@@ -117,7 +123,7 @@ class SpectralAnalysis(nn.Module):
         return sums
 
     def _bins(self, low: float, high: float) -> slice:
-        """Bins of the spectrum from `low` Hz up to, and without, `high` Hz; never empty."""
+        """Bins of the spectrum from `low` Hz to `high` Hz (exclusive); never empty."""
         start, stop = (math.ceil(f * self.n_fft / self.sampling_rate) for f in (low, high))
         return slice(min(start, self.n_fft // 2), max(start + 1, stop))
 
@@ -127,16 +133,16 @@ class SpectralAnalysis(nn.Module):
         Args:
             padded: (B, (T + 2 * reach) * shift), the clips with zeros around them.
             reach: frames of zeros before each clip.
-            filterbank: (bins, bands), of which negative weights count as 0.
-            compression: (bands,), log of the power below which a band fades.
+            filterbank: (bins, bands); negative weights count as 0.
+            compression: (bands,), log of the power below which a band is compressed.
         """
         if self.wanted <= VOICE_NAMES:
             return {}
         frames, slots = frames_of(padded, self.frame_length, self.shift, reach), padded.shape[1] // self.shift
-        # relu and not clamp: it passes no gradient at 0, so that a band never grows beyond its triangle
+        # relu, not clamp: its gradient at 0 is 0, so that a band never grows beyond its triangle
         weights = torch.cat([torch.relu(filterbank), self.sums], dim=1).to(frames)
         scratch = None if frames.requires_grad else frames.new_zeros(FRAMES_AT_ONCE + 1, self.n_fft)
-        # each block has the frame before it as well, for the flux
+        # each block also has the frame before it, for the flux
         blocks = [
             self._block(frames[max(0, i - 1) : i + FRAMES_AT_ONCE], i > 0, weights, scratch)
             for i in range(0, len(frames), FRAMES_AT_ONCE)
@@ -146,15 +152,15 @@ class SpectralAnalysis(nn.Module):
         for name, column in columns.items():
             column = F.pad(column, (0, missing)).unflatten(0, (-1, slots))
             columns[name] = column[:, : slots - 2 * reach]
-        if "spectral_flux" in columns:  # nothing changes before the first frame
+        if "spectral_flux" in columns:  # the first frame has no change
             columns["spectral_flux"] = F.pad(columns["spectral_flux"][:, 1:], (1, 0))
         return columns
 
     def _block(self, frames: Tensor, has_previous: bool, weights: Tensor, scratch: Tensor | None) -> dict[str, Tensor]:
-        """What reads every bin of the spectra of frames (n, samples); not of the first where that is the previous one.
+        """What needs every bin of the spectra of frames (n, samples), the first of which may be the previous frame.
 
         The selected descriptors (n,), the two peaks (n, 2) of the Hammarberg index, and `sums`, the power times
-        `weights`. `scratch` holds zeros after the samples of a frame.
+        `weights`. `scratch` is zero after the samples of a frame.
         """
         window = self.window.to(frames)
         if scratch is None:
@@ -169,8 +175,9 @@ class SpectralAnalysis(nn.Module):
         return found
 
     def of_power(self, power: Tensor, has_previous: bool, weights: Tensor) -> dict[str, Tensor]:
-        """The part of [`_block`] that follows from power spectra (n, bins)."""
-        wanted, found = self.wanted, {}
+        """The part of [`_block`] that is computed from power spectra (n, bins)."""
+        wanted = self.wanted
+        found: dict[str, Tensor] = {}
         if "spectral_flux" in wanted:
             magnitude = torch.sqrt(power[:, self._bins(0, 5000)] + FLOOR)
             change = magnitude.diff(dim=0, prepend=None if has_previous else magnitude[:1])
@@ -190,7 +197,7 @@ class SpectralAnalysis(nn.Module):
                 band = self._bins(low, high + 0.5 * self.sampling_rate / self.n_fft)
                 peak = self.window.to(power).amax().square()
                 slope = self._egemaps_slope(self.frequencies.to(power)[band])
-                level = torch.log10(power[:, band] + peak * FLOOR)  # that of the window is taken out below
+                level = torch.log10(power[:, band] + peak * FLOOR)  # that of the window is removed below
                 found[f"egemaps_slope_{low}_{high}"] = 10 * (level @ slope - peak.log10() * slope.sum())
         if "spectral_rolloff" in wanted:
             cumulated = power.detach().cumsum(-1)
@@ -209,8 +216,9 @@ class SpectralAnalysis(nn.Module):
         return columns
 
     def _from_sums(self, sums: Tensor, compression: Tensor) -> dict[str, Tensor]:
-        """Selected descriptors (N,) that follow from sums (N, n) over the bins."""
-        wanted, columns = self.wanted, {}
+        """Selected descriptors (N,) that are computed from sums (N, n) over the bins."""
+        wanted = self.wanted
+        columns: dict[str, Tensor] = {}
         mel, sums = sums[:, : self.num_mel_bins], sums[:, self.num_mel_bins :]
         if any(name == "loudness" or name.startswith(("mfcc_", "log_mel_")) for name in wanted):
             log_mel = torch.log(torch.exp(compression) + mel)
@@ -229,12 +237,12 @@ class SpectralAnalysis(nn.Module):
 
     @staticmethod
     def _egemaps_slope(frequencies: Tensor) -> Tensor:
-        """Weights of the levels in the slope of eGeMAPSv02: a regression whose count of points is one too low.
+        """Weights of the levels in the slope of eGeMAPSv02, a regression whose number of points is one too low.
 
-        So the weights do not sum to zero, and a louder frame has a steeper slope.
+        Hence the weights do not sum to zero, and a louder frame has a steeper slope.
         """
-        centre = frequencies.sum() / (len(frequencies) - 1)
-        return (frequencies - centre) / (frequencies @ (frequencies - centre))
+        center = frequencies.sum() / (len(frequencies) - 1)
+        return (frequencies - center) / (frequencies @ (frequencies - center))
 
     def _decibel(self, power: Tensor) -> Tensor:
         return 10 * torch.log10(power + self.power_floor)

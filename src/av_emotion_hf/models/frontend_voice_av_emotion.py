@@ -2,6 +2,7 @@
 
 import bisect
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from .descriptors_av_emotion import FORMANT_NAMES, FORMANTS, VOICE_NAMES, VOICED
 from .frontend_formants_av_emotion import TABLE_HZ, discrete_all_pole, formants, harmonic_table
 from .frontend_perturbation_av_emotion import Bell, perturbation
 from .frontend_pitch_av_emotion import (
-    GROUP,
+    LAG_GROUP,
     NUM_CANDIDATES,
     OCTAVE_COST,
     VOICING_CHANGE_COST,
@@ -32,13 +33,13 @@ from .frontend_spectral_av_emotion import (
     slope_of,
 )
 
-FFTS_AT_ONCE, FRAMES_AT_ONCE = 128, 512  # whose spectra and whose correlations stay in the cache
-PITCH_BAND_HZ = 4000  # F0 is looked for below; HNR counts the noise of the whole band
-PITCH_TAPER = 1  # power of the cosine that falls to zero there: no ringing beside a peak
+FFTS_AT_ONCE, FRAMES_AT_ONCE = 128, 512  # whose spectra and whose correlations fit in the cache
+PITCH_BAND_HZ = 4000  # F0 is searched for below; HNR counts the noise of the whole band
+PITCH_TAPER = 1  # power of the cosine that falls to zero there and avoids ringing beside a peak
 LPC_RATE, LPC_ORDER = 11000, 10  # of the formants, as in Praat: five below 5.5 kHz
 PRE_EMPHASIS_HZ = 50
-FORMANT_BAND = 0.2  # the harmonics of a formant lie within this share of its frequency
-OFFSET_BINS = 16  # as far as a constant offset spreads through the pitch window
+FORMANT_BAND = 0.2  # the harmonics of a formant lie within this fraction of its frequency
+OFFSET_BINS = 16  # over which the pitch window spreads a constant offset
 
 
 def _highest_of_eight(power: Tensor) -> Tensor:
@@ -49,7 +50,14 @@ def _highest_of_eight(power: Tensor) -> Tensor:
 
 
 class VoiceAnalysis(nn.Module):
-    """The descriptors that need the pitch of long frames; [`AcousticFrontEnd`] defines them."""
+    """The descriptors that need the pitch of long frames; they are defined in [`AcousticFrontEnd`]."""
+
+    window: Tensor
+    offset_response: Tensor
+    harmonic_table: Tensor
+    acf_basis: Tensor
+    lag_preference: Tensor
+    lag_gain: Tensor
 
     def __init__(self, config: AVEmotionAudioConfig, computed: tuple[str, ...]):
         super().__init__()
@@ -65,12 +73,12 @@ class VoiceAnalysis(nn.Module):
         )
         # long enough for the autocorrelation not to wrap around at the longest lag
         self.n_fft = fft_length(self.frame_length + math.ceil(self.sampling_rate / self.f0_min) + 2)
-        # the lags at which F0 is looked for, dense enough for a parabola through the narrowest peak the band allows
+        # the lags at which F0 is searched for, dense enough for a parabola through the narrowest peak of this band
         self.lag_step = 1 / (3.2 * min(PITCH_BAND_HZ, self.sampling_rate / 2))
         self.lags = range(
             math.ceil(1 / (self.f0_max * self.lag_step)), math.floor(1 / (self.f0_min * self.lag_step)) + 1
         )
-        # the end of the power spectra is filled up with zeros
+        # power spectra are padded with zeros
         self.bins = -(-(self.n_fft // 2 + 1) // ZOOM_BINS) * ZOOM_BINS
         self.lpc_rate = min(LPC_RATE, self.sampling_rate)
         self.bell = Bell(self.sampling_rate)
@@ -81,7 +89,7 @@ class VoiceAnalysis(nn.Module):
         """Values of every buffer by name, on the CPU whatever the default device."""
         frequencies = np.arange(self.n_fft // 2 + 1) * self.sampling_rate / self.n_fft
         window = scaled(raised_cosine(self.frame_length, edge=0), self.n_fft)
-        # Boersma 1993: the window's own decay, undone; at a quarter of a sample, for the exact peak
+        # Boersma 1993: undoes the window's own decay; every quarter of a sample, for the exact peak
         window_acf = np.fft.irfft(np.abs(np.fft.rfft(window, self.n_fft)) ** 2, 4 * self.n_fft)
         lag_gain = window_acf[0] / window_acf[: math.ceil(4 * self.sampling_rate / self.f0_min) + 16]
         lags = np.array([0, *range(self.lags.start - 2, self.lags.stop + 2)]) * self.lag_step
@@ -90,7 +98,7 @@ class VoiceAnalysis(nn.Module):
         acf_basis = taper * np.cos(2 * np.pi * frequencies[low, None] * lags)
         acf_basis *= np.interp(lags, np.arange(len(lag_gain)) / (4 * self.sampling_rate), lag_gain)
         preference = -OCTAVE_COST * np.log2(np.array(self.lags) * self.lag_step * self.f0_min)
-        spare = -len(preference) % GROUP
+        spare = -len(preference) % LAG_GROUP
         response = np.fft.rfft(window, self.n_fft)
         return float32(
             {
@@ -130,10 +138,10 @@ class VoiceAnalysis(nn.Module):
             self._pitch_block(frames, index, scratch, 2 * change)
             for index in (row * slots + frame).split(FRAMES_AT_ONCE)
         ]
-        lag, height, strength, mean, cpp, possible, powers = zip(*blocks, strict=True)
-        lag, height, strength = (torch.cat(parts, dim=1).T for parts in (lag, height, strength))
-        mean, cpp = torch.cat(mean), torch.cat(cpp)
-        # what is not audible is unvoiced
+        *found_in_blocks, possible_in_blocks, powers = zip(*blocks, strict=True)
+        lag, height, strength = (torch.cat(parts, dim=1).T for parts in found_in_blocks[:3])
+        mean, cpp, possible = (torch.cat(parts) for parts in (*found_in_blocks[3:], possible_in_blocks))
+        # inaudible frames are unvoiced
         shape = (*frame_mask.shape, NUM_CANDIDATES + 1)
         all_strength = strength.new_tensor([-1.0] * NUM_CANDIDATES + [self.voicing_threshold + 2]).expand(shape)
         all_strength = all_strength.clone().index_put_((row, frame), strength)
@@ -147,33 +155,31 @@ class VoiceAnalysis(nn.Module):
             "voicing_probability": blank.index_put((row, frame), height.clamp(0, 1)),
             "cpp_db": blank.index_put((row, frame), cpp),
         }
-        # from here on the frames that may be voiced, and in the end those of them that are
-        possible = torch.cat(possible)
+        # from here on the frames that may be voiced, and at the end those that are
         row, frame, voiced = row[possible], frame[possible], voiced[possible]
         found = self.quality(powers, lag[possible])
         row, frame = row[voiced], frame[voiced]
         found = {name: values[voiced] for name, values in found.items()}
         if wanted & {"jitter_local", "shimmer_local", "shimmer_local_db"}:
-            centre, period = (row * slots + frame + reach) * self.shift, self.sampling_rate / found["f0"]
+            center, period = (row * slots + frame + reach) * self.shift, self.sampling_rate / found["f0"]
             clip = -frame * self.shift, lengths[row] - 1 - frame * self.shift
-            found |= perturbation(padded.flatten(), self.bell, centre, *clip, period, mean[possible][voiced])
+            found |= perturbation(padded.flatten(), self.bell, center, *clip, period, mean[possible][voiced])
         for name in wanted & set(VOICED_ONLY):
             columns[name] = blank.index_put((row, frame), found[name])
         return columns
 
     def _audible(self, padded: Tensor, reach: int, frame_mask: Tensor) -> Tensor:
-        """Which frames (B, T) may be above the level of silence; the others need no search for pitch.
+        """Which frames (B, T) may be above the level of silence; the others need no pitch search.
 
-        All are kept where a descriptor of every frame is selected.
+        All are kept if a descriptor of every frame is selected.
         """
         if {"voicing_probability", "cpp_db"} & self.wanted:
             return frame_mask
-        # sum of squares of the parts of the frame, each with the highest weight that the window has there
+        # sum of squares of the parts of the frame, each weighted by the maximum of the window there
         parts = torch.linalg.vector_norm(padded.view(len(padded), -1, self.shift), dim=-1).square()
         window = self.window.to(padded).square() * (self.n_fft / 2)
-        window = F.pad(
-            window, (reach * self.shift - self.frame_length // 2, 0)
-        )  # the frame's centre is a part's start
+        # the frame's center is the start of a part
+        window = F.pad(window, (reach * self.shift - self.frame_length // 2, 0))
         weights = F.pad(window, (0, 2 * reach * self.shift - len(window))).view(-1, self.shift).amax(-1)
         bound = parts.unfold(1, 2 * reach, 1)[:, : frame_mask.shape[1]] @ weights
         return frame_mask & (bound > (0.5 * self.silence) ** 2)
@@ -181,20 +187,20 @@ class VoiceAnalysis(nn.Module):
     def _pitch_block(
         self, frames: Tensor, index: Tensor, scratch: tuple[Tensor, Tensor], margin: float
     ) -> tuple[Tensor, ...]:
-        """What the pitch frames `index` (n,) of `frames` (N, samples) say on their own.
+        """Analysis of the pitch frames `index` (n,) of `frames` (N, samples), each on its own.
 
         Returns (K, n) lag in seconds, height and strength of the F0 candidates, strength also of "unvoiced"; (n,) mean
-        of the waveform and cepstral peak prominence in dB; which frames (n,) may be voiced at all, because no
-        candidate of the others comes within `margin` of "unvoiced"; and the power spectra (m, bins) of those that may.
+        of the waveform and cepstral peak prominence in dB; which frames (n,) may be voiced, as a candidate of theirs
+        comes within `margin` of "unvoiced"; and the power spectra (m, bins) of these.
         """
         padded, power = scratch[0], scratch[1][: len(index)]
         bins, window = self.n_fft // 2 + 1, self.window.to(frames)
         response = self.offset_response.to(frames)
         offset = frames.new_empty(len(index))
-        # neighbouring frames are read in place; on a GPU one copy is cheaper than many calls
+        # consecutive frames are read in place; on a GPU one copy is cheaper than many calls
         runs = [0, *(index.diff().ne(1).nonzero()[:, 0] + 1).tolist(), len(index)] if not index.is_cuda else []
         at = index[runs[:-1]].tolist() if runs else []
-        for start in range(0, len(index), FFTS_AT_ONCE):  # few enough for the cache
+        for start in range(0, len(index), FFTS_AT_ONCE):  # they fit in the cache
             stop = min(start + FFTS_AT_ONCE, len(index))
             part = padded[: stop - start, : self.frame_length]
             if index.is_cuda:
@@ -225,7 +231,7 @@ class VoiceAnalysis(nn.Module):
 
     @property
     def quefrencies(self) -> tuple[int, int]:
-        """First and last quefrency (exclusive), in samples, of the line under the cepstral peak."""
+        """First and last quefrency (exclusive), in samples, of the regression line under the cepstral peak."""
         return round(self.sampling_rate / 1000), math.ceil(self.sampling_rate / self.f0_min)
 
     def prominence(self, cepstrum: Tensor) -> Tensor:
@@ -240,8 +246,8 @@ class VoiceAnalysis(nn.Module):
     def _decibel(self, power: Tensor) -> Tensor:
         return 10 * torch.log10(power + self.power_floor)
 
-    def quality(self, powers: list[Tensor], lag: Tensor) -> dict[str, Tensor]:
-        """Descriptors (N,) of frames with pitch at lags (N,) in seconds, from their power in blocks (n, bins)."""
+    def quality(self, powers: Sequence[Tensor], lag: Tensor) -> dict[str, Tensor]:
+        """Descriptors (N,) of frames with a pitch period of `lag` (N,) s, from blocks of power spectra (n, bins)."""
         step, sizes = 0.5 / self.sampling_rate, [power.shape[0] for power in powers]
         exact = [
             zoom(power, of, self.sampling_rate / self.n_fft, step, self.lag_gain.to(power))
@@ -272,9 +278,9 @@ class VoiceAnalysis(nn.Module):
         return found
 
     def _harmonics(self, power: Tensor, f0: Tensor, count: int) -> Tensor:
-        """Level (n, count) of the harmonics of power spectra (n, bins) of voices of F0 (n,).
+        """Level (n, count) of the harmonics of F0 (n,) in power spectra (n, bins).
 
-        It is the mean power from half F0 below to half F0 above: the one bin there would be chance in a noisy voice.
+        It is the mean power from half F0 below to half F0 above; a single bin would be random in a noisy voice.
         """
         edges = torch.arange(0.5, count + 1, device=f0.device).to(f0) * (self.n_fft / self.sampling_rate)
         edges = torch.addcmul(power.new_full((), 0.5), f0[:, None], edges).round_().clamp_(max=self.bins)
@@ -282,30 +288,30 @@ class VoiceAnalysis(nn.Module):
         return sums.diff(dim=1).clamp_(min=0) / edges.diff(dim=1).clamp_(min=1)
 
     def _envelopes(self, level: Tensor, f0: Tensor) -> Tensor:
-        """All-pole models (N, p + 1) of the pre-emphasised harmonics of voices of F0 (N,), whose level is (N, K)."""
+        """All-pole models (N, p + 1) of the pre-emphasized harmonics of voices of F0 (N,), whose level is (N, K)."""
         filters, table = level.new_zeros(len(f0), LPC_ORDER + 1), self.harmonic_table.to(level)
         octave = torch.log2(f0 / f0.amin()).long() if len(f0) else f0.long()
         a = math.exp(-2 * math.pi * PRE_EMPHASIS_HZ / self.lpc_rate)
-        for i in octave.unique().tolist():  # voices of about as many harmonics together
+        for i in octave.unique().tolist():  # voices with similar numbers of harmonics together
             of = (octave == i).nonzero()[:, 0]
             count = int(self.lpc_rate / 2 / float(f0[of].amin()))
             harmonics = torch.arange(1, count + 1, device=f0.device).to(f0)
             row = (f0[of, None] * (harmonics / TABLE_HZ)).round_().long()
-            there = row < len(table)
+            exists = row < len(table)
             row = row.clamp_(max=len(table) - 1)
             emphasis = 1 + a * a - 2 * a * table[:, 1]  # of 1 - a / z
-            filters[of] = discrete_all_pole(level[of, :count] * emphasis[row] * there, row, table)
+            filters[of] = discrete_all_pole(level[of, :count] * emphasis[row] * exists, row, table)
         return filters
 
     def _level(self, power: Tensor, frequency: Tensor, band: float = 0) -> Tensor:
         """Level in dB (N, n) of the highest bin of `power` (N, bins) around frequencies (N, n).
 
-        Within one bin, or within the share `band` of the frequency.
+        Within one bin, or within the fraction `band` of the frequency.
         """
         at = frequency / (self.sampling_rate / self.n_fft)
         points, reach = 3, torch.ones_like(at)
         if band:
-            # fewer places to look, each for the highest of eight bins
+            # fewer points, each the highest of eight bins
             points, reach = 17, (at * band - 3.5).clamp(min=0)
             at = at - 3.5
             power = torch.cat([_highest_of_eight(part) for part in power.split(FFTS_AT_ONCE)])

@@ -1,9 +1,11 @@
 """Image processor: clips of face crops to padded `pixel_values` and `pixel_mask`."""
 
+from typing import Any
+
 import numpy as np
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
-from transformers.image_utils import ImageInput, PILImageResampling, SizeDict, make_nested_list_of_images
+from transformers.image_utils import PILImageResampling, SizeDict, make_nested_list_of_images
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
@@ -11,12 +13,12 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 class AVEmotionImagesKwargs(ImagesKwargs, total=False):
-    r"""Settings beyond those of every image processor.
+    r"""Options beyond those of every image processor.
 
     do_grayscale (`bool`, *optional*, defaults to `True`):
-        Use the luma of a crop, three times, so that grey and coloured corpora look alike.
+        Use the luma of a crop for all three channels, so that gray and color datasets look alike.
     do_standardize (`bool`, *optional*, defaults to `True`):
-        Give each crop zero mean and unit deviation, which takes out exposure and contrast.
+        Give each crop zero mean and unit deviation, which removes exposure and contrast.
     """
 
     do_grayscale: bool
@@ -44,15 +46,16 @@ class AVEmotionImageProcessor(PilBackend):
     do_standardize = True
 
     def __init__(self, **kwargs: Unpack[AVEmotionImagesKwargs]):
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[misc]  # which declares the options of transformers only
 
-    def _prepare_images_structure(self, images: ImageInput, expected_ndims: int = 3) -> ImageInput:
+    def _prepare_images_structure(self, images: Any, expected_ndims: int = 3) -> list:
+        # images as for transformers, or clips
         if isinstance(images, list | tuple) and any(np.ndim(clip) in (1, 4) for clip in images):
             # one of the clips is an array or empty
             return [list(clip) for clip in images]
         return make_nested_list_of_images(images, expected_ndims=expected_ndims)
 
-    def _preprocess(
+    def _preprocess(  # type: ignore[override]  # clips of crops, where transformers has single images
         self,
         images: list[list[np.ndarray]],
         do_resize: bool,
@@ -61,12 +64,12 @@ class AVEmotionImageProcessor(PilBackend):
         do_rescale: bool,
         rescale_factor: float,
         do_normalize: bool,
-        image_mean: float | list[float] | None,
-        image_std: float | list[float] | None,
+        image_mean: float | list[float],
+        image_std: float | list[float],
         do_grayscale: bool,
         do_standardize: bool,
         return_tensors: str | TensorType | None,
-        **kwargs,
+        **kwargs: object,
     ) -> BatchFeature:
         clips = []
         for crops in images:
@@ -81,7 +84,7 @@ class AVEmotionImageProcessor(PilBackend):
                 if do_normalize:
                     crop = self.normalize(crop, image_mean, image_std)
                 if do_standardize:
-                    # a crop of one colour has no deviation: one over the root of its size keeps it finite
+                    # a crop of a single color has no deviation; 1 / sqrt(size) keeps it finite
                     crop = (crop - crop.mean()) / max(crop.std(), crop.size**-0.5)
                 clip.append(crop.astype(np.float32))
             clips.append(clip)

@@ -11,7 +11,7 @@ class MaskedFrames:
     """A batch of clips with some of their frames hidden: the input of every objective.
 
     Attributes:
-        features: `(B, T, F)`, complete and normalised, zero in padding.
+        features: `(B, T, F)`, complete and normalized, zero in padding.
         frame_mask: `(B, T)`, True = real frame.
         cell_mask: `(B, T, F)`, True = defined value of a real frame (F0 is defined in voiced frames only).
         hidden: `(B, T)`, True = real frame that the model does not see.

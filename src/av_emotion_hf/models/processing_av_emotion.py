@@ -4,7 +4,7 @@ from transformers import ProcessorMixin
 
 
 class AVEmotionProcessor(ProcessorMixin):
-    r"""`processor(audio=waveforms, images=clips_of_face_crops)` gives all that the fusion model takes.
+    r"""`processor(audio=waveforms, images=clips_of_face_crops)` returns all inputs of the fusion model.
 
     Args:
         feature_extractor (`AVEmotionFeatureExtractor`): prepares the waveforms.

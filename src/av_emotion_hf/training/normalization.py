@@ -14,7 +14,6 @@ from ..data.schema import FEATURE_COLUMNS
 from ..data.statistics import RunningStatistics
 from ..data.streams import ClipStream
 from ..errors import InputError
-from ..models.frontend_av_emotion import AcousticFrontEnd
 
 INPUT_ARGUMENTS = {"audio": ("input_values", "attention_mask"), "image": ("pixel_values", "pixel_mask")}
 
@@ -48,7 +47,7 @@ def estimate_statistics(
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
     statistics, voicing = RunningStatistics(encoder.num_features), RunningStatistics(1)
-    voiced = voicing_column(encoder.frontend) if modality == "audio" else None
+    voiced = encoder.frontend.voicing_column if modality == "audio" else None
     rank, world = share
     if isinstance(dataset, ClipStream):
         part = dataset.one_pass(batch_size, rank, world, limit and -(-limit // world))
@@ -92,12 +91,6 @@ def _merge_processes(part: RunningStatistics) -> RunningStatistics:
     for values in gather_object([part.as_dict()]):
         total.merge(RunningStatistics.from_dict(values))
     return total
-
-
-def voicing_column(frontend: AcousticFrontEnd) -> int | None:
-    """The feature that is above 0.5 in voiced frames; `None` where no selected descriptor tells them."""
-    names = frontend.descriptor_names
-    return next((names.index(name) for name in ("voiced", "f0_semitone") if name in names), None)
 
 
 __all__ = ["estimate_statistics", "put_statistics"]
