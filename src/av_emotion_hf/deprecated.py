@@ -1,9 +1,11 @@
-"""Modules that have moved: their old names work until 0.3, with a `DeprecationWarning`. No module imports this one."""
+"""Modules that have moved: their old names work until 0.3, with a `DeprecationWarning`."""
 
 import importlib
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 PACKAGE = __package__
 MOVED = {
@@ -58,34 +60,32 @@ class _Finder:
     """Finds an old name as the module that it has become."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         old = name.removeprefix(f"{PACKAGE}.")
         if name == old or old not in MOVED:
             return None
         warnings.warn(
             f"{name} has moved to {PACKAGE}.{MOVED[old]}; the old name works until 0.3",
             DeprecationWarning,
-            stacklevel=2,
+            stacklevel=2,  # the import statement: Python skips the frames of the import system
         )
-        return ModuleSpec(name, _Loader)
+        return ModuleSpec(name, _Loader())  # type: ignore[arg-type]  # not of that class, but works like one
 
 
 class _Loader:
-    """Gives the module that stands under the new name."""
+    """Loads the module that has the new name."""
 
-    @staticmethod
-    def create_module(spec):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(f"{PACKAGE}.{MOVED[spec.name.removeprefix(PACKAGE + '.')]}")
-        spec.loader_state = module.__spec__
+        self.spec = module.__spec__
         return module
 
-    @staticmethod
-    def exec_module(module):
-        module.__spec__ = module.__spec__.loader_state  # the import system has put that of the old name there
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.spec  # the import system has replaced it by that of the old name
 
 
 def watch() -> None:
-    """Let the old names be found."""
+    """Make the old names importable."""
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)
 

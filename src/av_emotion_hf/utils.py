@@ -1,4 +1,4 @@
-"""What many modules need: files that are written whole or not at all, reasons of errors, and lazy names."""
+"""Small helpers of many modules: files that are written whole or not at all, lazy names, label maps, error reasons."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: dict[str, tuple[str, ...]]) -> tuple[Callable, Callable, list[str]]:
-    """`__getattr__`, `__dir__` and `__all__` of a package whose names are loaded when first used.
+    """`__getattr__`, `__dir__` and `__all__` of a package whose names are imported when first used.
 
     Args:
         package: its `__name__`.
@@ -29,9 +29,9 @@ def lazy_names(package: str, homes: dict[str, tuple[str, ...]]) -> tuple[Callabl
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it at the end: there is never half a file.
+    """A temporary path beside `path`, renamed to it at the end, so that a file is complete or absent.
 
-    The folder is made where it does not exist. After an error nothing is left behind.
+    The folder is created if it does not exist. After an error nothing is left behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,10 +59,15 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def label_maps(labels: list[str]) -> dict[str, Any]:
+    """The fields `id2label` and `label2id` of a configuration, from the class names in order."""
+    return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+
+
 def reason(error: BaseException) -> str:
-    """Why something failed, in one line: what the system says, or the first line of the message."""
+    """Why something failed, in one line: the message of the operating system, or the first line of the error's."""
     text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
     return text.splitlines()[0]
 
 
-__all__ = ["atomic_write", "lazy_names", "read_json", "reason", "write_json", "write_text"]
+__all__ = ["atomic_write", "label_maps", "lazy_names", "read_json", "reason", "write_json", "write_text"]
