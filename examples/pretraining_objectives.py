@@ -74,7 +74,7 @@ def pretrained(objective: str, corpus: Dataset, seed: int, steps: int, out: Path
     started = time.perf_counter()
     if objective == "none":
         set_seed(seed)
-        beginning = build_model("pretraining", "audio", [], settings=dict(ENCODER))
+        beginning = build_model("pretraining", "audio", [], config_overrides=dict(ENCODER))
         collate = ClipCollator("audio", beginning.feature_extractor, None, beginning.feature_sizes)
         estimate_statistics(beginning.model, "audio", corpus, collate)
         beginning.model.save_pretrained(out)

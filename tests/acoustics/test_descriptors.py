@@ -100,7 +100,7 @@ def test_sampling_rates(rate):
     "waveform, message",
     [
         (np.zeros((2, 100), np.float32), "waveform has shape"),
-        (np.zeros(100, np.int16), "full scale 1 is needed"),
+        (np.zeros(100, np.int16), "expected floating point with full scale 1"),
         (np.full(100, np.nan, np.float32), "must be finite"),
     ],
 )

@@ -155,7 +155,7 @@ def test_damaged_weights_are_named(tune, features, tmp_path):
     tune("audio", epochs=1)
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"its weights cannot be read .*download the checkpoint anew") as caught:
+    with pytest.raises(InputError, match=r"its weights cannot be read .*download the checkpoint again") as caught:
         evaluate(str(tmp_path / "model"), features, "emotion")
     assert "\n" not in str(caught.value)
     weights.unlink()

@@ -1,8 +1,9 @@
-"""Acoustic descriptors of recordings, without a model: tables per frame, functionals, and streams of any length."""
+"""Acoustic descriptors of recordings: tables per frame, functionals, and streams of any length."""
 
 import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from ..models.frontend_av_emotion import AcousticFrontEnd, check_samples
 from ..models.frontend_pitch_av_emotion import PATH_BLOCK, PATH_CONTEXT
 from .functionals import functionals
 
-PIECE_BLOCKS = 16  # of PATH_BLOCK frames each, that are computed in one go
+PIECE_BLOCKS = 16  # of PATH_BLOCK frames each, which are computed at once
 BATCH_FRAMES = 16384  # bounds the memory of a batch of pieces
 
 Waveform = np.ndarray | Tensor
+Table = dict[str, np.ndarray]  # columns (T,) by name
 
 
 @functools.lru_cache(maxsize=8)
@@ -31,24 +33,28 @@ def _frontend(
         return AcousticFrontEnd(config).requires_grad_(False).eval()
 
 
-def _tensor(waveform: Waveform) -> Tensor:
-    waveform = torch.as_tensor(np.asarray(waveform) if not isinstance(waveform, Tensor) else waveform)
-    if waveform.ndim != 1:
-        raise ValueError(f"waveform has shape {tuple(waveform.shape)}; one channel (samples,) is needed")
-    if not waveform.is_floating_point():
-        raise ValueError(f"waveform holds {waveform.dtype}; floating point with full scale 1 is needed")
-    return check_samples(waveform.to(torch.float32))
+def _tensor(waveform: object) -> Tensor:
+    tensor = waveform if isinstance(waveform, Tensor) else torch.as_tensor(np.asarray(waveform))
+    if tensor.ndim != 1:
+        raise ValueError(f"waveform has shape {tuple(tensor.shape)}; expected one channel (samples,)")
+    if not tensor.is_floating_point():
+        raise ValueError(f"waveform has type {tensor.dtype}; expected floating point with full scale 1")
+    return check_samples(tensor.to(torch.float32))
+
+
+def _is_single(waveform: Waveform | Sequence[Waveform]) -> bool:
+    return isinstance(waveform, Tensor) or np.ndim(waveform[0] if len(waveform) else 0.0) == 0
 
 
 def context_blocks(frontend: AcousticFrontEnd) -> int:
-    """Blocks of frames that a piece needs on both sides so that its own frames are those of the whole recording."""
+    """Blocks of frames that a piece needs on both sides so that its result is that of the whole recording."""
     samples = frontend.voice.frame_length + 4 * frontend.sampling_rate / frontend.f0_min
     frames = PATH_CONTEXT + math.ceil(samples / frontend.shift) + frontend.smoothing_frames + 8
     return math.ceil(frames / PATH_BLOCK)
 
 
 def _pieces(frontend: AcousticFrontEnd, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
-    """First and last frame (exclusive) of the pieces of a recording: with their context, and without it."""
+    """First and last frame (exclusive) of the pieces of a recording: with their context, then without it."""
     context, size = context_blocks(frontend) * PATH_BLOCK, PIECE_BLOCKS * PATH_BLOCK
     for start in range(0, num_frames, size):
         stop = min(start + size, num_frames)
@@ -59,8 +65,8 @@ def _pieces(frontend: AcousticFrontEnd, num_frames: int) -> Iterator[tuple[int, 
 def frame_descriptors(frontend: AcousticFrontEnd, waveforms: Sequence[Tensor]) -> list[Tensor]:
     """Descriptors (T, F) of each waveform (samples,), computed in pieces that are batched by their length.
 
-    They are those of `frontend.descriptors` on the whole waveform, within rounding, in memory that does not grow with
-    it beyond the result.
+    They are those of `frontend.descriptors` for the whole waveform, within rounding. Apart from the result, memory use
+    does not depend on the length.
     """
     device = frontend.gain.device
     width = len(frontend.descriptor_names)
@@ -83,6 +89,24 @@ def frame_descriptors(frontend: AcousticFrontEnd, waveforms: Sequence[Tensor]) -
     return results
 
 
+@overload
+def acoustic_descriptors(
+    waveform: Waveform,
+    sampling_rate: int,
+    descriptors: Sequence[str] = ...,
+    deltas: bool = ...,
+    smoothing_frames: int = ...,
+    device: str | torch.device = ...,
+) -> Table: ...
+@overload
+def acoustic_descriptors(
+    waveform: Sequence[Waveform],
+    sampling_rate: int,
+    descriptors: Sequence[str] = ...,
+    deltas: bool = ...,
+    smoothing_frames: int = ...,
+    device: str | torch.device = ...,
+) -> list[Table]: ...
 def acoustic_descriptors(
     waveform: Waveform | Sequence[Waveform],
     sampling_rate: int,
@@ -90,20 +114,23 @@ def acoustic_descriptors(
     deltas: bool = False,
     smoothing_frames: int = 3,
     device: str | torch.device = "cpu",
-) -> dict[str, np.ndarray] | list[dict[str, np.ndarray]]:
-    """Descriptors of a recording, 100 frames a second, with the analysis settings of eGeMAPSv02.
+) -> Table | list[Table]:
+    """Descriptors of a recording, 100 frames per second, with the analysis parameters of eGeMAPSv02.
 
     Args:
-        waveform: (samples,), full scale 1, or several of them, which are computed together and much faster.
+        waveform: (samples,), full scale 1, or several of them, which is much faster than one by one.
         sampling_rate: samples per second; there is no resampling.
         descriptors: names of descriptors or of their families, see [`AVEmotionAudioConfig`].
         deltas: whether to add the slope of each descriptor over time.
         smoothing_frames: frames over which each descriptor is averaged.
-        device: where to compute.
+        device: of the computation.
 
     Returns:
-        Columns (T,) by name, or a list of such tables: first `time`, the center of the frame in seconds. A
-        `pandas.DataFrame` or `pyarrow.table` takes the table as it is.
+        Columns (T,) by name, or a list of such tables. The first column is `time`, the center of the frame in seconds.
+        `pandas.DataFrame` and `pyarrow.table` accept such a table.
+
+    Raises:
+        ValueError: a waveform has several channels, is not floating point, or has a sample that is not finite.
 
     Example:
     ```python
@@ -116,10 +143,9 @@ def acoustic_descriptors(
     ```
     """
     frontend = _frontend(sampling_rate, tuple(descriptors), deltas, smoothing_frames).to(device)
-    single = isinstance(waveform, Tensor) or np.ndim(waveform[0] if len(waveform) else 0.0) == 0
-    waveforms = [_tensor(each) for each in ([waveform] if single else waveform)]
+    single = _is_single(waveform)
     tables = []
-    for features in frame_descriptors(frontend, waveforms):
+    for features in frame_descriptors(frontend, [_tensor(one) for one in ([waveform] if single else waveform)]):
         time = np.arange(len(features)) * frontend.shift / sampling_rate
         columns = zip(frontend.descriptor_names, features.T.contiguous().cpu().numpy(), strict=True)
         tables.append({"time": time} | dict(columns))
@@ -132,13 +158,13 @@ def stream_descriptors(
     descriptors: Sequence[str] = ("egemaps", "voiced"),
     deltas: bool = False,
     smoothing_frames: int = 3,
-) -> Iterator[dict[str, np.ndarray]]:
-    """The tables of [`acoustic_descriptors`] in parts, of a recording that arrives in blocks, in constant memory.
+) -> Iterator[Table]:
+    """The table of [`acoustic_descriptors`] in parts, for a recording that arrives in blocks, in constant memory.
 
-    Put together, the parts are the table of the whole recording.
+    Concatenated, the parts are the table of the whole recording.
 
     Args:
-        blocks: waveforms (samples,) of any length that follow each other.
+        blocks: consecutive waveforms (samples,) of any length.
         sampling_rate: samples per second.
         descriptors: as for [`acoustic_descriptors`].
         deltas: as for [`acoustic_descriptors`].
@@ -146,9 +172,9 @@ def stream_descriptors(
     """
     frontend = _frontend(sampling_rate, tuple(descriptors), deltas, smoothing_frames)
     shift, size, context = frontend.shift, PIECE_BLOCKS * PATH_BLOCK, context_blocks(frontend) * PATH_BLOCK
-    held, first, start = torch.zeros(0), 0, 0  # samples from frame `first` on; frames before `start` are given out
+    held, first, start = torch.zeros(0), 0, 0  # samples from frame `first` on; frames before `start` are done
 
-    def part(stop: int) -> dict[str, np.ndarray]:
+    def part(stop: int) -> Table:
         with torch.inference_mode():
             features = frontend.descriptors(held[None])[0][0, start - first : stop - first].T.numpy()
         time = np.arange(start, stop) * shift / sampling_rate
@@ -157,16 +183,20 @@ def stream_descriptors(
     for block in blocks:
         held = torch.cat([held, _tensor(block)])
         while len(held) >= (start + size + context - first) * shift:
-            rest, held = held, held[: (start + size + context - first) * shift]
+            whole, held = held, held[: (start + size + context - first) * shift]
             yield part(start + size)
             start += size
             drop = max(0, start - context) - first
-            held, first = rest[drop * shift :].clone(), first + drop
+            held, first = whole[drop * shift :].clone(), first + drop
     stop = first + frontend.num_frames(len(held))
     if stop > start:
         yield part(stop)
 
 
+@overload
+def acoustic_functionals(waveform: Waveform, sampling_rate: int) -> dict[str, float]: ...
+@overload
+def acoustic_functionals(waveform: Sequence[Waveform], sampling_rate: int) -> list[dict[str, float]]: ...
 def acoustic_functionals(
     waveform: Waveform | Sequence[Waveform], sampling_rate: int
 ) -> dict[str, float] | list[dict[str, float]]:
@@ -176,11 +206,12 @@ def acoustic_functionals(
         waveform: (samples,), full scale 1, or several of them.
         sampling_rate: samples per second.
     """
-    tables = acoustic_descriptors(waveform, sampling_rate, tuple(EGEMAPS_NAMES), smoothing_frames=1)
-    single = isinstance(tables, dict)
+    single = _is_single(waveform)
+    waveforms = [_tensor(one) for one in ([waveform] if single else waveform)]
+    tables = acoustic_descriptors(waveforms, sampling_rate, tuple(EGEMAPS_NAMES), smoothing_frames=1)
     results = []
-    for table, samples in zip([tables] if single else tables, [waveform] if single else waveform, strict=True):
-        power = float(_tensor(samples).double().square().mean()) if len(samples) else 0.0
+    for table, samples in zip(tables, waveforms, strict=True):
+        power = float(samples.double().square().mean()) if len(samples) else 0.0
         results.append(functionals(table, 0.01, power))
     return results[0] if single else results
 

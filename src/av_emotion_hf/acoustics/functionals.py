@@ -1,23 +1,23 @@
-"""Functionals: what 88 numbers say about an utterance, after eGeMAPSv02 (Eyben et al. 2016)."""
+"""Functionals: the 88 numbers by which eGeMAPSv02 describes an utterance (Eyben et al. 2016)."""
 
 import numpy as np
 
 from ..models.descriptors_av_emotion import EGEMAPS_NAMES, FORMANTS
 
 SMOOTHING = np.ones(3)
-PEAK_THRESHOLD = 0.1  # of a contour's range, which a rise or a fall must exceed
+PEAK_THRESHOLD = 0.1  # fraction of a contour's range that a rise or a fall must exceed
 
 EVERYWHERE = ("spectral_flux", *(f"mfcc_{i}" for i in range(1, 5)))
 SPECTRAL = ("alpha_ratio_db", "hammarberg_index_db", "egemaps_slope_0_500", "egemaps_slope_500_1500", "spectral_flux")
 VOICED = tuple(EGEMAPS_NAMES)[list(EGEMAPS_NAMES).index("jitter_local") :]
-# Zero has no meaning for these levels, cepstra and slopes: a deviation relative to their mean would be arbitrary.
+# Zero is arbitrary for these levels, cepstra and slopes, and so would be a deviation relative to their mean.
 WITHOUT_ZERO = frozenset(
     (*SPECTRAL[:-1], *EVERYWHERE[1:], "hnr_db", "h1_h2_db", "h1_a3_db", *(f"f{i}_amplitude_db" for i in FORMANTS))
 )
 
 
 def _smooth(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Mean (N,) of each value and its neighbors, of those at `where` (T,) only, which alone are returned."""
+    """Mean (N,) of each of the N values at `where` (T,) and its neighbors, as far as these are there too."""
     if not where.any():
         return np.zeros(0)
     total = np.convolve(np.where(where, values, 0), SMOOTHING)[1:-1]
@@ -37,7 +37,7 @@ def _spread(values: np.ndarray) -> float:
 def turning_points(contour: np.ndarray) -> np.ndarray:
     """Indices of the alternating minima and maxima of a contour (T,) that differ by more than `PEAK_THRESHOLD`.
 
-    The first and the last frame count as well, where they are extreme.
+    The first and the last frame are included if they are extreme.
     """
     if len(contour) < 2 or np.ptp(contour) == 0:
         return np.zeros(0, dtype=int)
@@ -45,12 +45,12 @@ def turning_points(contour: np.ndarray) -> np.ndarray:
     steps = np.sign(np.diff(contour))
     moving = np.flatnonzero(steps)
     turns = moving[1:][steps[moving[1:]] != steps[moving[:-1]]]  # first frame after a change of direction
-    points = []
+    points: list[int] = []
     for i in (0, *turns.tolist(), len(contour) - 1):
         if points and i == points[-1]:
             continue
         if len(points) > 1 and (contour[points[-1]] - contour[points[-2]]) * (contour[i] - contour[points[-1]]) >= 0:
-            points[-1] = i  # on in the same direction
+            points[-1] = i  # further in the same direction
         elif not points or abs(contour[i] - contour[points[-1]]) > threshold:
             points.append(i)
         elif len(points) == 1 and i != len(contour) - 1:
@@ -59,7 +59,7 @@ def turning_points(contour: np.ndarray) -> np.ndarray:
 
 
 def _contour(name: str, values: np.ndarray, seconds: float) -> dict[str, float]:
-    """Ten functionals of one contour (T,) whose frames are `seconds` apart."""
+    """Ten functionals of one contour (T,) with a frame every `seconds`."""
     low, middle, high = np.percentile(values, (20, 50, 80)).tolist() if len(values) else (0.0,) * 3
     points = turning_points(values)
     slopes = np.diff(values[points]) / (np.diff(points) * seconds) if len(points) > 1 else np.zeros(0)
@@ -85,11 +85,11 @@ def _runs(flags: np.ndarray) -> np.ndarray:
 
 
 def functionals(descriptors: dict[str, np.ndarray], frame_seconds: float, power: float) -> dict[str, float]:
-    """The 88 functionals of eGeMAPSv02 under the names they have there, in its order.
+    """The 88 functionals of eGeMAPSv02, with its names and in its order.
 
-    Contours are averaged over three frames, voiced and unvoiced frames apart where they are told apart. A contour
-    without a frame gives 0. `stddevNorm` is the standard deviation over the mean, but for levels, cepstra and slopes
-    the standard deviation itself: their mean may be anywhere around zero, and the quotient with it.
+    Contours are averaged over three frames; where voiced and unvoiced frames are distinguished, separately. A contour
+    without frames gives 0. `stddevNorm` is the standard deviation over the mean; for levels, cepstra and slopes, whose
+    mean may be close to zero, it is the standard deviation itself.
 
     Args:
         descriptors: columns (T,) by name, not smoothed: the 25 of eGeMAPSv02.

@@ -178,7 +178,7 @@ def extract(
     as_json: AsJson = False,
 ):
     """Read clips once; write inputs or features as Parquet, for the verbs below, or a table of their voices."""
-    from ..checkpoints import build_model
+    from ..checkpoints import build_model, fits
     from ..data.extraction import extract as run
     from ..data.features import FeatureReader
     from ..data.reader import ClipReader
@@ -584,13 +584,6 @@ def seen_in_training(checkpoint: str, groups: list[str]) -> list[str]:
         return []
     parts = json.loads(record.read_text(encoding="utf-8"))["settings"].get("groups") or {}
     return sorted(set(groups) & {*parts.get("train", ()), *parts.get("validation", ())})
-
-
-def fits(checkpoint: str, modality: str) -> bool:
-    """Whether a checkpoint has a part for this modality."""
-    from ..checkpoints import FITTING, read_config
-
-    return read_config(checkpoint).model_type in FITTING[modality]
 
 
 def names(text: str | None) -> list[str]:

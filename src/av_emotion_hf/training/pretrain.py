@@ -75,7 +75,7 @@ def pretrain(
         train = _frames_only(train, modality, reader, options.workers or None)
     validation = _frames_only(validation, modality, reader, options.workers or None)
     set_seed(options.seed)
-    beginning = build_model("pretraining", modality, init or [], settings=settings)
+    beginning = build_model("pretraining", modality, init or [], config_overrides=settings)
     model = beginning.model
     collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
