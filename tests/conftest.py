@@ -29,6 +29,15 @@ def caches(tmp_path_factory):
 
 
 @pytest.fixture
+def one_thread():
+    """Runs torch on one thread during a test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def names():
     return {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
 

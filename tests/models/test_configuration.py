@@ -6,6 +6,7 @@ from transformers import AutoConfig, TimmWrapperConfig
 
 import av_emotion_hf
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
+from av_emotion_hf.models.configuration_av_emotion import FUSION_TYPES
 
 
 def test_patent_settings_are_the_defaults():
@@ -28,6 +29,9 @@ def test_patent_settings_are_the_defaults():
         ({"f0_max": 9000}, "must increase and stay below half"),
         ({"num_mel_bins": 0}, "num_mel_bins=0 must be positive"),
         ({"hidden_size": "big"}, "hidden_size"),
+        ({"descriptors": ["hnr_db"]}, "add 'voiced' or 'f0_semitone'"),
+        ({"smoothing_frames": 2}, "odd number"),
+        ({"fft_length": 256}, "shorter than frame_length_ms"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, message):
@@ -56,3 +60,9 @@ def test_size_of_image_features():
     assert (
         AVEmotionImageConfig(backbone_config=TimmWrapperConfig(architecture="densenet121")).image_feature_size == 1024
     )
+
+
+def test_every_fusion_type_is_accepted_and_no_other():
+    assert [AVEmotionConfig(fusion=name).fusion for name in FUSION_TYPES] == ["concat"]
+    with pytest.raises(Exception, match="fusion='sum' is not one of"):
+        AVEmotionConfig(fusion="sum")

@@ -1,74 +1,18 @@
-"""The acoustic front-end against signals whose answers are known."""
+"""The acoustic front-end as a whole: frames, padding, gradients, normalization, selection."""
 
 import copy
-import functools
 import math
 
 import numpy as np
 import pytest
 import torch
+from helpers.signals import RATE, columns, cycles, harmonics, noise, time_axis
 
 from av_emotion_hf.models.configuration_av_emotion import AVEmotionAudioConfig
 from av_emotion_hf.models.descriptors_av_emotion import EGEMAPS_NAMES
 from av_emotion_hf.models.frontend_av_emotion import AcousticFrontEnd
 
-RATE = 16000
-INNER = slice(3, -3)  # frames whose windows lie inside the clip
-
-
-@pytest.fixture(scope="module")
-def frontend():
-    return AcousticFrontEnd(AVEmotionAudioConfig())
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def columns(frontend, signal):
-    """Descriptors of one clip as a dict of arrays (T,)."""
-    with torch.no_grad():
-        features, mask = frontend.descriptors(torch.as_tensor(np.asarray(signal), dtype=torch.float32)[None])
-    assert mask.all()
-    return dict(zip(frontend.descriptor_names, features[0].numpy().T, strict=True))
-
-
-def hertz(semitones):
-    return 27.5 * 2 ** (semitones / 12)
-
-
-def time_axis(seconds=1.0):
-    return np.arange(round(seconds * RATE)) / RATE
-
-
-def harmonics(f0, slope=1.0, top=4000, seconds=1.0, peak=0.5):
-    """Harmonics of `f0` up to `top` Hz whose amplitudes fall with k^slope."""
-    t = time_axis(seconds)
-    signal = sum(np.cos(2 * np.pi * f0 * k * t + k * k) / k**slope for k in range(1, int(top / f0) + 1))
-    return peak * signal / np.abs(signal).max()
-
-
-def noise(seconds=1.0, seed=0):
-    return np.random.default_rng(seed).standard_normal(round(seconds * RATE))
-
-
-@functools.cache
-def cycles(f0, jitter, shimmer, seconds=3.0, seed=0):
-    """Clicks (each without mean) at perturbed periods, and the local jitter and shimmer they really have."""
-    draw, t = np.random.default_rng(seed), time_axis(seconds)
-    signal, times, heights = np.zeros_like(t), [0.02], []
-    while times[-1] < seconds - 0.02:
-        heights.append(1 + shimmer * draw.standard_normal())
-        z = (t - times[-1]) / 3e-4
-        signal += heights[-1] * (1 - z**2) * np.exp(-(z**2) / 2)
-        times.append(times[-1] + (1 + jitter * draw.standard_normal()) / f0)
-    periods, heights = np.diff(times), np.array(heights)
-    true_jitter = np.abs(np.diff(periods)).mean() / periods.mean()
-    return 0.5 * signal, true_jitter, np.abs(np.diff(heights)).mean() / heights.mean()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_names_families_and_sizes(frontend):
@@ -92,118 +36,11 @@ def test_num_frames(frontend, samples, frames):
     assert features.shape == (2, frames, len(frontend.descriptor_names)) and mask.shape == (2, frames)
 
 
-def test_frames_are_centred(frontend):
+def test_frames_are_centered(frontend):
     click = np.zeros(RATE)
     click[10 * frontend.shift] = 0.5
     energy = columns(frontend, click)["log_energy_db"]
     assert energy.argmax() == 10 and energy[9] == energy[11] == energy.min()
-
-
-@pytest.mark.parametrize("f0", [60, 87.3, 131, 220, 333.3, 450, 500])
-@pytest.mark.parametrize("slope", [0, 1, 2])
-def test_f0_of_harmonic_tones(frontend, f0, slope):
-    found = columns(frontend, harmonics(f0, slope))
-    assert found["voiced"][INNER].all()
-    np.testing.assert_allclose(hertz(found["f0_semitone"][INNER]), f0, rtol=0.01)
-
-
-def test_f0_follows_a_glide(frontend):
-    t = time_axis(2)
-    f0 = 100 * 2**t  # 100 to 400 Hz
-    phase = 2 * np.pi * np.cumsum(f0) / RATE
-    found = columns(frontend, 0.2 * sum(np.cos(k * phase) / k for k in range(1, 9)))
-    assert found["voiced"][INNER].all()
-    np.testing.assert_allclose(hertz(found["f0_semitone"][INNER]), f0[:: frontend.shift][INNER], rtol=0.01)
-
-
-def test_voicing(frontend):
-    white = 0.1 * noise()
-    pink = np.fft.irfft(np.fft.rfft(white) / np.sqrt(np.arange(1, len(white) // 2 + 2)))
-    assert columns(frontend, white)["voiced"].mean() < 0.02
-    assert columns(frontend, pink)["voiced"].mean() < 0.1
-    faint = columns(frontend, np.concatenate([harmonics(150), 0.002 * harmonics(150)]))  # 54 dB below the rest
-    assert faint["voiced"][3:47].all() and not faint["voiced"][53:].any()
-    assert (faint["f0_semitone"][53:] == 0).all() and (faint["hnr_db"][53:] == 0).all()
-    assert faint["voicing_probability"][3:47].min() > 0.99
-
-
-@pytest.mark.parametrize("f0", [110, 220])
-@pytest.mark.parametrize("snr", [0, 10, 20])
-def test_hnr(frontend, f0, snr):
-    tone, hiss = harmonics(f0, seconds=2), noise(2)
-    hiss *= np.sqrt(np.mean(tone**2) / np.mean(hiss**2) / 10 ** (snr / 10))
-    found = columns(frontend, tone + hiss)
-    voiced = found["voiced"][INNER] > 0
-    assert voiced.mean() > 0.8
-    assert abs(found["hnr_db"][INNER][voiced].mean() - snr) < 1.5
-
-
-@pytest.mark.parametrize("f0", [90, 140, 240])
-@pytest.mark.parametrize("jitter, shimmer", [(0.005, 0.0), (0.0, 0.05), (0.01, 0.08), (0.02, 0.1)])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_jitter_and_shimmer(frontend, f0, jitter, shimmer, sign):
-    signal, true_jitter, true_shimmer = cycles(f0, jitter, shimmer)
-    found = columns(frontend, sign * signal)
-    voiced = found["voiced"][INNER] > 0
-    assert voiced.mean() > 0.9
-    measured = {name: found[name][INNER][voiced].mean() for name in ("jitter_local", "shimmer_local")}
-    assert measured["jitter_local"] == pytest.approx(true_jitter, rel=0.25, abs=1e-3)
-    assert measured["shimmer_local"] == pytest.approx(true_shimmer, rel=0.25, abs=5e-3)
-
-
-def test_steady_tone_has_no_jitter_or_shimmer(frontend):
-    found = columns(frontend, cycles(123.4, 0, 0)[0])  # frames 5 to -5 lie within the clicks
-    assert found["jitter_local"][5:-5].max() < 1e-3 and found["shimmer_local"][5:-5].max() < 5e-3
-
-
-def test_h1_h2_and_cpp(frontend):
-    tone = columns(frontend, harmonics(150, slope=1))
-    np.testing.assert_allclose(tone["h1_h2_db"][INNER], 20 * math.log10(2), atol=0.7)
-    assert tone["cpp_db"][INNER].min() > columns(frontend, 0.1 * noise())["cpp_db"][INNER].max() + 5
-
-
-def test_spectral_descriptors_against_numpy(frontend):
-    signal = (0.1 * noise() + harmonics(200)).astype(np.float32).astype(np.float64)
-    found, length, n_fft, frame = columns(frontend, signal), 400, 512, 20
-    n = np.arange(length)
-    window = 0.54 - 0.46 * np.cos(2 * np.pi * n / length)
-    frames = [signal[t * 320 - 200 :][:length] * window for t in (frame - 1, frame)]
-    before, power = (2 * np.abs(np.fft.rfft(x, n_fft)) ** 2 / n_fft / np.sum(window**2) for x in frames)
-    hz = np.arange(n_fft // 2 + 1) * RATE / n_fft
-
-    def band(low, high):
-        return (hz >= low) & (hz < high)
-
-    def line(low, high):
-        return np.polyfit(hz[band(low, high)], 10 * np.log10(power[band(low, high)]), 1)[0]
-
-    flux = np.sqrt(np.mean((np.sqrt(power) - np.sqrt(before))[band(0, 5000)] ** 2))
-    log_mel = np.log(1e-9 + power @ frontend.filterbank.detach().numpy())
-    mfcc = [math.sqrt(2 / 40) * np.sum(log_mel * np.cos(np.pi * i * (np.arange(40) + 0.5) / 40)) for i in (1, 4)]
-    expected = {
-        "log_energy_db": 10 * np.log10(np.sum(frames[1] ** 2) / np.sum(window**2)),
-        "alpha_ratio_db": 10 * np.log10(power[band(1000, 5000)].sum() / power[band(50, 1000)].sum()),
-        "hammarberg_index_db": 10 * np.log10(power[band(0, 2000)].max() / power[band(2000, 5000)].max()),
-        "slope_0_500": line(0, 500),
-        "slope_500_1500": line(500, 1500),
-        "spectral_flux": flux,
-        "spectral_centroid": np.sum(hz * power) / np.sum(power),
-        "mfcc_1": mfcc[0],
-        "mfcc_4": mfcc[1],
-        "log_mel_07": log_mel[7],
-    }
-    for name, value in expected.items():
-        assert found[name][frame] == pytest.approx(value, rel=1e-3, abs=0.02 if name.endswith("_db") else 1e-6), name
-
-
-def test_tone_lights_its_band_and_loudness_grows(frontend):
-    quiet = columns(frontend, 0.05 * np.sin(2 * np.pi * 1000 * time_axis()))
-    loud = columns(frontend, 0.5 * np.sin(2 * np.pi * 1000 * time_axis()))
-    bands = np.stack([loud[f"log_mel_{i:02d}"] for i in range(40)])
-    assert set(bands[:, INNER].argmax(axis=0)) == {13}  # 1000 mel between 32 and 2840 mel in 41 steps
-    np.testing.assert_allclose(loud["log_energy_db"][INNER], 10 * math.log10(0.125), atol=0.05)
-    ratio = (loud["loudness"] / quiet["loudness"])[INNER]
-    assert (ratio > 3).all() and (ratio < 10 ** (2 / 3)).all()  # cube root of 20 dB, less the floor
 
 
 def test_padding_changes_nothing(frontend):
@@ -252,12 +89,6 @@ def test_bad_signals_stay_finite(frontend, signal):
     assert waveform.grad.isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in frontend.parameters())
     frontend.zero_grad()
-
-
-def test_constant_offset_is_not_a_voice(frontend):
-    assert not columns(frontend, np.full(8000, 0.5))["voiced"].any()
-    found = columns(frontend, 0.3 + 0.2 * harmonics(150))
-    np.testing.assert_allclose(hertz(found["f0_semitone"][INNER]), 150, rtol=0.01)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e20])
@@ -341,28 +172,6 @@ def test_precisions(frontend):
         torch.testing.assert_close(frontend.descriptors(signal.float())[0], single)
 
 
-EGEMAPS = ["egemaps", "voiced", "spectral_rolloff", "zero_crossing_rate"]
-
-
-@pytest.fixture(scope="module")
-def egemaps():
-    return AcousticFrontEnd(AVEmotionAudioConfig.egemaps(descriptors=EGEMAPS, smoothing_frames=1))
-
-
-def vowel(formants, f0, seconds=0.6):
-    """Harmonics of `f0` under the envelope of resonators, -6 dB per octave."""
-    t, poles = time_axis(seconds), []
-    for f in formants:
-        pole = math.exp(-math.pi * (50 + 0.03 * f) / RATE) * np.exp(2j * np.pi * f / RATE)
-        poles += [pole, pole.conjugate()]
-    signal = np.zeros_like(t)
-    for k in range(1, int(5000 / f0) + 1):
-        z = np.exp(2j * np.pi * k * f0 / RATE)
-        response = 1 / np.prod([1 - pole / z for pole in poles])
-        signal += abs(response) / k * np.cos(2 * np.pi * k * f0 * t + np.angle(response))
-    return 0.3 * signal / np.abs(signal).max()
-
-
 def test_selection():
     front = AcousticFrontEnd(AVEmotionAudioConfig(descriptors=["prosody", "f1_frequency", "mfcc_2"]))
     assert front.families == {
@@ -391,21 +200,6 @@ def test_egemaps_selects_the_25(egemaps):
     assert front.defined_cells(features)[0].sum(-1).tolist() == [25, 10]
 
 
-@pytest.mark.parametrize(
-    "settings, message",
-    [
-        ({"descriptors": ["pitch"]}, "'pitch'"),
-        ({"descriptors": []}, "nothing"),
-        ({"descriptors": ["hnr_db"]}, "add 'voiced' or 'f0_semitone'"),
-        ({"smoothing_frames": 2}, "odd number"),
-        ({"fft_length": 256}, "shorter than frame_length_ms"),
-    ],
-)
-def test_wrong_selection_is_an_error(settings, message):
-    with pytest.raises(Exception, match=message):
-        AVEmotionAudioConfig(**settings)
-
-
 def test_configuration_of_an_old_checkpoint(frontend):
     old = {
         **{"sampling_rate": 16000, "frame_shift_ms": 20, "frame_length_ms": 25, "pitch_frame_length_ms": 60},
@@ -414,53 +208,6 @@ def test_configuration_of_an_old_checkpoint(frontend):
     front = AcousticFrontEnd(AVEmotionAudioConfig.from_dict(old))
     assert front.descriptor_names == frontend.descriptor_names
     front.load_state_dict(frontend.state_dict())
-
-
-@pytest.mark.parametrize("formants", [(730, 1090, 2440), (530, 1840, 2480), (570, 840, 2410)])
-@pytest.mark.parametrize("f0", [90, 120, 160])
-def test_formants(egemaps, formants, f0):
-    found = columns(egemaps, vowel([*formants, 3500, 4500], f0))
-    for i, frequency in enumerate(formants, 1):
-        assert np.median(found[f"f{i}_frequency"][6:-6]) == pytest.approx(frequency, rel=0.08)
-
-
-def test_amplitudes_of_formants(egemaps):
-    tones = {200: 0.0, 600: -10.0, 1000: -30.0, 2400: -25.0}  # dB
-    signal = sum(10 ** (level / 20) * np.cos(2 * np.pi * f * time_axis() + f) for f, level in tones.items())
-    frontend = copy.deepcopy(egemaps)
-    power = torch.fft.rfft(
-        torch.tensor(0.1 * signal, dtype=torch.float32)[None, 4000:4960] * frontend.voice.window,
-        n=frontend.voice.n_fft,
-    )
-    power = power.abs().square()
-    level = frontend.voice._level(power, torch.tensor([[200.0, 600.0, 2500.0]]), 0.2)
-    np.testing.assert_allclose(level[0] - level[0, 0], [0, -10, -25], atol=0.5)
-
-
-def test_shimmer_in_decibel(egemaps):
-    signal, _, shimmer = cycles(140, 0.0, 0.05)
-    found = columns(egemaps, signal)
-    voiced = found["voiced"][8:-8] > 0
-    # normally distributed amplitudes: the mean level difference follows from that of the amplitudes
-    assert found["shimmer_local_db"][8:-8][voiced].mean() == pytest.approx(20 / math.log(10) * shimmer, rel=0.1)
-
-
-def test_slopes_rolloff_and_crossings(egemaps):
-    signal = 0.1 * noise() + harmonics(200)
-    found, frame = columns(egemaps, signal), 30
-    spectrum = np.fft.rfft(
-        signal[frame * 160 - 160 :][:320] * (0.54 - 0.46 * np.cos(np.pi * np.arange(320) / 160)), 512
-    )
-    hz, power = np.arange(257) * RATE / 512, np.abs(spectrum) ** 2
-    level = 10 * np.log10(power)
-    for low, high in ((0, 500), (500, 1500)):
-        band = (hz >= low) & (hz <= high)
-        f, y, count = hz[band], level[band], band.sum() - 1
-        slope = (count * (f @ y) - f.sum() * y.sum()) / (count * (f @ f) - f.sum() ** 2)
-        assert found[f"egemaps_slope_{low}_{high}"][frame] == pytest.approx(slope, rel=1e-3)
-    assert found["spectral_rolloff"][frame] == hz[np.searchsorted(np.cumsum(power), 0.85 * power.sum())]
-    part = signal[frame * 160 - 160 :][:320] > 0
-    assert found["zero_crossing_rate"][frame] == pytest.approx(np.mean(part[1:] != part[:-1]))
 
 
 def test_smoothing_and_deltas():

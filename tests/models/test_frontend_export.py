@@ -3,15 +3,8 @@ import torch
 
 import av_emotion_hf as av
 from av_emotion_hf.models.descriptors_av_emotion import CATALOG, FORMANT_NAMES
-from av_emotion_hf.models.rnn_av_emotion import run_layer
 
 FREE = torch.export.Dim.DYNAMIC
-
-
-@pytest.fixture
-def tracing(monkeypatch):
-    """Function that has the models take the way of `torch.export`, step by step."""
-    return lambda: monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
 
 
 def test_traced_descriptors_are_those_of_the_front_end(waveforms, tracing):
@@ -36,17 +29,6 @@ def test_formants_cannot_be_traced(waveforms, tracing):
     tracing()
     with pytest.raises(ValueError, match=r"'f1_frequency'.* cannot be exported; remove them from `descriptors`"):
         frontend.descriptors(*waveforms)
-
-
-@pytest.mark.parametrize("layer_class", [torch.nn.LSTM, torch.nn.GRU])
-def test_a_traced_layer_is_the_layer(tracing, layer_class):
-    torch.manual_seed(0)
-    layer, states = layer_class(5, 4, batch_first=True), torch.randn(3, 9, 5)
-    with torch.no_grad():
-        expected = run_layer(layer, states)
-        assert torch.equal(expected, layer(states)[0])
-        tracing()
-        torch.testing.assert_close(run_layer(layer, states), expected)
 
 
 def test_traced_crops_are_those_of_the_model(build, crops, tracing):

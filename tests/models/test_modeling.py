@@ -4,40 +4,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import AutoModel, TimmWrapperConfig
 
 import av_emotion_hf as av
-from av_emotion_hf.models.modeling_av_emotion import MaskedRNN, mean_pool
 
 AUDIO_HEADS = (av.AVEmotionAudioModel, av.AVEmotionAudioForPreTraining, av.AVEmotionAudioForSequenceClassification)
 IMAGE_HEADS = (av.AVEmotionImageModel, av.AVEmotionImageForPreTraining, av.AVEmotionImageForSequenceClassification)
 FUSION_HEADS = (av.AVEmotionModel, av.AVEmotionForSequenceClassification)
-
-
-# ---- parts ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("rnn_type", "reference"), [("gru", nn.GRU), ("lstm", nn.LSTM)])
-def test_rnn_equals_packed_sequences(audio_config, rnn_type, reference):
-    audio_config.rnn_type = rnn_type
-    rnn = MaskedRNN(audio_config, 5).eval()
-    packed = reference(5, 4, num_layers=2, batch_first=True, bidirectional=True)
-    for depth, directions in enumerate(rnn.layers):
-        for suffix, direction in zip(("", "_reverse"), directions, strict=True):
-            for name, parameter in direction.named_parameters():
-                getattr(packed, name.replace("_l0", f"_l{depth}{suffix}")).data.copy_(parameter)
-    lengths = torch.tensor([7, 3, 1])
-    features, frame_mask = torch.randn(3, 7, 5), torch.arange(7) < lengths[:, None]
-    sequences = pack_padded_sequence(features, lengths, batch_first=True, enforce_sorted=False)
-    expected = pad_packed_sequence(packed(sequences)[0], batch_first=True)[0]
-    torch.testing.assert_close(rnn(features, frame_mask), expected)
-
-
-def test_mean_pool_is_the_mean_over_real_frames():
-    states = torch.tensor([[[1.0], [3.0], [100.0]], [[5.0], [7.0], [9.0]]])
-    frame_mask = torch.tensor([[True, True, False], [False, False, False]])
-    assert mean_pool(states, frame_mask).tolist() == [[2.0], [0.0]]
 
 
 # ---- all models -----------------------------------------------------------------------------------------------------

@@ -151,6 +151,30 @@ def test_a_tuple_holds_what_the_output_holds(build, arguments, head):
 
 
 @every_head
+def test_a_configuration_can_ask_for_tuples(build, arguments, head):
+    model, given = build(head), arguments(head)
+    expected = run(model, given)
+    for part in (model, *model.children()):
+        if hasattr(part, "config"):
+            part.config.return_dict = False
+    values = run(model, given)
+    assert isinstance(values, tuple)
+    for value, wanted in zip(values, expected.to_tuple(), strict=True):
+        assert torch.equal(value, wanted)
+
+
+@every_head
+def test_a_forward_names_its_arguments(head):
+    """The Trainer drops columns that are not among them."""
+    parameters = inspect.signature(head.forward).parameters
+    inputs = {"Audio": ["audio"], "Image": ["image"]}.get(head.__name__[9:14], ["audio", "image"])
+    wanted = {name for kind in inputs for name in getattr(av, f"AVEmotion{kind.title()}Model").input_names}
+    wanted |= {"labels"} if head in CLASSIFIERS else set()
+    wanted |= {"mask_time_indices", "return_loss"} if "PreTraining" in head.__name__ else set()
+    assert set(parameters) == wanted | {"self", "kwargs"}
+
+
+@every_head
 def test_it_is_deterministic_and_can_be_copied_and_pickled(build, arguments, head):
     model, given = build(head), arguments(head)
     expected = run(model, given)

@@ -1,0 +1,178 @@
+"""What a checkpoint is, and models from the parts of earlier ones."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModel, BertConfig, ResNetConfig, ResNetForImageClassification
+
+import av_emotion_hf as av
+from av_emotion_hf.checkpoints import (
+    KINDS,
+    MODALITY_OF,
+    MODELS,
+    PARTS,
+    build_model,
+    fits,
+    load_classifier,
+    read_config,
+)
+from av_emotion_hf.errors import InputError
+
+
+@pytest.fixture
+def save(build, tmp_path):
+    """Function from a model class and a folder's name to a checkpoint with its processors."""
+
+    def make(model_class, name="checkpoint"):
+        folder = tmp_path / name
+        build(model_class).save_pretrained(folder)
+        feature_extractor = av.AVEmotionFeatureExtractor()
+        image_processor = av.AVEmotionImageProcessor(size={"height": 40, "width": 40})
+        modality = MODALITY_OF[model_class.config_class.model_type]
+        processors = {"audio": feature_extractor, "image": image_processor}
+        processors["fusion"] = av.AVEmotionProcessor(feature_extractor, image_processor)
+        processors[modality].save_pretrained(folder)
+        return str(folder)
+
+    return make
+
+
+@pytest.fixture
+def recognizer(tmp_path):
+    """A classifier of single images, the backbone of an image model."""
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 6], depths=[1, 1], layer_type="basic", num_labels=3)
+    torch.manual_seed(1)
+    ResNetForImageClassification(config).save_pretrained(tmp_path / "recognizer")
+    av.AVEmotionImageProcessor(size={"height": 24, "width": 24}).save_pretrained(tmp_path / "recognizer")
+    return str(tmp_path / "recognizer")
+
+
+def assert_part(part, source):
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(part.state_dict()[name], tensor), name
+
+
+def test_the_tables_agree():
+    assert list(KINDS) == list(MODALITY_OF) and set(MODALITY_OF.values()) == set(PARTS)
+    for (_, modality), model_class in MODELS.items():
+        assert MODALITY_OF[model_class.config_class.model_type] == modality
+
+
+@pytest.mark.parametrize(
+    ("model_class", "fitting"),
+    [
+        (av.AVEmotionAudioModel, {"audio", "fusion"}),
+        (av.AVEmotionImageForPreTraining, {"image", "fusion"}),
+        (av.AVEmotionModel, {"audio", "image", "fusion"}),
+    ],
+)
+def test_what_a_checkpoint_fits(save, model_class, fitting):
+    checkpoint = save(model_class)
+    assert {modality for modality in ("audio", "image", "fusion") if fits(checkpoint, modality)} == fitting
+
+
+def test_a_recognizer_fits_what_has_images(recognizer):
+    assert [fits(recognizer, modality) for modality in ("audio", "image", "fusion")] == [False, True, True]
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path):
+    with pytest.raises(InputError, match="no checkpoint could be read there"):
+        read_config(str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match=r"is not a checkpoint, it has no config\.json"):
+        read_config(str(tmp_path))
+    BertConfig().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="is a 'bert' checkpoint; this package supports av_emotion, av_emotion_audio"):
+        fits(str(tmp_path), "audio")
+
+
+def test_a_model_from_scratch(names):
+    small = {"hidden_size": 8, "num_mel_bins": 8}
+    built = build_model("classification", "audio", [], list(names["label2id"]), small | {"sampling_rate": 8000})
+    assert type(built.model) is av.AVEmotionAudioForSequenceClassification
+    assert built.model.config.id2label == names["id2label"] and built.model.config.label2id == names["label2id"]
+    assert built.feature_extractor.sampling_rate == 8000 and built.image_processor is None
+    assert built.normalized == frozenset() and built.feature_sizes == {"audio": 28}
+    assert built.processor("audio") is built.feature_extractor
+    with pytest.raises(ValueError, match="modality='image': AVEmotionAudioForSequenceClassification has no processor"):
+        built.processor("image")
+
+
+def test_each_part_comes_from_the_last_checkpoint_that_has_it(save, recognizer):
+    fusion = save(av.AVEmotionForSequenceClassification, "fusion")
+    audio = save(av.AVEmotionAudioForPreTraining, "audio")
+    with torch.no_grad():  # another audio encoder
+        changed = av.AVEmotionAudioForPreTraining.from_pretrained(audio)
+        changed.audio_encoder.frontend.gain.add_(0.5)
+        changed.save_pretrained(audio)
+    built = build_model("classification", "fusion", [fusion, audio, recognizer])
+    assert_part(built.model.audio_encoder, changed.audio_encoder)
+    assert_part(built.model.image_encoder.backbone, AutoModel.from_pretrained(recognizer))
+    assert_part(built.model.image_encoder.rnn, AutoModel.from_pretrained(fusion).image_encoder.rnn)
+    assert built.normalized == {"audio", "image"}
+    assert built.image_processor.size["height"] == 24
+    assert type(built.processor("fusion")) is av.AVEmotionProcessor
+    assert built.feature_sizes == {"audio": 28, "image": 6}
+
+
+def test_one_encoder_of_a_fusion_model(save):
+    fusion = save(av.AVEmotionModel)
+    built = build_model("pretraining", "image", [fusion], config_overrides={"objective": "hidden"})
+    assert built.model.config.objective == "hidden"
+    assert_part(built.model.image_encoder, AutoModel.from_pretrained(fusion).image_encoder)
+    assert built.image_processor.size["height"] == 40 and built.feature_extractor is None
+
+
+def test_overrides_of_the_encoders_are_nested(save):
+    overrides = {"audio_config": {"classifier_dropout": 0.3}, "modality_dropout": 0.25}
+    config = build_model("classification", "fusion", [save(av.AVEmotionModel)], ["a", "b"], overrides).model.config
+    assert config.audio_config.classifier_dropout == 0.3 and config.audio_config.num_mel_bins == 8
+    assert config.modality_dropout == 0.25 and config.id2label == {0: "a", 1: "b"}
+    assert overrides == {"audio_config": {"classifier_dropout": 0.3}, "modality_dropout": 0.25}
+
+
+def test_a_checkpoint_without_the_part_is_named(save):
+    image = save(av.AVEmotionImageModel)
+    with pytest.raises(InputError, match="is an image model, which has no part for --modality audio; give a fusion"):
+        build_model("pretraining", "audio", [image])
+
+
+@pytest.mark.parametrize(
+    ("model_class", "modality"),
+    [
+        (av.AVEmotionAudioForSequenceClassification, "audio"),
+        (av.AVEmotionImageForSequenceClassification, "image"),
+    ],
+)
+def test_a_classifier_with_its_processors(save, model_class, modality):
+    found, loaded = load_classifier(save(model_class))
+    assert found == modality and type(loaded.model) is model_class and not loaded.model.training
+    assert (loaded.feature_extractor is None, loaded.image_processor is None) == (
+        modality == "image", modality == "audio",
+    )  # fmt: skip
+
+
+def test_a_classifier_of_single_images(recognizer):
+    found, loaded = load_classifier(recognizer)
+    assert found == "expression" and type(loaded.model) is ResNetForImageClassification
+    assert loaded.image_processor.size["height"] == 24 and loaded.feature_sizes == {}
+
+
+def test_a_model_without_a_classifier_is_named(save):
+    with pytest.raises(InputError, match=r"an audio model without a trained classifier .*fine-tune it first"):
+        load_classifier(save(av.AVEmotionAudioForPreTraining))
+
+
+def test_damaged_weights_are_named(save, tmp_path):
+    checkpoint = save(av.AVEmotionAudioForSequenceClassification)
+    weights = tmp_path / "checkpoint" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"its weights cannot be read \(.*\); copy or download .* again") as caught:
+        load_classifier(checkpoint)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_new_model_does_not_say_where_its_parts_were(save, recognizer, tmp_path):
+    checkpoints = [save(av.AVEmotionModel), recognizer]
+    build_model("classification", "fusion", checkpoints).model.save_pretrained(tmp_path / "new")
+    assert str(tmp_path) not in json.dumps(json.loads((tmp_path / "new" / "config.json").read_text()))
