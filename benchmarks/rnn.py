@@ -1,8 +1,8 @@
-"""Forward and backward pass of `MaskedRNN` against torch's packed sequences with the same weights' shapes.
+"""Forward and backward pass of `MaskedRNN` against torch's packed sequences, with weights of the same shapes.
 
     python benchmarks/rnn.py [OUT.json]
 
-Both run in turn, in one process and on one thread; the figures are medians.
+Both run alternately, in one process and on one thread; the figures are medians.
 """
 
 import json
@@ -16,13 +16,13 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from av_emotion_hf import AVEmotionAudioConfig
-from av_emotion_hf.models.modeling_av_emotion import RNN_CLASSES, MaskedRNN
+from av_emotion_hf.models.rnn_av_emotion import RNN_CLASSES, MaskedRNN
 
 BATCH, FEATURES, REPEATS = 32, 60, 5
 
 
 class PackedRNN(nn.Module):
-    """The usual way: one bidirectional module over packed sequences."""
+    """The standard way: one bidirectional module over packed sequences."""
 
     def __init__(self, config: AVEmotionAudioConfig, input_size: int):
         super().__init__()
@@ -30,7 +30,7 @@ class PackedRNN(nn.Module):
             input_size, config.hidden_size // 2, config.num_hidden_layers, batch_first=True, bidirectional=True
         )
 
-    def forward(self, features, frame_mask):
+    def forward(self, features: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
         """States (B, T, D) of features (B, T, F)."""
         lengths = frame_mask.sum(dim=1).cpu()
         packed = pack_padded_sequence(features, lengths, batch_first=True, enforce_sorted=False)
@@ -56,18 +56,18 @@ def main(out: Path) -> None:
             lengths = torch.randint(frames // 3, frames + 1, (BATCH, 1))
             lengths[0] = frames
             frame_mask = torch.arange(frames) < lengths
-            times = {"masked": [], "packed": []}
+            times: dict[str, list[float]] = {"masked": [], "packed": []}
             for _ in range(REPEATS + 1):  # the first round warms up
                 times["masked"].append(seconds(ours, features, frame_mask))
                 times["packed"].append(seconds(packed, features, frame_mask))
-            masked, usual = (statistics.median(values[1:]) for values in times.values())
+            masked_seconds, packed_seconds = (statistics.median(values[1:]) for values in times.values())
             rows.append(
                 {
                     "rnn": rnn_type,
                     "frames": frames,
-                    "masked_seconds": round(masked, 4),
-                    "packed_seconds": round(usual, 4),
-                    "packed_over_masked": round(usual / masked, 2),
+                    "masked_seconds": round(masked_seconds, 4),
+                    "packed_seconds": round(packed_seconds, 4),
+                    "packed_over_masked": round(packed_seconds / masked_seconds, 2),
                 }
             )
             print(rows[-1])

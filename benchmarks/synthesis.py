@@ -1,4 +1,4 @@
-"""Signals whose acoustic descriptors are known, for the front-end's truth."""
+"""Signals whose acoustic descriptors are known: the ground truth for the front-end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ RATE = 16000
 
 @dataclass
 class Case:
-    """A signal, what it is a case of, and the true values of some descriptors: a number or one per sample."""
+    """A signal, the group it belongs to, and the true values of some descriptors: a number or one per sample."""
 
     group: str
     waveform: np.ndarray
@@ -30,7 +30,7 @@ def harmonic_tone(f0: float | np.ndarray, tilt: float = 1.0, top: float = 4000, 
 
 
 def clicks(f0: float, jitter: float, shimmer: float, seed: int, seconds: float = 3.0) -> tuple[np.ndarray, dict]:
-    """Clicks at perturbed periods with perturbed heights, and the local jitter and shimmer they really have."""
+    """Clicks with perturbed periods and heights, and their true local jitter and shimmer."""
     draw, t = np.random.default_rng(seed), _time(seconds)
     signal, times, heights = np.zeros_like(t), [0.02], []
     while times[-1] < seconds - 0.02:
@@ -65,7 +65,7 @@ def vowel(formants: list[float], f0: float, seconds: float = 1.0) -> np.ndarray:
 
 
 def two_tones(low: float, high: float, difference_db: float) -> np.ndarray:
-    """Tones at two frequencies, the second lower by `difference_db`."""
+    """Tones at two frequencies, the second `difference_db` below the first."""
     t = _time(1.0)
     return 0.2 * np.sin(2 * np.pi * low * t) + 0.2 * 10 ** (-difference_db / 20) * np.sin(2 * np.pi * high * t)
 

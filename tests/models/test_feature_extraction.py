@@ -21,7 +21,7 @@ def test_one_waveform_is_a_batch_of_one(feature_extractor, speech):
     np.testing.assert_allclose(feature_extractor(speech, return_tensors="np")["input_values"], [[0.1, 0.2]])
 
 
-def test_clips_without_sound(feature_extractor):
+def test_clips_without_audio(feature_extractor):
     alone = feature_extractor([np.zeros(0)], return_tensors="pt")
     assert alone["attention_mask"].tolist() == [[0]]
     mixed = feature_extractor([np.zeros(0), np.ones(2)], return_tensors="pt")

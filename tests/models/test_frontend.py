@@ -220,7 +220,7 @@ def test_smoothing_and_deltas():
     energy, pitch, voiced = plain["log_energy_db"], plain["f0_semitone"], plain["voiced"] > 0
     np.testing.assert_allclose(smooth["log_energy_db"][1:-1], (energy[:-2] + energy[1:-1] + energy[2:]) / 3, rtol=1e-4)
     np.testing.assert_array_equal(smooth["voiced"], plain["voiced"])
-    assert (smooth["f0_semitone"][~voiced] == 0).all()  # and no unvoiced neighbour pulls the ends of the voice down
+    assert (smooth["f0_semitone"][~voiced] == 0).all()  # and no unvoiced neighbor pulls the ends of the voice down
     np.testing.assert_allclose(smooth["f0_semitone"][voiced], pitch[voiced].mean(), rtol=0.02)
     expected = (2 * (energy[4:] - energy[:-4]) + energy[3:-1] - energy[1:-3]) / 10
     np.testing.assert_allclose(slopes["delta_log_energy_db"][2:-2], expected, atol=1e-4)

@@ -29,13 +29,13 @@ def test_a_clip_is_prepared_the_same_alone_and_in_a_batch(image_processor, crops
     np.testing.assert_array_equal(alone[0], batch[1, :2])
 
 
-def test_a_picture_is_a_clip_of_one_frame(image_processor, crops):
+def test_an_image_is_a_clip_of_one_frame(image_processor, crops):
     expected = image_processor([crops[:1]], return_tensors="np")["pixel_values"]
-    for picture in (crops[0], Image.fromarray(crops[0])):
-        np.testing.assert_array_equal(image_processor(picture, return_tensors="np")["pixel_values"], expected)
+    for image in (crops[0], Image.fromarray(crops[0])):
+        np.testing.assert_array_equal(image_processor(image, return_tensors="np")["pixel_values"], expected)
 
 
-def test_exposure_and_contrast_are_taken_out(crops):
+def test_exposure_and_contrast_are_removed(crops):
     image_processor = AVEmotionImageProcessor(do_resize=False)
     plain = image_processor(crops // 2, return_tensors="np")["pixel_values"]
     assert abs(plain.mean()) < 1e-5 and abs(plain.std() - 1) < 1e-3
@@ -43,7 +43,7 @@ def test_exposure_and_contrast_are_taken_out(crops):
     np.testing.assert_allclose(plain, brighter, atol=1e-4)
 
 
-def test_grey_is_the_luma_three_times(image_processor, crops):
+def test_gray_is_the_luma_three_times(image_processor, crops):
     processor = AVEmotionImageProcessor(do_resize=False, do_standardize=False)
     pixels = processor([crops[:1]], return_tensors="np")["pixel_values"][0, 0]
     luma = (crops[0] @ np.array([0.299, 0.587, 0.114])) / 255
@@ -55,7 +55,7 @@ def test_a_black_crop_is_finite(image_processor):
     assert not image_processor(np.zeros((1, 20, 20, 3), np.uint8), return_tensors="np")["pixel_values"].any()
 
 
-def test_colour_with_mean_and_deviation(crops):
+def test_color_with_mean_and_deviation(crops):
     processor = AVEmotionImageProcessor(do_resize=False, do_standardize=False, do_grayscale=False, do_normalize=True)
     pixels = processor([crops[:1]], return_tensors="np")["pixel_values"][0, 0]
     np.testing.assert_allclose(pixels, (crops[0].transpose(2, 0, 1) / 255 - 0.5) / 0.25, atol=1e-5)

@@ -22,7 +22,7 @@ def test_mask_differs_between_clips_and_repeats_with_the_generator():
     assert everywhere.min() > 0.03 and everywhere.max() < 0.2  # every frame has its chance
 
 
-def test_spans_hide_the_same_share():
+def test_spans_hide_the_same_fraction():
     mask = sample_mask(torch.ones(20, 210, dtype=torch.bool), 0.5, 7)
     assert (mask.sum(dim=1) == 105).all()
     runs = np.diff(np.flatnonzero(np.diff(np.pad(mask[0].numpy().astype(int), 1))))[::2]

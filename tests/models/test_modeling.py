@@ -48,7 +48,7 @@ def test_order_in_the_batch_does_not_matter(build, arguments, model_class):
 
 @pytest.mark.parametrize("heads", [AUDIO_HEADS, IMAGE_HEADS, FUSION_HEADS])
 def test_every_head_loads_from_every_fitting_checkpoint(build, tmp_path, heads):
-    """No value may be left as it happened to lie in memory (transformers builds models without initialising them)."""
+    """No value may be left as it happened to lie in memory (transformers builds models without initializing them)."""
     prefix = {AUDIO_HEADS: "audio_encoder.", IMAGE_HEADS: "image_encoder.", FUSION_HEADS: ""}[heads]
     for source in heads:
         saved = build(source)
@@ -77,7 +77,7 @@ def test_every_head_loads_from_every_fitting_checkpoint(build, tmp_path, heads):
 
 
 @pytest.mark.parametrize("model_class", AUDIO_HEADS + IMAGE_HEADS + FUSION_HEADS)
-def test_what_a_checkpoint_lacks_is_initialised(build, tmp_path, model_class):
+def test_what_a_checkpoint_lacks_is_initialized(build, tmp_path, model_class):
     model = build(model_class)
     model.save_pretrained(tmp_path)
     name, tensor = next((n, t) for n, t in model.state_dict().items() if ".layers." in n)

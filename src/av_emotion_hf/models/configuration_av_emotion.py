@@ -16,7 +16,7 @@ OBJECTIVES = ("complete", "hidden", "future", "mixed")
 
 def _default_backbone() -> PreTrainedConfig:
     """A ResNet of 1.3 million parameters, sized for faces of 96 x 96 pixels on a CPU."""
-    from transformers import ResNetConfig  # takes seconds, which users of the acoustic descriptors do not need to wait
+    from transformers import ResNetConfig  # takes seconds that the acoustic descriptors do not need
 
     return ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 128], depths=[2, 2, 2, 2], layer_type="basic")
 

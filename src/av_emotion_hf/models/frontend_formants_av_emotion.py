@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 TABLE_HZ = 4  # between the frequencies that a harmonic may have
 AT_ONCE = 256  # models whose harmonics fit in the cache
-STEP = 0.7  # towards the harmonics
+STEP = 0.7  # toward the harmonics
 ITERATIONS = (5, 5)  # of the simultaneous search for roots: for all, then for the third that has not converged
 
 

@@ -26,7 +26,7 @@ class AVEmotionImagesKwargs(ImagesKwargs, total=False):
 
 
 class AVEmotionImageProcessor(PilBackend):
-    r"""Resizes and standardises face crops and pads clips of different lengths to one batch.
+    r"""Resizes and standardizes face crops and pads clips of different lengths to one batch.
 
     A clip is a list of crops or an array `(Tv, H, W, 3)`; a clip without a face is an empty list or array.
     """
