@@ -4,14 +4,15 @@
 
     python examples/collect_results.py runs examples/results/finetune.json finetune_*
 
-RUNS holds `scores/*.json`, written by `av-emotion evaluate`, and the trained models with their `run.json`;
-names (or patterns) of models may be given, all of them count otherwise.
+RUNS holds `scores/*.json`, written by `av-emotion evaluate`, and the trained models with their `run.json`.
+Without names (or patterns) of models, all of them are gathered.
 """
 
 import json
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 KEPT = (
     "verb",
@@ -31,9 +32,17 @@ KEPT = (
 
 
 def kept(record: dict) -> dict:
-    """The part of a `run.json` that results are told by, without paths."""
-    facts = {key: record[key] for key in KEPT if key in record}  # older records know less
+    """The part of a `run.json` that belongs to results, without paths."""
+    facts = {key: record[key] for key in KEPT if key in record}  # older records have fewer
     return facts | {"options": record["options"] | {"out": Path(record["options"]["out"]).name}}
+
+
+def write_json(path: Path, content: Any, indent: int = 2) -> None:
+    """Write under another name, then rename: there is never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def main(runs: Path, out: Path, wanted: list[str]) -> None:
@@ -42,8 +51,7 @@ def main(runs: Path, out: Path, wanted: list[str]) -> None:
     records = {path.parent.name: json.loads(path.read_text()) for path in sorted(runs.glob("**/run.json"))}
     records = {name: record for name, record in records.items() if any(fnmatch(name, each) for each in wanted)}
     trained = {name: kept(record) for name, record in records.items()}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"scores": scores, "runs": trained}, indent=1, ensure_ascii=False) + "\n")
+    write_json(out, {"scores": scores, "runs": trained}, indent=1)
 
 
 if __name__ == "__main__":

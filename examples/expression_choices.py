@@ -1,28 +1,27 @@
-"""Score several expression recognisers on the same pictures, and gather what each was trained with into one JSON file.
+"""Score several expression recognizers on the same images, and gather what each was trained with into one JSON file.
 
     python examples/expression_choices.py DATASET OUT.json RUN [RUN ...] [--split test] [--label-column emotion]
 
 Each RUN is a folder that `av-emotion train-expression` wrote; its settings and validation scores come from its
 `run.json`, the test scores from `evaluate`. Runs that are in OUT.json already are kept, or replaced by new ones of
-their name.
+the same name.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from collect_results import kept
+from collect_results import kept, write_json
 
-from av_emotion_hf.data import open_dataset
-from av_emotion_hf.training.evaluation import evaluate
-from av_emotion_hf.training.record import write_json
+from av_emotion_hf import evaluate, open_dataset
 
 
 def result(run: Path, dataset: str, split: str, label_column: str) -> dict:
-    """Settings and costs of one run, its scores on its validation pictures, and on those of the test."""
+    """Settings and costs of one run, its scores on its validation images, and on those of the test."""
     record = kept(json.loads((run / "run.json").read_text(encoding="utf-8")))
     protocol = {"dataset": Path(dataset).name, "split": split}
-    test = evaluate(str(run), open_dataset(dataset, split), label_column, batch_size=64, protocol=protocol)
+    rows = open_dataset(dataset, split)
+    test = evaluate(str(run), rows, label_column=label_column, batch_size=64, protocol=protocol)
     scores = record.pop("scores")
     validation = {name: scores.get(f"validation_{name}") for name in ("war", "uar", "macro_f1")}
     return record | {"validation": validation, "test": test}
@@ -41,7 +40,7 @@ def main() -> None:
     for run in args.runs:
         results[run.name] = result(run, args.dataset, args.split, args.label_column)
         test = results[run.name]["test"]
-        print(f"{run.name}: accuracy {test['war']:.4f}, UAR {test['uar']:.4f} on {test['clips']} pictures", flush=True)
+        print(f"{run.name}: accuracy {test['war']:.4f}, UAR {test['uar']:.4f} on {test['clips']} images", flush=True)
     write_json(args.out, dict(sorted(results.items())))
 
 

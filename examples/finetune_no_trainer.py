@@ -1,12 +1,12 @@
 # /// script
 # dependencies = ["av-emotion-hf"]
 # ///
-"""Fine-tune a recogniser of emotion without Trainer: the loop in the open, on Accelerate.
+"""Fine-tune an emotion recognizer without Trainer: an explicit training loop on Accelerate.
 
     accelerate launch examples/finetune_no_trainer.py --modality audio --dataset_name CLIPS --test_groups 09 10 \
         --output_dir voice
 
-Killed and started again with `--resume`, it goes on behind the last epoch that was finished.
+An interrupted run that is started again with `--resume` continues after the last finished epoch.
 """
 
 import argparse
@@ -23,24 +23,21 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import get_scheduler
 
-from av_emotion_hf.checkpoints import build_model
-from av_emotion_hf.data import (
+from av_emotion_hf import (
     ClipCollator,
     ClipReader,
+    build_model,
     encode_labels,
     group_names,
     keep_groups,
     label_names,
     open_dataset,
+    push,
     split_groups,
     with_inputs,
+    write_card,
 )
-from av_emotion_hf.hub import write_card
-from av_emotion_hf.hub.push import push
-from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.metrics import SCORES, confusion_matrix
-from av_emotion_hf.training.normalization import estimate_statistics
-from av_emotion_hf.training.record import RunRecord, names
+from av_emotion_hf.training import EmotionScores, RunRecord, checkpoint_names, estimate_statistics
 
 
 def parse() -> argparse.Namespace:
@@ -49,7 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modality", choices=["audio", "image", "fusion"], required=True)
     parser.add_argument("--dataset_name", required=True, help="A dataset on the Hub, or a folder.")
     parser.add_argument("--label_column", default="emotion")
-    parser.add_argument("--group_column", default="speaker", help="None of its values stands in two parts.")
+    parser.add_argument("--group_column", default="speaker", help="Parts are disjoint in this column.")
     parser.add_argument("--test_groups", nargs="*", default=[], help="Speakers to test on.")
     parser.add_argument("--model_name_or_path", nargs="*", default=[], help="Checkpoints to start from.")
     parser.add_argument("--output_dir", required=True)
@@ -58,7 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--gradient_accumulation_steps", type=int, default=1)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--weight_decay", type=float, default=0.01)
-    parser.add_argument("--max_clips", type=int, help="Take the first clips only, to try things out.")
+    parser.add_argument("--max_clips", type=int, help="Use the first clips only, to try things out.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--push_to_hub", metavar="NAME", help="Repository to push the result to.")
@@ -69,43 +66,42 @@ def parse() -> argparse.Namespace:
 def evaluate(model, loader: DataLoader, accelerator: Accelerator) -> dict[str, float]:
     """UAR, WAR and macro-F1 over the clips of all processes."""
     model.eval()
-    references, predictions = [], []
+    metric, clips = EmotionScores(), 0
     for batch in loader:
         labels = batch.pop("labels")
         logits = model(**batch).logits
         # clips that were repeated to fill the last batch are dropped here
         logits, labels = accelerator.gather_for_metrics((logits, labels))
-        references += labels.tolist()
-        predictions += logits.argmax(-1).tolist()
-    confusion = confusion_matrix(references, predictions, logits.shape[-1])
-    return {name: score(confusion) for name, score in SCORES.items()} | {"clips": len(references)}
+        metric.add_batch(references=labels.tolist(), predictions=logits.argmax(-1).tolist())
+        clips += len(labels)
+    return metric.compute() | {"clips": clips}
 
 
 def main() -> None:
-    """Train, evaluate, save, and push where that is asked for."""
+    """Train, evaluate, save, and push if asked to."""
     args = parse()
     accelerator = Accelerator(gradient_accumulation_steps=args.gradient_accumulation_steps)
     set_seed(args.seed)
 
     # the clips: speakers of the test and of the validation are in no training batch
-    corpus = open_dataset(args.dataset_name)
-    corpus = corpus.take(args.max_clips) if args.max_clips else corpus
-    labels = label_names(corpus, args.label_column)
-    groups = split_groups(group_names(corpus, args.group_column), args.test_groups, seed=args.seed)
+    dataset = open_dataset(args.dataset_name)
+    dataset = dataset.take(args.max_clips) if args.max_clips else dataset
+    labels = label_names(dataset, args.label_column)
+    groups = split_groups(group_names(dataset, args.group_column), args.test_groups, seed=args.seed)
     reader = ClipReader("both" if args.modality == "fusion" else args.modality)
     parts = {}
     with accelerator.main_process_first():
         for name, speakers in groups.as_dict().items():
             if speakers:
-                part = with_inputs(keep_groups(corpus, args.group_column, speakers), reader)
+                part = with_inputs(keep_groups(dataset, args.group_column, speakers), reader)
                 parts[name] = encode_labels(part, args.label_column, labels)
 
     # the model, from the parts of earlier ones
-    beginning = build_model("classification", args.modality, args.model_name_or_path, labels)
-    processors = (beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
-    for part in beginning.feature_sizes.keys() - beginning.normalized:
-        estimate_statistics(beginning.model, part, parts["train"], ClipCollator(part, *processors))
-    model, collate = beginning.model, ClipCollator(args.modality, *processors)
+    initial = build_model("classification", args.modality, args.model_name_or_path, labels)
+    processors = (initial.feature_extractor, initial.image_processor, initial.feature_sizes)
+    for part in initial.feature_sizes.keys() - initial.normalized:
+        estimate_statistics(initial.model, part, parts["train"], ClipCollator(part, *processors))
+    model, collate = initial.model, ClipCollator(args.modality, *processors)
     loaders = {
         name: DataLoader(part, args.batch_size, shuffle=name == "train", collate_fn=collate)
         for name, part in parts.items()
@@ -118,15 +114,24 @@ def main() -> None:
     accelerator.register_for_checkpointing(schedule)
 
     out = Path(args.output_dir)
-    options = RunOptions(
-        str(out), args.num_train_epochs, -1, args.batch_size * args.gradient_accumulation_steps, args.learning_rate,
-        args.weight_decay, seed=args.seed,
-    )  # fmt: skip
+    options = {
+        "out": str(out),
+        "epochs": args.num_train_epochs,
+        "max_steps": -1,
+        "batch_size": args.batch_size * args.gradient_accumulation_steps,
+        "learning_rate": args.learning_rate,
+        "weight_decay": args.weight_decay,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "label_smoothing": 0.0,
+        "seed": args.seed,
+        "bf16": False,
+    }
     record = RunRecord(
         "finetune",
         options,
         modality=args.modality,
-        init=names(args.model_name_or_path),
+        init=checkpoint_names(args.model_name_or_path),
         slow_rate=1.0,
         labels=labels,
         label_column=args.label_column,
@@ -139,7 +144,7 @@ def main() -> None:
     if args.resume:
         latest = next((out / "checkpoint").glob("epoch-*"), None)
         if latest is None:
-            raise SystemExit(f"{out}: holds no finished epoch to go on from; start without --resume")
+            raise SystemExit(f"{out}: holds no finished epoch to resume from; start without --resume")
         accelerator.load_state(str(latest))
         first = int(latest.name.removeprefix("epoch-"))
     bar = tqdm(total=steps, initial=first * steps // args.num_train_epochs, disable=not accelerator.is_main_process)
@@ -174,8 +179,8 @@ def main() -> None:
     # what a user of the result needs: weights, configuration, processor, and a card made from the record of the run
     if accelerator.is_main_process:
         accelerator.unwrap_model(model).save_pretrained(out)
-        beginning.processor(args.modality).save_pretrained(out)
-        record.complete(beginning.model, scores, history, steps, accelerator.device, accelerator.num_processes)
+        initial.processor(args.modality).save_pretrained(out)
+        record.complete(initial.model, scores, history, steps, accelerator.device, accelerator.num_processes)
         record.write()
         write_card(out)
         shutil.rmtree(out / "checkpoint", ignore_errors=True)

@@ -1,14 +1,14 @@
 # /// script
 # dependencies = ["av-emotion-hf"]
 # ///
-"""Fine-tune a recogniser of emotion in voice, face or both with Trainer.
+"""Fine-tune an emotion recognizer of voice, face or both with Trainer.
 
     python examples/finetune_trainer.py CONFIG.json
     python examples/finetune_trainer.py --modality audio --dataset_name USER/CLIPS --group_column speaker \
         --test_groups 09 10 --model_name_or_path USER/ENCODER --output_dir voice --num_train_epochs 10 --push_to_hub
 
 Any dataset of clips will do, on the Hub or in a folder, also what `av-emotion extract` wrote of one. Every argument of
-`TrainingArguments` may be given.
+`TrainingArguments` may be given; the defaults are those of `EmotionTrainingArguments`.
 """
 
 import json
@@ -17,28 +17,27 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
+from transformers import HfArgumentParser, set_seed
 from transformers.utils import logging as transformers_logging
 
-from av_emotion_hf.checkpoints import build_model
-from av_emotion_hf.data import (
+from av_emotion_hf import (
     ClipCollator,
     ClipReader,
+    EmotionTrainer,
+    EmotionTrainingArguments,
+    build_model,
+    compute_metrics,
     encode_labels,
     group_names,
     keep_groups,
     label_names,
     open_dataset,
+    push,
     split_groups,
     with_inputs,
+    write_card,
 )
-from av_emotion_hf.hub import write_card
-from av_emotion_hf.hub.push import push
-from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.metrics import compute_metrics
-from av_emotion_hf.training.normalization import estimate_statistics
-from av_emotion_hf.training.record import RunRecord, names
-from av_emotion_hf.training.trainer import SaveProcessorCallback
+from av_emotion_hf.training import RunRecord, SaveProcessorCallback, checkpoint_names, estimate_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -50,33 +49,33 @@ class ModelArguments:
     modality: str = field(metadata={"help": "audio, image or fusion.", "choices": ["audio", "image", "fusion"]})
     model_name_or_path: list[str] = field(
         default_factory=list,
-        metadata={"help": "Checkpoints to start from, on the Hub or in folders; each gives the parts that it has."},
+        metadata={"help": "Checkpoints to start from, on the Hub or in folders; each provides the parts that it has."},
     )
     config_overrides: str = field(default="{}", metadata={"help": "Fields of the configuration to change, as JSON."})
 
 
 @dataclass
 class DataArguments:
-    """Where the clips come from and which are kept apart."""
+    """Where the clips come from and which are held out."""
 
     dataset_name: str = field(metadata={"help": "A dataset on the Hub, or a folder."})
     dataset_split: str | None = field(default=None, metadata={"help": "Split of the dataset, where it has several."})
     label_column: str = field(default="emotion", metadata={"help": "Column of the label."})
     group_column: str = field(
-        default="speaker", metadata={"help": "Column of the speaker; none stands in two parts of the split."}
+        default="speaker", metadata={"help": "Column of the speaker; splits are speaker-disjoint."}
     )
     test_groups: list[str] = field(default_factory=list, metadata={"help": "Speakers to test on."})
     validation_fraction: float = field(
-        default=0.2, metadata={"help": "Share of the other speakers that chooses the weights to keep."}
+        default=0.2, metadata={"help": "Fraction of the other speakers that chooses the weights to keep."}
     )
-    max_clips: int | None = field(default=None, metadata={"help": "Take the first clips only, to try things out."})
-    fps: float = field(default=10.0, metadata={"help": "Frames per second."})
+    max_clips: int | None = field(default=None, metadata={"help": "Use the first clips only, to try things out."})
+    fps: float = field(default=10.0, metadata={"help": "Video frames per second."})
     detector: str = field(default="auto", metadata={"help": "Face detector."})
 
 
-def parse() -> tuple[ModelArguments, DataArguments, TrainingArguments]:
+def parse() -> tuple[ModelArguments, DataArguments, EmotionTrainingArguments]:
     """The arguments, from the command line or from one JSON file."""
-    parser = HfArgumentParser((ModelArguments, DataArguments, TrainingArguments))
+    parser = HfArgumentParser((ModelArguments, DataArguments, EmotionTrainingArguments))
     if len(sys.argv) == 2 and sys.argv[1].endswith(".json"):
         return parser.parse_json_file(json_file=Path(sys.argv[1]).resolve())
     return parser.parse_args_into_dataclasses()
@@ -84,50 +83,48 @@ def parse() -> tuple[ModelArguments, DataArguments, TrainingArguments]:
 
 def prepare(data: DataArguments, modality: str, seed: int):
     """The parts of the dataset with their speakers, and the names of the classes."""
-    corpus = open_dataset(data.dataset_name, data.dataset_split)
+    dataset = open_dataset(data.dataset_name, data.dataset_split)
     if data.max_clips is not None:
-        corpus = corpus.take(data.max_clips)
-    labels = label_names(corpus, data.label_column)
-    speakers = group_names(corpus, data.group_column)
+        dataset = dataset.take(data.max_clips)
+    labels = label_names(dataset, data.label_column)
+    speakers = group_names(dataset, data.group_column)
     groups = split_groups(speakers, data.test_groups, (), data.validation_fraction, seed=seed)
     reader = ClipReader("both" if modality == "fusion" else modality, fps=data.fps, detector=data.detector)
     parts = {}
     for name, speakers in groups.as_dict().items():
         if speakers:
-            part = with_inputs(keep_groups(corpus, data.group_column, speakers), reader)
+            part = with_inputs(keep_groups(dataset, data.group_column, speakers), reader)
             parts[name] = encode_labels(part, data.label_column, labels)
     return parts, groups, labels
 
 
 def main() -> None:
-    """Train, evaluate, save, and push where that is asked for."""
+    """Train, evaluate, save, and push if asked to."""
     model_args, data_args, training_args = parse()
     logging.basicConfig(level=training_args.get_process_log_level())
     transformers_logging.set_verbosity(training_args.get_process_log_level())
     logger.warning(
         "rank %d, device %s, %d processes", training_args.process_index, training_args.device, training_args.world_size
     )
-    training_args.remove_unused_columns = False  # the collator reads columns that the model does not know
-    training_args.accelerator_config.dispatch_batches = False
     set_seed(training_args.seed)
 
     modality = model_args.modality
     with training_args.main_process_first(desc="reading clips"):
         parts, groups, labels = prepare(data_args, modality, training_args.seed)
-    beginning = build_model(
+    initial = build_model(
         "classification", modality, model_args.model_name_or_path, labels, json.loads(model_args.config_overrides)
     )
-    processors = (beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
-    for part in beginning.feature_sizes.keys() - beginning.normalized:
-        estimate_statistics(beginning.model, part, parts["train"], ClipCollator(part, *processors))
+    processors = (initial.feature_extractor, initial.image_processor, initial.feature_sizes)
+    for part in initial.feature_sizes.keys() - initial.normalized:
+        estimate_statistics(initial.model, part, parts["train"], ClipCollator(part, *processors))
 
     record = RunRecord(
         "finetune",
-        RunOptions.of(training_args),
+        training_args,
         modality=modality,
-        init=names(model_args.model_name_or_path),
+        init=checkpoint_names(model_args.model_name_or_path),
         config=json.loads(model_args.config_overrides),
-        slow_rate=1.0,
+        slow_rate=training_args.slow_rate if training_args.slow_parts else 1.0,
         labels=labels,
         label_column=data_args.label_column,
         group_column=data_args.group_column,
@@ -135,9 +132,9 @@ def main() -> None:
         dataset=Path(data_args.dataset_name).name,
         script=[Path(word).name for word in sys.argv],
     )
-    processor = beginning.processor(modality)
-    trainer = Trainer(
-        model=beginning.model,
+    processor = initial.processor(modality)
+    trainer = EmotionTrainer(
+        model=initial.model,
         args=training_args,
         data_collator=ClipCollator(modality, *processors),
         train_dataset=parts["train"] if training_args.do_train else None,

@@ -20,9 +20,9 @@ VARIANTS = {
 
 
 def run(clips: str, variables: list[dict[str, str]]) -> dict:
-    """Run the script on each node at once; gives what it took and what came out."""
+    """Run the script on all nodes at once; returns what it took and what came out."""
     with tempfile.TemporaryDirectory() as runs:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         nodes = [
             subprocess.Popen([str(SCRIPT), clips, runs], env=os.environ | {"OMP_NUM_THREADS": "1"} | each)
             for each in variables
@@ -33,7 +33,7 @@ def run(clips: str, variables: list[dict[str, str]]) -> dict:
         manifest = json.loads((Path(runs) / "features" / "manifest.json").read_text())
         rates = [entry["frames_per_second"] for entry in record["history"] if "loss" in entry]
         return {
-            "seconds": round(time.perf_counter() - begun),
+            "seconds": round(time.perf_counter() - started),
             "of which pre-training": round(record["seconds"]),
             "steps": record["steps"],
             "clips a step": record["options"]["batch_size"] * record["processes"],

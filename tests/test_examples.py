@@ -12,9 +12,8 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from helpers.synthetic import voice
 from PIL import Image as PILImage
 
+from av_emotion_hf import EmotionTrainingArguments, train_expression
 from av_emotion_hf.data.schema import encode_waveform
-from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.expression import train_expression
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -50,9 +49,13 @@ def test_choices_of_expression_recognisers_are_gathered_and_added_to(faces, tmp_
     records = {}
     for name, mixup in (("plain", 0.0), ("mixed", 0.2)):
         records[name] = train_expression(
-            faces, faces, RunOptions(str(tmp_path / name), epochs=1, batch_size=4), image_size=32, mixup=mixup,
-            settings={"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]},
-        )  # fmt: skip
+            faces,
+            faces,
+            args=EmotionTrainingArguments(str(tmp_path / name), num_train_epochs=1, per_device_train_batch_size=4),
+            image_size=32,
+            mixup=mixup,
+            config_overrides={"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]},
+        )
         script("expression_choices.py", tmp_path / "faces", tmp_path / "out.json", tmp_path / name)
     results = json.loads((tmp_path / "out.json").read_text())
     assert list(results) == ["mixed", "plain"]

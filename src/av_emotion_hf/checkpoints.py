@@ -1,5 +1,6 @@
 """Checkpoints: what kind one is, and models that are built from the parts of earlier ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ class ModelBundle:
 def build_model(
     task: str,
     modality: str,
-    checkpoints: list[str],
+    checkpoints: Sequence[str] = (),
     labels: list[str] | None = None,
     config_overrides: dict | None = None,
 ) -> ModelBundle:

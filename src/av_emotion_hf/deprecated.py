@@ -37,6 +37,8 @@ MOVED = {
     "traceable_av_emotion": "models.frontend_export_av_emotion",
     "training.baselines": "training.reconstruction_baselines",
     "training.checkpoint": "checkpoints",
+    "training.finetune": "training.finetuning",
+    "training.pretrain": "training.pretraining",
     "training.reconstruction_picture": "plots.reconstruction",
     "training.saving": "training.atomic_checkpoints",
     "voice_av_emotion": "models.frontend_voice_av_emotion",

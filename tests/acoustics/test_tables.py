@@ -36,10 +36,13 @@ def voices(tmp_path, waveforms):
 
 def test_descriptors_are_those_of_each_file(voices, waveforms, tmp_path):
     out = tmp_path / "new" / "voice.parquet"
-    summary = write_table(voices, str(out), root=tmp_path, about={"as": "descriptors"})
+    summary = write_table(voices, str(out), root=tmp_path, metadata={"dataset": "voices"})
     frames = [50, 72, 30]
     assert {name: summary[name] for name in ("settings", "clips", "rows", "seconds")} == {
-        "settings": {"as": "descriptors"}, "clips": 3, "rows": sum(frames), "seconds": pytest.approx(sum(LENGTHS))
+        "settings": {
+            "dataset": "voices", "as": "descriptors", "descriptors": ["egemaps", "voiced"], "deltas": False,
+        },
+        "clips": 3, "rows": sum(frames), "seconds": pytest.approx(sum(LENGTHS)),
     }  # fmt: skip
     (failure,) = summary["failures"]
     assert failure["clip"] == "a/missing.wav" and failure["row"] == 2 and "no such file" in failure["error"]

@@ -6,8 +6,9 @@ from helpers.synthetic import gray_frames, voice, write_clip
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
+from av_emotion_hf.cli import console
 
-VERBS = (
+COMMANDS = (
     "predict",
     "faces",
     "extract",
@@ -16,6 +17,7 @@ VERBS = (
     "reconstruct",
     "finetune",
     "evaluate",
+    "export",
     "push",
 )
 
@@ -49,10 +51,10 @@ def run(capsys, monkeypatch):
 def test_help_is_a_table_of_contents():
     result = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "100"})
     assert result.exit_code == 0
-    positions = [result.output.index(f" {verb} ") for verb in VERBS]
+    positions = [result.output.index(f" {command} ") for command in COMMANDS]
     assert positions == sorted(positions)
-    for verb in VERBS:
-        assert CliRunner().invoke(cli.app, [verb, "--help"]).exit_code == 0
+    for command in COMMANDS:
+        assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
 
 
 def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
@@ -193,7 +195,7 @@ def test_tables_of_the_voices_in_a_folder(run, clip, folder, tmp_path):
         "--out", tmp_path / "voice.csv",
     )  # fmt: skip
     assert status == 0 and out == f"{tmp_path / 'voice.csv'}: 1 clips, 0.0 minutes\n"
-    assert "left out silent.mp4: " in err and "has no sound" in err
+    assert "skipped silent.mp4: " in err and "has no sound" in err
     header, first, *rows = (tmp_path / "voice.csv").read_text().splitlines()
     assert header == '"clip","time","loudness","voiced"' and first.startswith('"voice.mp4",0,')
     assert len(rows) == pytest.approx(49, abs=3)
@@ -208,5 +210,5 @@ def test_tables_of_the_voices_in_a_folder(run, clip, folder, tmp_path):
 def test_one_of_several_processes_answers(capsys, monkeypatch):
     for rank, expected in (("0", "done\n"), ("1", "")):
         monkeypatch.setenv("RANK", rank)
-        cli.report({}, False, "done")
+        console.report({}, False, "done")
         assert capsys.readouterr().out == expected

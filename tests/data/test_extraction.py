@@ -21,7 +21,7 @@ def shards_of(folder):
 
 def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
     out = tmp_path / "inputs"
-    manifest = extract(clips, str(out), ClipReader(detector="cascade"), rows_per_shard=2, about={"dataset": "four"})
+    manifest = extract(clips, str(out), ClipReader(detector="cascade"), rows_per_shard=2, metadata={"dataset": "four"})
     assert (manifest["clips"], manifest["rows"], manifest["complete"]) == (3, 3, True)
     assert manifest["seconds"] == pytest.approx(1.5, abs=0.2) and manifest["frames"] == {"faces": 10}
     (failure,) = manifest["failures"]

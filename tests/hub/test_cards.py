@@ -14,8 +14,7 @@ from PIL import Image as PILImage
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card, render_card, write_card
 from av_emotion_hf.hub.cards import TEMPLATES
-from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.expression import train_expression
+from av_emotion_hf.training import EmotionTrainingArguments, train_expression
 
 ROOT = Path(__file__).parents[2]
 RECORD = {
@@ -44,11 +43,17 @@ def trained(tmp_path, picture):
     cells = {"image": [{"bytes": picture, "path": None}] * 8, "emotion": [0, 0, 0, 0, 0, 1, 1, 1]}
     features = {"image": Image(decode=False), "emotion": ClassLabel(names=["up: bright", "down"])}
     faces = Dataset.from_dict(cells, features=Features(features))
-    options = RunOptions(str(tmp_path / "my faces"), max_steps=1, batch_size=4)
-    settings = {"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]}
-    about = {"dataset": 'faces: "mine"', "split": "train", "validation_split": "dev"}
+    args = EmotionTrainingArguments(str(tmp_path / "my faces"), max_steps=1, per_device_train_batch_size=4)
+    overrides = {"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]}
+    metadata = {"dataset": 'faces: "mine"', "split": "train", "validation_split": "dev"}
     train_expression(
-        faces, faces.select([0, 1, 2, 5]), options, image_size=32, settings=settings, mixup=0.2, about=about
+        faces,
+        faces.select([0, 1, 2, 5]),
+        args=args,
+        image_size=32,
+        config_overrides=overrides,
+        mixup=0.2,
+        metadata=metadata,
     )
     return tmp_path / "my faces"
 

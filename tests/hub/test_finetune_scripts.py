@@ -150,5 +150,5 @@ def test_without_trainer_and_on_after_a_break(script, arguments, tmp_path, monke
     script("finetune_no_trainer.py", *words, "--output_dir", broken, "--resume")
     first, second = (load_file(folder / "model.safetensors") for folder in (whole, broken))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    with pytest.raises(SystemExit, match="holds no finished epoch to go on from"):
+    with pytest.raises(SystemExit, match="holds no finished epoch to resume from"):
         script("finetune_no_trainer.py", *words, "--output_dir", tmp_path / "new", "--resume")

@@ -19,7 +19,9 @@ def shards(tmp_path):
         path = write_clip(tmp_path / f"{i}.mp4", gray_frames([80] * 5), 10, voice(0.5, hertz), 16_000)
         clips.append({"file": str(path), "emotion": ["sad", "happy"][i % 2]})
     reader = ClipReader("audio")
-    extract(Dataset.from_list(clips), str(tmp_path / "inputs"), reader, rows_per_shard=1, about={"dataset": "three"})
+    extract(
+        Dataset.from_list(clips), str(tmp_path / "inputs"), reader, rows_per_shard=1, metadata={"dataset": "three"}
+    )
     return tmp_path / "inputs"
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
-from av_emotion_hf.training.arguments import RunOptions
+from av_emotion_hf import EmotionTrainingArguments
 
 SMALL = {
     "audio": {"hidden_size": 8, "num_hidden_layers": 1},
@@ -20,10 +20,16 @@ SMALL = {
 
 @pytest.fixture
 def options(tmp_path):
-    """Function to `RunOptions` of a short run below the test's folder."""
+    """Function to the training arguments of a short run below the test's folder."""
+    long_names = {
+        "epochs": "num_train_epochs",
+        "batch_size": "per_device_train_batch_size",
+        "workers": "dataloader_num_workers",
+    }
 
     def make(name, **changes):
-        return RunOptions(**({"out": str(tmp_path / name), "epochs": 2, "batch_size": 4} | changes))
+        fields = {"epochs": 2, "batch_size": 4} | changes
+        return EmotionTrainingArguments(str(tmp_path / name), **{long_names.get(k, k): v for k, v in fields.items()})
 
     return make
 
@@ -36,7 +42,7 @@ def small():
 
 @pytest.fixture
 def features():
-    """A corpus of ready features in which the label stands in both modalities: 4 speakers, 2 emotions, 32 clips."""
+    """A dataset of ready features in which the label stands in both modalities: 4 speakers, 2 emotions, 32 clips."""
     generator = np.random.default_rng(0)
     rows = []
     for i in range(32):

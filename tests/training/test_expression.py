@@ -13,8 +13,7 @@ import av_emotion_hf as av
 from av_emotion_hf.checkpoints import build_model
 from av_emotion_hf.data.expressions import class_weights
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.training import expression
-from av_emotion_hf.training.evaluation import evaluate
+from av_emotion_hf.training import evaluate, expression
 from av_emotion_hf.training.trainer import WeightedSampler
 
 
@@ -42,24 +41,24 @@ def network():
 
 def test_learns_saves_and_becomes_the_backbone(faces, options, network):
     run = options("expression", epochs=12, batch_size=8, learning_rate=1e-2)
-    record = expression.train_expression(faces, faces, run, image_size=32, settings=network)
+    record = expression.train_expression(faces, faces, args=run, image_size=32, config_overrides=network)
     assert record["scores"]["validation_war"] > 0.9
-    assert json.loads((Path(run.out) / "run.json").read_text())["scores"] == record["scores"]
+    assert json.loads((Path(run.output_dir) / "run.json").read_text())["scores"] == record["scores"]
 
-    recogniser = AutoModelForImageClassification.from_pretrained(run.out)
-    assert recogniser.config.id2label == {0: "down", 1: "up"}
-    assert AutoImageProcessor.from_pretrained(run.out).size["height"] == 32
-    scores = evaluate(run.out, faces, "emotion")
+    recognizer = AutoModelForImageClassification.from_pretrained(run.output_dir)
+    assert recognizer.config.id2label == {0: "down", 1: "up"}
+    assert AutoImageProcessor.from_pretrained(run.output_dir).size["height"] == 32
+    scores = evaluate(run.output_dir, faces)
     assert scores["war"] == pytest.approx(record["scores"]["validation_war"])
 
-    beginning = build_model("pretraining", "image", [run.out])
-    backbone = beginning.model.image_encoder.backbone.eval()
+    initial = build_model("pretraining", "image", [run.output_dir])
+    backbone = initial.model.image_encoder.backbone.eval()
     pixels = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
-        expected = recogniser(pixels, output_hidden_states=True).hidden_states[-1].mean((2, 3))
+        expected = recognizer(pixels, output_hidden_states=True).hidden_states[-1].mean((2, 3))
         got = backbone(pixels).pooler_output.flatten(1)
-    torch.testing.assert_close(got, expected)  # the last-layer features of the recogniser are the frame features
-    assert beginning.image_processor.size["height"] == 32
+    torch.testing.assert_close(got, expected)  # the last-layer features of the recognizer are the frame features
+    assert initial.image_processor.size["height"] == 32
 
 
 def test_architectures():
@@ -69,35 +68,37 @@ def test_architectures():
         expression.expression_config("vgg", ["a"])
     small = expression.expression_config("resnet", ["a", "b"], {"hidden_sizes": [8, 6], "depths": [1, 1]})
     assert small.hidden_sizes == [8, 6] and small.label2id == {"a": 0, "b": 1}
-    with pytest.raises(InputError, match="a ResNet has no setting 'width'; among those it has are hidden_sizes"):
+    with pytest.raises(InputError, match="a ResNet has no field 'width'; among those it has are hidden_sizes"):
         expression.expression_config("resnet", ["a", "b"], {"width": 4})
 
 
 def test_a_densenet_trains_and_becomes_the_backbone(faces, options):
     pytest.importorskip("timm")
     run = options("dense", max_steps=1, batch_size=4)
-    settings = {"growth_rate": 4, "block_config": [1, 1]}
-    with pytest.raises(InputError, match=r"a densenet121 cannot be made with the settings .* 'width'"):
+    overrides = {"growth_rate": 4, "block_config": [1, 1]}
+    with pytest.raises(InputError, match=r"a densenet121 cannot be built with the fields .* 'width'"):
         expression.expression_model("densenet121", ["a", "b"], {"width": 4})
-    expression.train_expression(faces.take(8), None, run, architecture="densenet121", image_size=32, settings=settings)
-    recogniser = AutoModelForImageClassification.from_pretrained(run.out)
-    assert recogniser(torch.randn(1, 3, 32, 32)).logits.shape == (1, 2)
-    backbone = build_model("pretraining", "image", [run.out]).model.image_encoder
+    expression.train_expression(
+        faces.take(8), args=run, architecture="densenet121", image_size=32, config_overrides=overrides
+    )
+    recognizer = AutoModelForImageClassification.from_pretrained(run.output_dir)
+    assert recognizer(torch.randn(1, 3, 32, 32)).logits.shape == (1, 2)
+    backbone = build_model("pretraining", "image", [run.output_dir]).model.image_encoder
     assert backbone.extract_features(torch.randn(1, 2, 3, 32, 32))[0].shape[:2] == (1, 2)
 
 
 def test_bad_corpora_are_named(faces, options):
     with pytest.raises(InputError, match="column 'face' is not in the dataset, which has image, emotion"):
-        expression.train_expression(faces, None, options("a"), image_column="face")
+        expression.train_expression(faces, args=options("a"), image_column="face")
     one = faces.filter(lambda emotion: emotion == 0, input_columns="emotion").cast_column(
         "emotion", ClassLabel(names=["down"])
     )
     with pytest.raises(InputError, match="holds 1 class"):
-        expression.train_expression(one, None, options("b"))
+        expression.train_expression(one, args=options("b"))
     with pytest.raises(InputError, match="balance 'fair' is not one of none, weights, sampling"):
-        expression.train_expression(faces, None, options("c"), balance="fair")
+        expression.train_expression(faces, args=options("c"), balance="fair")
     with pytest.raises(InputError, match=r"mixup=-0.1: cannot be negative; use 0 for none"):
-        expression.train_expression(faces, None, options("d"), mixup=-0.1)
+        expression.train_expression(faces, args=options("d"), mixup=-0.1)
 
 
 def test_pictures_of_two_kinds_in_one_corpus_and_choices_in_the_record(faces, options, network):
@@ -109,8 +110,8 @@ def test_pictures_of_two_kinds_in_one_corpus_and_choices_in_the_record(faces, op
         return {"image": {"bytes": buffer.getvalue(), "path": None}}
 
     record = expression.train_expression(
-        faces.map(recode), faces, options("mixed", epochs=1, bf16=True), image_size=32, settings=network, mixup=0.2,
-        balance="weights", about={"dataset": "faces"},
+        faces.map(recode), faces, args=options("mixed", epochs=1, bf16=True), image_size=32,
+        config_overrides=network, mixup=0.2, balance="weights", metadata={"dataset": "faces"},
     )  # fmt: skip
     assert np.isfinite([entry["loss"] for entry in record["history"] if "loss" in entry]).all()
     assert record["options"]["bf16"] and record["scores"]["validation_loss"] > 0
@@ -155,7 +156,7 @@ def test_balanced_sampling_draws_classes_evenly_and_an_epoch_again_the_same():
 def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, monkeypatch, changes, settings, killed_at):
     def run(name, **more):
         return expression.train_expression(
-            faces, None, options(name, batch_size=8, **changes, **more), image_size=32, settings=network,
+            faces, args=options(name, batch_size=8, **changes, **more), image_size=32, config_overrides=network,
             **settings,
         )  # fmt: skip
 
@@ -175,23 +176,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, monke
     resumed = run("killed", resume=True)
     assert resumed["steps"] == whole["steps"] > killed_at
     first, second = (
-        AutoModelForImageClassification.from_pretrained(options(name).out).state_dict() for name in ("whole", "killed")
+        AutoModelForImageClassification.from_pretrained(options(name).output_dir).state_dict()
+        for name in ("whole", "killed")
     )
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
 
 
-def test_starts_from_a_trained_recogniser(faces, options, network):
+def test_starts_from_a_trained_recognizer(faces, options, network):
     first = options("first", epochs=1, batch_size=8)
-    expression.train_expression(faces, None, first, image_size=32, settings=network)
+    expression.train_expression(faces, args=first, image_size=32, config_overrides=network)
     again = options("again", epochs=1, batch_size=8, learning_rate=1e-12)
-    record = expression.train_expression(faces, None, again, image_size=32, init=first.out)
+    record = expression.train_expression(faces, args=again, image_size=32, init=first.output_dir)
     assert (record["settings"]["init"], record["settings"]["architecture"]) == (["first"], "resnet")
-    before, after = (AutoModelForImageClassification.from_pretrained(run.out) for run in (first, again))
+    before, after = (AutoModelForImageClassification.from_pretrained(run.output_dir) for run in (first, again))
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
         assert torch.allclose(old, new, atol=1e-6), name
 
     with pytest.raises(InputError, match="--config"):
-        expression.train_expression(faces, None, options("both"), settings=network, init=first.out)
-    with pytest.raises(InputError, match="no image classifier"):
-        expression.train_expression(faces, None, options("nothing"), init=str(Path(first.out) / "missing"))
+        expression.train_expression(faces, args=options("both"), config_overrides=network, init=first.output_dir)
+    with pytest.raises(InputError, match="is not an image classifier"):
+        expression.train_expression(faces, args=options("nothing"), init=str(Path(first.output_dir) / "missing"))

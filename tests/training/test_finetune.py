@@ -4,12 +4,10 @@ import pytest
 import torch
 from transformers import AutoModelForVideoClassification, AutoProcessor
 
-from av_emotion_hf.data import ClipReader, split_groups
+from av_emotion_hf.data import split_groups
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card
-from av_emotion_hf.training.evaluation import evaluate
-from av_emotion_hf.training.finetune import finetune
-from av_emotion_hf.training.pretrain import pretrain
+from av_emotion_hf.training import evaluate, finetune, pretrain
 
 GROUPS = ["0", "1", "2", "3"]
 
@@ -19,17 +17,15 @@ def tune(features, options, small):
     """Function from modality and settings to the record of a short fine-tuning, test speaker 3."""
 
     def run(modality, name="model", init=None, **changes):
-        settings = {f"{part}_config": small[part] for part in small} if modality == "fusion" else small.get(modality)
+        overrides = {f"{part}_config": small[part] for part in small} if modality == "fusion" else small.get(modality)
         return finetune(
             features,
             split_groups(GROUPS, test=["3"]),
-            modality,
-            options(name, **({"epochs": 12, "learning_rate": 2e-2} | changes)),
-            ClipReader("both" if modality == "fusion" else modality),
-            "emotion",
-            "speaker",
-            init,
-            settings if init is None else None,
+            args=options(name, **({"epochs": 12, "learning_rate": 2e-2} | changes)),
+            modality=modality,
+            group_column="speaker",
+            init=init,
+            config_overrides=overrides if init is None else None,
         )
 
     return run
@@ -51,7 +47,7 @@ def test_learns_from_speakers_and_scores_on_another(tune, features, modality, tm
 
     held_out = features.filter(lambda speaker: speaker == "3", input_columns="speaker")
     out = tmp_path / "scores.json"
-    scores = evaluate(str(tmp_path / "model"), held_out, "emotion", str(out), protocol={"groups": ["3"]})
+    scores = evaluate(str(tmp_path / "model"), held_out, out=str(out), protocol={"groups": ["3"]})
     assert scores["uar"] > 0.9 and scores["clips"] == 8 and scores["labels"] == ["happy", "sad"]
     assert sum(map(sum, scores["confusion_matrix"])) == 8
     assert scores["recalls"].keys() == {"happy", "sad"} and scores["protocol"]["groups"] == ["3"]
@@ -76,18 +72,18 @@ def test_fusion_starts_from_both_encoders_and_serves_each_modality_alone(tune, f
             fused = fusion.state_dict()[f"{name}_encoder.{key}"]
             torch.testing.assert_close(fused, tensor, atol=1e-6, rtol=1e-6)
     for modalities in (("audio",), ("image",)):
-        scores = evaluate(str(tmp_path / "fusion"), features, "emotion", modalities=modalities)
+        scores = evaluate(str(tmp_path / "fusion"), features, modalities=modalities)
         assert scores["protocol"]["modalities"] == list(modalities) and scores["clips"] == 32
 
 
 def test_a_pretrained_encoder_is_taken_over(tune, features, options, small, tmp_path):
     before = options("pretrained", epochs=1)
-    pretrain([features], [], "audio", before, ClipReader("audio"), settings=small["audio"])
-    tune("audio", "tuned", init=[before.out], epochs=1, learning_rate=1e-9)
+    pretrain([features], args=before, modality="audio", config_overrides=small["audio"])
+    tune("audio", "tuned", init=[before.output_dir], epochs=1, learning_rate=1e-9)
     from transformers import AutoModel
 
     for (name, old), new in zip(
-        AutoModel.from_pretrained(before.out).state_dict().items(),
+        AutoModel.from_pretrained(before.output_dir).state_dict().items(),
         AutoModel.from_pretrained(tmp_path / "tuned").state_dict().values(),
         strict=True,
     ):
@@ -104,9 +100,9 @@ def test_unfit_checkpoints_are_named(tune, features, options, small, tmp_path):
     with pytest.raises(InputError, match=r"is not a checkpoint, it has no config.json"):
         tune("audio", "c", init=[str(tmp_path / "empty")])
     pretrained = options("pretrained", epochs=1)
-    pretrain([features], [], "audio", pretrained, ClipReader("audio"), settings=small["audio"])
+    pretrain([features], args=pretrained, modality="audio", config_overrides=small["audio"])
     with pytest.raises(InputError, match=r"is an audio model without a trained classifier .*fine-tune it first"):
-        evaluate(pretrained.out, features, "emotion")
+        evaluate(pretrained.output_dir, features)
 
 
 def test_labels_that_the_classifier_does_not_know_are_named(tune, features, tmp_path):
@@ -115,12 +111,12 @@ def test_labels_that_the_classifier_does_not_know_are_named(tune, features, tmp_
     with pytest.raises(
         InputError, match="label 'bored' of column 'emotion' is not among the model's classes happy, sad"
     ):
-        evaluate(str(tmp_path / "model"), foreign, "emotion")
+        evaluate(str(tmp_path / "model"), foreign)
 
 
 def test_a_missing_column_is_named_before_anything_is_written(features, options, small, tmp_path):
     with pytest.raises(InputError, match="column 'mood' is not in the dataset"):
-        finetune(features, None, "audio", options("model"), ClipReader("audio"), "mood")
+        finetune(features, args=options("model"), modality="audio", label_column="mood")
     assert not (tmp_path / "model").exists()
 
 
@@ -145,9 +141,7 @@ def test_a_model_does_not_say_where_its_parts_lay(tune, tmp_path):
 
 def test_a_fusion_model_scores_a_corpus_of_voices(tune, features, tmp_path):
     tune("fusion", epochs=1)
-    scores = evaluate(
-        str(tmp_path / "model"), features.remove_columns("image_features"), "emotion", modalities=("audio",)
-    )
+    scores = evaluate(str(tmp_path / "model"), features.remove_columns("image_features"), modalities=("audio",))
     assert scores["clips"] == 32 and scores["protocol"]["modalities"] == ["audio"]
 
 
@@ -156,7 +150,7 @@ def test_damaged_weights_are_named(tune, features, tmp_path):
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"its weights cannot be read .*download the checkpoint again") as caught:
-        evaluate(str(tmp_path / "model"), features, "emotion")
+        evaluate(str(tmp_path / "model"), features)
     assert "\n" not in str(caught.value)
     weights.unlink()
     with pytest.raises(InputError, match="its weights cannot be read"):

@@ -1,10 +1,9 @@
 import pytest
 import torch
 from datasets import Dataset
-from transformers import TrainingArguments
 
-from av_emotion_hf import AVEmotionAudioForSequenceClassification
-from av_emotion_hf.training.trainer import EmotionTrainer, NumberedCollator
+from av_emotion_hf import AVEmotionAudioForSequenceClassification, EmotionTrainer, EmotionTrainingArguments
+from av_emotion_hf.training.trainer import NumberedCollator
 
 
 @pytest.fixture
@@ -18,14 +17,14 @@ def trainer(audio_config, tmp_path):
 
         torch.manual_seed(0)
         audio_config.hidden_dropout = 0.0  # its draws differ with the size of a batch
-        settings = {"output_dir": str(tmp_path), "use_cpu": True, "max_steps": 2, "logging_steps": 1} | changes
+        settings = {"use_cpu": True, "max_steps": 2, "logging_steps": 1, "warmup_steps": 0, "seed": 42} | changes
         return EmotionTrainer(
             model=AVEmotionAudioForSequenceClassification(audio_config),
-            args=TrainingArguments(**settings, remove_unused_columns=False, save_strategy="no"),
+            args=EmotionTrainingArguments(
+                str(tmp_path), **settings, save_strategy="no", slow_parts=["frontend."], slow_rate=0.1
+            ),
             data_collator=collate,
             train_dataset=Dataset.from_list(rows),
-            slow_parts=("frontend.",),
-            slow_rate=0.1,
         )
 
     return make

@@ -30,7 +30,7 @@ def write_table(
     deltas: bool = False,
     root: str | Path = ".",
     batch_seconds: float = BATCH_SECONDS,
-    about: dict | None = None,
+    metadata: dict | None = None,
 ) -> dict:
     """Describe the voice of every clip and write one table.
 
@@ -48,7 +48,7 @@ def write_table(
         root: folder to which the names of clips are relative.
         batch_seconds: sound that is held in memory at once. The descriptors of a longer clip are written piece by
             piece; its functionals need the whole.
-        about: settings to note in the summary.
+        metadata: settings to note in the summary, beside those of the table.
 
     Returns:
         `settings`, `clips`, `rows`, `seconds`, and the clips that could not be read (`failures`: `clip`, `row`,
@@ -77,7 +77,10 @@ def write_table(
         )
     schema = pa.schema(own | {name: pa.from_numpy_dtype(kind) for name, kind in described.items()})
 
-    summary = {"settings": about or {}, "clips": 0, "rows": 0, "seconds": 0.0, "failures": []}
+    settings = (metadata or {}) | {"as": form}
+    if form == "descriptors":
+        settings |= {"descriptors": list(descriptors), "deltas": deltas}
+    summary = {"settings": settings, "clips": 0, "rows": 0, "seconds": 0.0, "failures": []}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:

@@ -1,80 +1,43 @@
-"""Options that several verbs of the command line share."""
+"""Options that several commands share.
 
-from enum import StrEnum
-from typing import Annotated
+The names that an option accepts are those of the code that a command calls; `tests/cli/test_options.py` compares them,
+so that `--help` need not import that code.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-
-class Modality(StrEnum):
-    """What a model of one modality reads."""
-
-    audio = "audio"
-    image = "image"
-
-
-class FusionModality(StrEnum):
-    """What a classifier reads."""
-
-    audio = "audio"
-    image = "image"
-    fusion = "fusion"
-
-
-class Objective(StrEnum):
-    """What pre-training minimises."""
-
-    complete = "complete"
-    hidden = "hidden"
-    future = "future"
-    mixed = "mixed"
-
-
-class ExtractModality(StrEnum):
-    """What is taken out of a clip."""
-
-    audio = "audio"
-    image = "image"
-    both = "both"
-
-
-class Form(StrEnum):
-    """What `extract` writes."""
-
-    inputs = "inputs"
-    features = "features"
-    descriptors = "descriptors"
-    functionals = "functionals"
-
-
-class Architecture(StrEnum):
-    """Networks of the expression recogniser."""
-
-    resnet = "resnet"
-    densenet121 = "densenet121"
-    densenet169 = "densenet169"
-
-
-class Balance(StrEnum):
-    """What makes rare classes count as much as others."""
-
-    none = "none"
-    weights = "weights"
-    sampling = "sampling"
-
+if TYPE_CHECKING:
+    from ..training import EmotionTrainingArguments
 
 DATA, RUN, MODEL = "Data", "Training", "Model"
+
+Modality = Literal["audio", "image"]
+FusionModality = Literal["audio", "image", "fusion"]
+ExtractModality = Literal["audio", "image", "both"]
+Objective = Literal["complete", "hidden", "future", "mixed"]
+Form = Literal["inputs", "features", "descriptors", "functionals"]
+Architecture = Literal["resnet", "densenet121", "densenet169"]
+Balance = Literal["none", "weights", "sampling"]
+
 Dataset = Annotated[str, typer.Argument(help="Folder of clips or Parquet files, a table file, or a Hub dataset.")]
-Out = Annotated[str, typer.Option(help="Folder to write; must not exist or be empty.")]
 Split = Annotated[str | None, typer.Option(help="Split of the dataset.", rich_help_panel=DATA)]
-Streaming = Annotated[bool, typer.Option("--streaming", help="Read rows as they come, no copy.", rich_help_panel=DATA)]
-Limit = Annotated[int | None, typer.Option(help="Take the first rows only.", min=1, rich_help_panel=DATA)]
+Streaming = Annotated[
+    bool,
+    typer.Option("--streaming", help="Stream the dataset instead of downloading it.", rich_help_panel=DATA),
+]
+Limit = Annotated[int | None, typer.Option(help="Use the first rows only.", min=1, rich_help_panel=DATA)]
 LabelColumn = Annotated[str, typer.Option(help="Column of the label.", rich_help_panel=DATA)]
 GroupColumn = Annotated[
-    str | None, typer.Option(help="Column of the group (speaker) that must not be in two parts.", rich_help_panel=DATA)
+    str | None, typer.Option(help="Column of the group (speaker); splits are group-disjoint.", rich_help_panel=DATA)
 ]
-ExcludeGroups = Annotated[str | None, typer.Option(help="Groups to leave out altogether: 09,10", rich_help_panel=DATA)]
-Fps = Annotated[float, typer.Option(help="Frames per second.", min=0.1, rich_help_panel=DATA)]
+ExcludeGroups = Annotated[str | None, typer.Option(help="Groups to skip altogether: 09,10", rich_help_panel=DATA)]
+Fps = Annotated[float, typer.Option(help="Video frames per second.", min=0.1, rich_help_panel=DATA)]
 Detector = Annotated[
     str,
     typer.Option(
@@ -86,36 +49,108 @@ Device = Annotated[
 ]
 Speaker = Annotated[
     str,
-    typer.Option(help="Which of several faces: size (largest), speech (mouth and sound).", rich_help_panel=DATA),
+    typer.Option(
+        help="Which of several faces is followed: size (largest), speech (moves with the audio).", rich_help_panel=DATA
+    ),
 ]
-Workers = Annotated[int, typer.Option(help="Processes that read data.", min=0, rich_help_panel=DATA)]
+Readers = Annotated[
+    int | None,
+    typer.Option(help="Processes that read clips; 0 for none.", min=0, show_default="one per core"),
+]
 Init = Annotated[
-    list[str] | None, typer.Option(help="Checkpoint to start from; may be given again.", rich_help_panel=MODEL)
+    list[str] | None, typer.Option(help="Checkpoint to start from; may be repeated.", rich_help_panel=MODEL)
 ]
 Config = Annotated[
     str | None,
     typer.Option(help="Configuration fields to change, as JSON or a JSON file.", rich_help_panel=MODEL),
 ]
-Epochs = Annotated[float, typer.Option(help="Passes over the data.", rich_help_panel=RUN)]
-MaxSteps = Annotated[int, typer.Option(help="Optimiser steps; wins over --epochs.", rich_help_panel=RUN)]
-BatchSize = Annotated[int, typer.Option(help="Clips (pictures) per step and device.", min=1, rich_help_panel=RUN)]
-LearningRate = Annotated[float, typer.Option(help="Peak learning rate.", rich_help_panel=RUN)]
-WeightDecay = Annotated[float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=RUN)]
 LabelSmoothing = Annotated[
-    float, typer.Option(help="Share of the target spread over all classes.", rich_help_panel=RUN)
+    float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
 ]
-Seed = Annotated[int, typer.Option(help="Of weights, order, masks and drawn groups.", rich_help_panel=RUN)]
-Bf16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.", rich_help_panel=RUN)]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.", rich_help_panel=RUN)
-]
-ReportTo = Annotated[str, typer.Option(help="Tracker, such as tensorboard.", rich_help_panel=RUN)]
-SaveSteps = Annotated[
-    int | None,
-    typer.Option(
-        help="Steps from one checkpoint (and validation) to the next; by default an epoch, or a tenth of --max-steps.",
-        min=1,
-        rich_help_panel=RUN,
-    ),
+Seed = Annotated[
+    int, typer.Option(help="Random seed (weights, data order, masks, validation split).", rich_help_panel=RUN)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@dataclass
+class TrainingOptions:
+    """The options of every training command."""
+
+    out: Annotated[str, typer.Option(help="Folder to write; must not exist or be empty.")]
+    workers: Annotated[int, typer.Option(help="Processes that read data.", min=0, rich_help_panel=DATA)] = 0
+    epochs: Annotated[float, typer.Option(help="Passes over the data.", rich_help_panel=RUN)] = 10
+    max_steps: Annotated[int, typer.Option(help="Optimizer steps; overrides --epochs.", rich_help_panel=RUN)] = -1
+    batch_size: Annotated[
+        int, typer.Option(help="Clips (images) per step and device.", min=1, rich_help_panel=RUN)
+    ] = 32
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.", rich_help_panel=RUN)] = 1e-3
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=RUN)] = 0.01
+    seed: Seed = 0
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.", rich_help_panel=RUN)] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.", rich_help_panel=RUN)
+    ] = False
+    report_to: Annotated[str, typer.Option(help="Tracker, such as tensorboard.", rich_help_panel=RUN)] = "none"
+    save_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps between checkpoints (and validations); by default an epoch, or a tenth of --max-steps.",
+            min=1,
+            rich_help_panel=RUN,
+        ),
+    ] = None
+
+    def arguments(self, **more: Any) -> "EmotionTrainingArguments":
+        """The training arguments, with `more` of their fields."""
+        from ..training import EmotionTrainingArguments
+
+        return EmotionTrainingArguments(
+            output_dir=self.out,
+            num_train_epochs=self.epochs,
+            max_steps=self.max_steps,
+            per_device_train_batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            seed=self.seed,
+            bf16=self.bf16,
+            dataloader_num_workers=self.workers,
+            resume=self.resume,
+            report_to=self.report_to,
+            save_steps=self.save_steps or 0,
+            **more,
+        )
+
+
+def training_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator of a command with a parameter `run: TrainingOptions`: it becomes the options themselves.
+
+    Args:
+        **defaults: of options, where the command has others.
+    """
+    hints = get_type_hints(TrainingOptions, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=hints[field.name],
+            default=inspect.Parameter.empty if field.default is MISSING else defaults.get(field.name, field.default),
+        )
+        for field in fields(TrainingOptions)
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run_command(**given: Any) -> None:
+            command(run=TrainingOptions(**{option.name: given.pop(option.name) for option in options}), **given)
+
+        parameters = []
+        for parameter in inspect.signature(command).parameters.values():
+            own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+            parameters += options if parameter.name == "run" else own
+        signature = inspect.Signature(parameters)
+        run_command.__signature__ = signature  # type: ignore[attr-defined]  # read by typer
+        run_command.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
+        return run_command
+
+    return decorate

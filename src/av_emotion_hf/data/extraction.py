@@ -35,7 +35,7 @@ def extract(
     feature_reader: FeatureReader | None = None,
     rows_per_shard: int = 500,
     workers: int = 0,
-    about: dict | None = None,
+    metadata: dict | None = None,
     stall: float = STALL,
 ) -> dict:
     """Read every clip and write `out/data/train-*.parquet` and `out/manifest.json`.
@@ -55,7 +55,7 @@ def extract(
         rows_per_shard: clips in one Parquet file.
         workers: processes that read clips; a clip that crashes or hangs its decoder there costs that clip only. With 0
             this process reads them.
-        about: settings to note in the manifest, beside the reader's.
+        metadata: settings to note in the manifest, beside the reader's.
         stall: seconds after which a clip that does not get on is given up.
 
     Returns:
@@ -72,7 +72,7 @@ def extract(
         raise InputError("the dataset holds what was asked for already; there is nothing to extract")
     clip_reader = reader if "clips" in kinds else None
     total = dataset.num_rows if isinstance(dataset, Dataset) else None
-    settings = {**(about or {}), "clips": total, "rows_per_shard": rows_per_shard}
+    settings = {**(metadata or {}), "clips": total, "rows_per_shard": rows_per_shard}
     for part in (clip_reader, feature_reader):
         settings |= part.settings if part is not None else {}
     folder = ShardFolder(out, settings)

@@ -1,11 +1,13 @@
 """Features of a clip: what the frozen part of a model makes of its sound and face crops."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from datasets import Features, List, Value
 
+from ..errors import InputError
 from .schema import FEATURE_COLUMNS
 
 
@@ -20,6 +22,30 @@ class FeatureReader:
 
     def __init__(self, audio_model=None, image_model=None, image_processor=None):
         self.audio_model, self.image_model, self.image_processor = audio_model, image_model, image_processor
+
+    @classmethod
+    def from_checkpoints(cls, modality: str, checkpoints: Sequence[str] = ()) -> "FeatureReader":
+        """The reader that uses the encoders of checkpoints, or new ones where none of them has the modality.
+
+        Args:
+            modality: `audio`, `image` or `both`.
+            checkpoints: folders or Hub names, see [`build_model`].
+
+        Raises:
+            InputError: image features are asked for and there is no checkpoint, or one cannot be read.
+        """
+        from ..checkpoints import build_model, fits
+
+        if modality != "audio" and not checkpoints:
+            raise InputError("image features are made by a trained backbone: name its checkpoint with --init")
+        wanted = ("audio", "image") if modality == "both" else (modality,)
+        initial = {
+            name: build_model("pretraining", name, [each for each in checkpoints if fits(each, name)])
+            for name in wanted
+        }
+        encoders = {name: each.model.base_model.eval() for name, each in initial.items()}
+        processor = initial["image"].image_processor if "image" in initial else None
+        return cls(encoders.get("audio"), encoders.get("image"), processor)
 
     @property
     def settings(self) -> dict[str, str]:

@@ -37,7 +37,7 @@ class RowSource:
 
     def __init__(self, dataset: IterableDataset, read: Callable[[dict], list[dict]] | None = None):
         self.dataset, self.read = dataset.with_format("arrow"), read
-        self.left_out: list[dict[str, str]] = []
+        self.failures: list[dict[str, str]] = []
         self._opened: dict[int, IterableDataset] = {}
 
     @property
@@ -62,7 +62,7 @@ class RowSource:
     ) -> Iterator[tuple[int, list[dict]]]:
         """Number of each row of a row group and what it gives to train on.
 
-        What is damaged is left out and noted in `left_out`: the rest of a row group, or a clip.
+        What is damaged is left out and noted in `failures`: the rest of a row group, or a clip.
 
         Args:
             shard: number of the shard.
@@ -94,9 +94,9 @@ class RowSource:
     def _leave_out(self, name: str | None, error: Exception) -> None:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         note = {"shard": name, "error": reason} if name else {"error": reason}
-        if note not in self.left_out:
+        if note not in self.failures:
             logger.warning("left out: %s", ": ".join(note.values()))
-            self.left_out.append(note)
+            self.failures.append(note)
 
     def _open(self, shard: int) -> IterableDataset:
         if shard not in self._opened:
@@ -207,7 +207,7 @@ class ClipStream(torch.utils.data.IterableDataset):
         del stored
         while True:
             for index, batch in enumerate(block):
-                yield batch, (index, (plan, list(self.source.left_out)) if index == 0 else None)
+                yield batch, (index, (plan, list(self.source.failures)) if index == 0 else None)
             given += len(block)
             rows, place = self._fill(rest, walk)
             batches, rest = self._cut(rows, given, worker)
@@ -261,7 +261,7 @@ class ClipStream(torch.utils.data.IterableDataset):
                     first_row = 0
                 first_piece = 0
             if not found and place[1:] == (0, 0, 0):
-                reason = self.source.left_out[0]["error"] if self.source.left_out else "its clips have no frames"
+                reason = self.source.failures[0]["error"] if self.source.failures else "its clips have no frames"
                 raise InputError(
                     f"process {self.rank} finds nothing to train on in its part of the dataset ({reason}); use fewer "
                     "processes and workers, or mend the dataset"
@@ -343,7 +343,7 @@ class StreamLoader(DataLoader):
         super().__init__(
             stream, batch_size=None, num_workers=workers, collate_fn=_Collate(collate), generator=own, **kwargs
         )
-        self.left_out: list[dict[str, str]] = []
+        self.failures: list[dict[str, str]] = []
 
     def __iter__(self) -> Iterator[dict]:
         """Batches, from where the loader stands on."""
@@ -351,7 +351,7 @@ class StreamLoader(DataLoader):
         for batch, (worker, index, news) in super().__iter__():
             if news is not None:
                 plans[worker], left_out = news
-                self.left_out += [note for note in left_out if note not in self.left_out]
+                self.failures += [note for note in left_out if note not in self.failures]
             stream.parties[worker] = _behind(plans[worker], index + 1)
             stream.given += 1
             yield batch
@@ -373,7 +373,7 @@ class StreamLoader(DataLoader):
             "settings": self._settings(),
             "given": stream.given,
             "parties": stream.parties,
-            "left_out": self.left_out,
+            "left_out": self.failures,
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -389,7 +389,7 @@ class StreamLoader(DataLoader):
                     "with the same, or start anew"
                 )
         self.dataset.given, self.dataset.parties = state["given"], state["parties"]
-        self.left_out = state["left_out"]
+        self.failures = state["left_out"]
 
     def _settings(self) -> dict[str, int]:
         stream = self.dataset

@@ -1,138 +1,224 @@
-"""Training arguments that every recipe of this package shares."""
+"""Training arguments with the defaults of this package's recipes."""
 
-import dataclasses
-from dataclasses import dataclass
+import copy
+import json
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 from transformers import TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType, get_last_checkpoint
 
 from ..errors import InputError
 
+AUTO = "auto"
+CHECKPOINTS = "checkpoints"  # folder in `output_dir` from which a recipe resumes
 
-@dataclass
-class RunOptions:
-    """What a user may set on every training verb.
 
-    Attributes:
-        out: folder of the result; holds the model and, below `checkpoints`, what a killed run goes on from.
-        epochs: passes over the data; not for streams.
-        max_steps: optimiser steps; wins over `epochs` when positive.
-        batch_size: clips (or pictures) per step and device.
-        learning_rate: peak of the schedule.
-        weight_decay: of AdamW.
-        warmup: share of the steps over which the learning rate rises; or their number, from 1 on.
-        label_smoothing: share of the target spread over all classes.
-        seed: of weights, order, masks and dropout.
-        bf16: compute in bfloat16 where that is safe.
-        workers: processes that read data.
-        resume: go on from the last checkpoint below `out`.
-        report_to: a tracker that Trainer knows, such as `tensorboard`.
-        save_steps: optimiser steps between checkpoints; an epoch, or a tenth of `max_steps`, when `None`.
-        schedule: course of the learning rate.
+@dataclass(repr=False)
+class EmotionTrainingArguments(TrainingArguments):
+    """[`TrainingArguments`] with the defaults of this package's recipes, and some fields of their own.
+
+    [`train_expression`], [`pretrain`] and [`finetune`] write the trained model to `output_dir`, and below its
+    `checkpoints` what an interrupted run resumes from. They evaluate whenever they save, where there is validation
+    data, and keep the best weights. With a trainer of your own, `output_dir` and evaluation are as in [`Trainer`].
+
+    Args:
+        logging_strategy: `auto` logs every epoch, or every `logging_steps` when `max_steps` is given.
+        logging_steps: optimizer steps; a tenth of `max_steps` when 0.
+        save_strategy: `auto` saves every epoch, or every `save_steps` when these or `max_steps` are given.
+        save_steps: optimizer steps from one checkpoint to the next; a tenth of `max_steps` when 0.
+        per_device_eval_batch_size: as for training when 0.
+        warmup_steps: fraction of the steps over which the learning rate rises, or their number, from 1 on.
+        resume: continue from the last checkpoint of an interrupted recipe below `output_dir`.
+        slow_parts: substrings of the names of parameters that are trained already, such as `backbone.`.
+        slow_rate: factor on the learning rate of the slow parts.
+
+    Example:
+    ```python
+    >>> from av_emotion_hf import EmotionTrainingArguments
+
+    >>> args = EmotionTrainingArguments("runs/voice", max_steps=1000)
+    >>> args.save_steps, args.lr_scheduler_type.value
+    (100, 'cosine')
+    ```
     """
 
-    out: str
-    epochs: float = 10
-    max_steps: int = -1
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: float = 0.1
-    label_smoothing: float = 0.0
-    seed: int = 0
-    bf16: bool = False
-    workers: int = 0
-    resume: bool = False
-    report_to: str = "none"
-    save_steps: int | None = None
-    schedule: str = "cosine"
+    num_train_epochs: float = field(default=10.0, metadata={"help": "Passes over the data; not for streams."})
+    per_device_train_batch_size: int = field(default=32, metadata={"help": "Clips (or images) per step and device."})
+    per_device_eval_batch_size: int = field(default=0, metadata={"help": "As for training when 0."})
+    learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of AdamW."})
+    weight_decay: float = field(default=1e-2, metadata={"help": "Weight decay of AdamW."})
+    warmup_steps: float = field(default=0.1, metadata={"help": "Fraction of the steps, or their number from 1 on."})
+    lr_scheduler_type: SchedulerType | str = field(default="cosine", metadata={"help": "Course of the learning rate."})
+    seed: int = field(default=0, metadata={"help": "Random seed (weights, data order, masks, dropout)."})
+    logging_strategy: IntervalStrategy | str = field(default=AUTO, metadata={"help": "By epoch, or with max_steps."})
+    logging_steps: float = field(default=0, metadata={"help": "A tenth of max_steps when 0."})
+    logging_nan_inf_filter: bool = field(
+        default=False,  # it would wait for the device at every step, and hide what went wrong
+        metadata={"help": "Leave losses that are not finite out of the log."},
+    )
+    save_strategy: SaveStrategy | str = field(default=AUTO, metadata={"help": "By epoch, or with max_steps."})
+    save_steps: float = field(default=0, metadata={"help": "A tenth of max_steps when 0."})
+    remove_unused_columns: bool = field(
+        default=False,  # the collators read columns that the models do not know
+        metadata={"help": "Remove the columns that the model does not know."},
+    )
+    accelerator_config: dict | str | None = field(
+        default_factory=lambda: {"dispatch_batches": False},  # else rank 0 would read the clips of all
+        metadata={"help": "Configuration of Accelerate, as JSON or a JSON file."},
+    )
+    resume: bool = field(default=False, metadata={"help": "Resume an interrupted recipe in output_dir."})
+    slow_parts: list[str] = field(
+        default_factory=list, metadata={"help": "Parts of the names of parameters with a learning rate of their own."}
+    )
+    slow_rate: float = field(default=0.1, metadata={"help": "Factor on the learning rate of the slow parts."})
 
-    @classmethod
-    def of(cls, args: TrainingArguments) -> "RunOptions":
-        """The options that arguments of a script of one's own come to, for the record of its run."""
-        return cls(
-            out=args.output_dir,
-            epochs=args.num_train_epochs,
-            max_steps=args.max_steps,
-            batch_size=args.per_device_train_batch_size * args.gradient_accumulation_steps,
-            learning_rate=args.learning_rate,
-            weight_decay=args.weight_decay,
-            warmup=args.warmup_steps,
-            label_smoothing=args.label_smoothing_factor,
-            seed=args.seed,
-            bf16=args.bf16,
-            workers=args.dataloader_num_workers,
-            schedule=str(args.lr_scheduler_type.value),
-        )
+    def __post_init__(self):
+        by_steps = self.max_steps > 0
+        if self.logging_strategy == AUTO:
+            self.logging_strategy = "steps" if by_steps else "epoch"
+        if self.save_strategy == AUTO:
+            self.save_strategy = "steps" if by_steps or self.save_steps else "epoch"
+        for name in ("logging_steps", "save_steps"):
+            if not getattr(self, name):
+                setattr(self, name, max(1, self.max_steps // 10) if by_steps else 500)
+        self.per_device_eval_batch_size = self.per_device_eval_batch_size or self.per_device_train_batch_size
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # else bf16 is refused on a CPU
+        self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
+        super().__post_init__()
 
-    def training_arguments(self, *, has_evaluation: bool, best_metric: str | None = None, **overrides):
-        """The [`TrainingArguments`] of this run; `best_metric` names what the kept checkpoint is best in."""
-        settings = {
-            "output_dir": str(Path(self.out) / "checkpoints"),
-            "num_train_epochs": self.epochs,
-            "max_steps": self.max_steps,
-            "per_device_train_batch_size": self.batch_size,
-            "per_device_eval_batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "weight_decay": self.weight_decay,
-            "warmup_steps": self.warmup,
-            "lr_scheduler_type": self.schedule,
-            "label_smoothing_factor": self.label_smoothing,
-            "max_grad_norm": 1.0,
-            "seed": self.seed,
-            "bf16": self.bf16,
-            "use_cpu": not torch.accelerator.is_available(),  # else bf16 is refused on a CPU
-            "dataloader_num_workers": self.workers,
-            "dataloader_pin_memory": torch.cuda.is_available(),
-            "report_to": self.report_to,
-            "logging_nan_inf_filter": False,  # it would wait for the device at every step, and hide what went wrong
-            "logging_strategy": "epoch",
-            "eval_strategy": "epoch" if has_evaluation else "no",
-            "save_strategy": "epoch",
-            "save_total_limit": 1,
-            "load_best_model_at_end": has_evaluation and best_metric is not None,
-            "metric_for_best_model": best_metric if has_evaluation else None,
-            "remove_unused_columns": False,
-            # every rank reads its own shards; by default rank 0 would decode for all
-            "accelerator_config": {"dispatch_batches": False},
-        }
-        if self.max_steps > 0:
-            every = max(1, self.max_steps // 10)
-            settings |= dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), every)
-            settings |= {"logging_strategy": "steps", "save_strategy": "steps"}
-            settings["eval_strategy"] = "steps" if has_evaluation else "no"
-        if self.save_steps is not None:  # the best checkpoint is looked for where there is one
-            settings |= dict.fromkeys(("save_steps", "eval_steps"), self.save_steps) | {"save_strategy": "steps"}
-            settings["eval_strategy"] = "steps" if has_evaluation else "no"
-        return TrainingArguments(**(settings | overrides))
+    @property
+    def result_dir(self) -> Path:
+        """Folder of the trained model."""
+        return Path(self.output_dir or ".")
 
-    def require_length(self, dataset) -> None:
+    def for_recipe(
+        self, *, has_evaluation: bool, best_metric: str | None = None, **changes: Any
+    ) -> "EmotionTrainingArguments":
+        """The arguments of the trainer of a recipe: checkpoints below `output_dir`, evaluation with each of them.
+
+        Args:
+            has_evaluation: whether there is validation data.
+            best_metric: in which metric the kept checkpoint is best; the last one is kept when `None`.
+            **changes: further fields to set.
+        """
+        args = copy.copy(self)
+        args.output_dir = str(self.result_dir / CHECKPOINTS)
+        args.save_total_limit = self.save_total_limit or 1
+        args.eval_strategy = IntervalStrategy(args.save_strategy if has_evaluation else "no")
+        args.do_eval = has_evaluation
+        args.eval_steps = args.save_steps  # the best checkpoint is looked for where there is one
+        args.load_best_model_at_end = has_evaluation and best_metric is not None
+        args.metric_for_best_model = best_metric if has_evaluation else None
+        args.greater_is_better = best_metric != "loss" if has_evaluation and best_metric else None
+        for name, value in changes.items():
+            setattr(args, name, value)
+        return args
+
+    def require_length(self, dataset: Dataset | IterableDataset) -> None:
         """Raise [`InputError`] for a stream, whose length is unknown, unless `max_steps` says how long to train."""
         if isinstance(dataset, IterableDataset) and self.max_steps <= 0:
             raise InputError("a stream has no known length: say how long to train with --max-steps")
 
     def last_checkpoint(self) -> str | None:
-        """The checkpoint to resume from, or `None` when the run starts anew.
+        """The checkpoint that a recipe resumes from, or `None` when it starts from scratch.
 
         Raises:
-            InputError: `resume` was asked for and there is nothing to resume, or the folder is taken.
+            InputError: `resume` is set and there is nothing to resume, or the folder is in use.
         """
-        folder = Path(self.out)
-        found = get_last_checkpoint(str(folder / "checkpoints")) if (folder / "checkpoints").is_dir() else None
-        # a run that was killed before its first checkpoint starts over
-        begun = folder.is_dir() and {path.name for path in folder.iterdir()} == {"checkpoints"}
-        if self.resume and found is None and not begun:
-            raise InputError(f"{self.out}: holds no checkpoint to resume from; start without --resume")
-        if not self.resume and folder.exists() and any(folder.iterdir()):
-            raise InputError(f"{self.out}: is not empty; choose another --out, or go on with --resume")
-        return found if self.resume else None
-
-    def as_dict(self) -> dict:
-        """The options as they go into `run.json`."""
-        return dataclasses.asdict(self) | {"out": Path(self.out).name}
+        folder, found = self.result_dir, self.resume_from_checkpoint
+        if found is None and (folder / CHECKPOINTS).is_dir():
+            found = get_last_checkpoint(str(folder / CHECKPOINTS))
+        resumes = self.resume or self.resume_from_checkpoint is not None
+        # a run that was interrupted before its first checkpoint starts over
+        started = folder.is_dir() and {path.name for path in folder.iterdir()} == {CHECKPOINTS}
+        if resumes and found is None and not started:
+            raise InputError(f"{folder}: holds no checkpoint to resume from; start without --resume")
+        if not resumes and folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder}: is not empty; choose another --out, or continue with --resume")
+        return found if resumes else None
 
 
-__all__ = ["RunOptions"]
+def read_config_overrides(text: str | None) -> dict[str, Any]:
+    """Configuration fields from JSON text or a JSON file.
+
+    Raises:
+        InputError: there is no such file, or it is not a JSON object.
+    """
+    if text is None:
+        return {}
+    is_json = text.lstrip().startswith("{")
+    if not is_json and not Path(text).is_file():
+        raise InputError(f"--config {text}: no such file; give a JSON file or JSON text in braces")
+    try:
+        fields = json.loads(text if is_json else Path(text).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"--config {text}: is not JSON ({error}); see the configuration classes for the fields"
+        ) from error
+    if not isinstance(fields, dict):
+        raise InputError(f"--config {text}: must be a JSON object of configuration fields")
+    return fields
+
+
+class _RunOptions:
+    """What `RunOptions` was: makes [`EmotionTrainingArguments`] of its field names."""
+
+    def __call__(
+        self,
+        out: str,
+        epochs: float = 10,
+        max_steps: int = -1,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
+        warmup: float = 0.1,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+        bf16: bool = False,
+        workers: int = 0,
+        resume: bool = False,
+        report_to: str = "none",
+        save_steps: int | None = None,
+        schedule: str = "cosine",
+    ) -> EmotionTrainingArguments:
+        return EmotionTrainingArguments(
+            output_dir=out,
+            num_train_epochs=epochs,
+            max_steps=max_steps,
+            per_device_train_batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_steps=warmup,
+            label_smoothing_factor=label_smoothing,
+            seed=seed,
+            bf16=bf16,
+            dataloader_num_workers=workers,
+            resume=resume,
+            report_to=report_to,
+            save_steps=save_steps or 0,
+            lr_scheduler_type=schedule,
+        )
+
+    @staticmethod
+    def of(args: TrainingArguments) -> TrainingArguments:
+        """The arguments themselves, which a record accepts."""
+        return args
+
+
+def __getattr__(name: str) -> Any:
+    if name != "RunOptions":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        "RunOptions is now EmotionTrainingArguments; the old name works until 0.3",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return _RunOptions()
+
+
+__all__ = ["EmotionTrainingArguments", "read_config_overrides"]

@@ -1,9 +1,10 @@
-"""Checkpoints in one piece: killed or out of room while it saves, a run still has the one before."""
+"""Atomic checkpoints: a run that is interrupted while it saves, or runs out of disk space, has the previous one."""
 
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
@@ -11,6 +12,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
 from ..errors import InputError
+from ..utils import read_json, reason, write_text
 
 PARTIAL = "partial"
 
@@ -18,10 +20,10 @@ PARTIAL = "partial"
 class SafeTrainer(Trainer):
     """A [`Trainer`] whose checkpoints get their name when every process has written its part.
 
-    Until then they stand in `checkpoints/partial`, and the checkpoint before is kept.
+    Until then they are in `checkpoints/partial`, and the previous checkpoint is kept.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._saves_to: str | None = None
         self.add_callback(LogBeforeSavingCallback())
@@ -31,7 +33,7 @@ class SafeTrainer(Trainer):
         return {}
 
     def rank_state(self, checkpoint: str) -> dict:
-        """What [`state_of_rank`] gave when a checkpoint was written.
+        """What [`state_of_rank`] returned when a checkpoint was written.
 
         Raises:
             InputError: the checkpoint has nothing of this process.
@@ -39,10 +41,10 @@ class SafeTrainer(Trainer):
         path = self._rank_file(Path(checkpoint))
         if not path.is_file():
             raise InputError(
-                f"{checkpoint}: has no {path.name}; go on with as many processes as the checkpoint was written by, or "
-                "start anew"
+                f"{checkpoint}: has no {path.name}; resume with as many processes as wrote the checkpoint, or start "
+                "from scratch"
             )
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
 
     def _rank_file(self, folder: Path) -> Path:
         return folder / f"process_{self.args.process_index}.json"
@@ -56,12 +58,12 @@ class SafeTrainer(Trainer):
         if self.args.should_save:
             shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        limit, self.args.save_total_limit = self.args.save_total_limit, None  # the one before must stay for now
+        limit, self.args.save_total_limit = self.args.save_total_limit, None  # the previous one must stay for now
         self._saves_to = str(partial)
         try:
             super()._save_checkpoint(model, trial)
             if state := self.state_of_rank():
-                self._rank_file(partial / name).write_text(json.dumps(state), encoding="utf-8")
+                write_text(self._rank_file(partial / name), json.dumps(state))
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 self._name_best(partial, folder, name)
@@ -72,13 +74,13 @@ class SafeTrainer(Trainer):
             if self.args.should_save:
                 shutil.rmtree(partial, ignore_errors=True)
             raise InputError(
-                f"{folder / name}: cannot be written ({_reason(error)}); mend that and go on with --resume: the "
-                "checkpoint before is whole"
+                f"{folder / name}: could not save the checkpoint ({reason(error)}); fix the problem and continue with "
+                "--resume: the previous checkpoint is intact"
             ) from error
         finally:
             self._saves_to, self.args.save_total_limit = None, limit
         if self.args.should_save:
-            shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was killed at this very point
+            shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was interrupted at this very point
             (partial / name).rename(folder / name)
             _reach_disk(folder)
             rotate_checkpoints(
@@ -98,10 +100,10 @@ class SafeTrainer(Trainer):
 
 
 class LogBeforeSavingCallback(TrainerCallback):
-    """Losses are logged whenever a checkpoint is written: none is summed across it, so a resumed run logs the same."""
+    """Logs losses whenever a checkpoint is written: none is summed across it, so a resumed run logs the same."""
 
     def on_step_end(self, args, state, control, **kwargs):
-        """Called behind [`Trainer`]'s own decision to save."""
+        """Called after [`Trainer`]'s own decision to save."""
         control.should_log = control.should_log or control.should_save
 
 
@@ -113,11 +115,6 @@ def _reach_disk(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
 
 
 __all__ = ["LogBeforeSavingCallback", "SafeTrainer"]

@@ -1,7 +1,8 @@
-"""Evaluation of a classifier on labelled clips: scores, confusion matrix and the protocol they hold for."""
+"""Evaluation of a classifier on labeled clips: scores, confusion matrix and the protocol they hold for."""
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,55 +13,53 @@ from tqdm.auto import tqdm
 from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, encode_labels, require_columns
-from ..data.reader import ClipReader, with_inputs
+from ..data.reader import ClipReader, ReaderOptions, with_inputs
 from ..errors import InputError
+from ..utils import read_json, write_json
 from .expression import FaceCollator
-from .metrics import SCORES, confusion_matrix
-from .record import write_json
+from .metrics import EmotionScores, confusion_matrix
 
 
 def evaluate(
     checkpoint: str,
     dataset: AnyDataset,
-    label_column: str,
+    *,
+    label_column: str = "emotion",
     out: str | None = None,
     batch_size: int = 16,
     modalities: tuple[str, ...] = ("audio", "image"),
-    fps: float = 10.0,
-    detector: str = "auto",
-    protocol: dict | None = None,
-) -> dict:
+    reader_options: ReaderOptions | None = None,
+    protocol: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Score a classifier.
 
     Args:
-        checkpoint: an audio, image or fusion classifier, or an expression recogniser (for pictures).
-        dataset: labelled clips, inputs or features.
-        label_column: where the label stands.
+        checkpoint: an audio, image or fusion classifier, or an expression recognizer (for images).
+        dataset: labeled clips, inputs or features.
+        label_column: column of the label.
         out: JSON file to write.
         batch_size: clips per step.
-        modalities: what a fusion classifier gets to hear and see.
-        fps: frames per second of clips that stand undecoded in the dataset.
-        detector: name of the face detector for such clips.
+        modalities: the input of a fusion classifier.
+        reader_options: how undecoded clips of the dataset are read.
         protocol: where the data come from and which part they are, for the record.
 
     Returns:
         `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`.
 
     Raises:
-        InputError: a column is missing, a label is unknown to the classifier, or nothing is left to score.
+        InputError: a column is missing, a label is unknown to the classifier, or there is nothing to score.
     """
     require_columns(dataset, label_column)
     modality, classifier = load_classifier(checkpoint)
     model = classifier.model
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    collate: FaceCollator | ClipCollator
     if modality == "expression":
         collate = FaceCollator(classifier.image_processor, image_column(dataset))
     else:
         if modality == "fusion" and len(set(modalities)) == 1:
             modality = modalities[0]
-        dataset = with_inputs(
-            dataset, ClipReader("both" if modality == "fusion" else modality, fps=fps, detector=detector)
-        )
+        dataset = with_inputs(dataset, ClipReader("both" if modality == "fusion" else modality, reader_options))
         collate = ClipCollator(
             modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
         )
@@ -74,10 +73,10 @@ def evaluate(
             logits = model(**{name: value.to(device) for name, value in batch.items()}).logits
         predictions += logits.argmax(-1).tolist()
     if not references:
-        raise InputError("no labelled clip is left to score; check the groups and the label column")
+        raise InputError("there is no labeled clip to score; check the groups and the label column")
     confusion = confusion_matrix(references, predictions, len(labels))
     totals = confusion.sum(axis=1)
-    result = {name: score(confusion) for name, score in SCORES.items()}
+    result = EmotionScores().compute(references=references, predictions=predictions)
     result |= {
         "recalls": {name: float(confusion[i, i] / totals[i]) if totals[i] else None for i, name in enumerate(labels)},
         "confusion_matrix": np.asarray(confusion).tolist(),
@@ -97,7 +96,7 @@ def evaluate(
 
 
 def image_column(dataset: AnyDataset) -> str:
-    """The first column of pictures.
+    """The first column of images.
 
     Raises:
         InputError: there is none.
@@ -105,7 +104,16 @@ def image_column(dataset: AnyDataset) -> str:
     for name, feature in dataset.features.items():
         if isinstance(feature, Image):
             return name
-    raise InputError(f"the dataset has no column of pictures; it has {', '.join(dataset.features)}")
+    raise InputError(f"the dataset has no column of images; it has {', '.join(dataset.features)}")
 
 
-__all__ = ["evaluate"]
+def seen_in_training(checkpoint: str, groups: list[str]) -> list[str]:
+    """Which of `groups` the checkpoint's own record names for training or validation."""
+    record = Path(checkpoint) / "run.json"
+    if not record.is_file():
+        return []
+    parts = read_json(record)["settings"].get("groups") or {}
+    return sorted(set(groups) & {*parts.get("train", ()), *parts.get("validation", ())})
+
+
+__all__ = ["evaluate", "seen_in_training"]

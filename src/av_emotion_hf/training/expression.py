@@ -1,4 +1,6 @@
-"""Training of the expression recogniser (CN112633263A, module 4a): face images and expression labels to a backbone."""
+"""Training of the expression recognizer (CN112633263A, module 4a): face images and expression labels to a backbone."""
+
+from typing import Any
 
 import torch
 from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, TimmWrapperConfig, set_seed
@@ -9,9 +11,10 @@ from ..errors import InputError
 from ..hub.cards import write_card
 from ..models.configuration_av_emotion import AVEmotionImageConfig
 from ..models.image_processing_av_emotion import AVEmotionImageProcessor
-from .arguments import RunOptions
+from ..utils import reason
+from .arguments import EmotionTrainingArguments
 from .metrics import compute_metrics
-from .record import RunRecord, names
+from .record import RunRecord, checkpoint_names
 from .trainer import EmotionTrainer
 
 ARCHITECTURES = ("resnet", "densenet121", "densenet169")
@@ -19,50 +22,61 @@ BALANCES = ("none", "weights", "sampling")
 
 
 def expression_config(
-    architecture: str, labels: list[str], settings: dict | None = None
+    architecture: str, labels: list[str], config_overrides: dict[str, Any] | None = None
 ) -> ResNetConfig | TimmWrapperConfig:
-    """Configuration of the recogniser: a small ResNet of transformers, or a DenseNet of timm (extra `densenet`).
+    """Configuration of the recognizer: a small ResNet of transformers, or a DenseNet of timm (extra `densenet`).
 
-    `settings` are fields of [`ResNetConfig`] to change, such as `hidden_sizes`; for a DenseNet, of `model_args`.
+    Args:
+        architecture: one of `ARCHITECTURES`.
+        labels: class names.
+        config_overrides: fields of [`ResNetConfig`] to change, such as `hidden_sizes`; for a DenseNet, of
+            `model_args`.
+
+    Raises:
+        InputError: the architecture or a field is unknown.
     """
+    overrides = config_overrides or {}
     if architecture == "resnet":
-        fields = AVEmotionImageConfig().backbone_config.to_dict()
-        unknown = sorted(set(settings or {}) - set(fields))
+        backbone = AVEmotionImageConfig().backbone_config
+        fields = backbone.to_dict() if isinstance(backbone, ResNetConfig) else {}
+        unknown = sorted(set(overrides) - set(fields))
         if unknown:
-            raise InputError(f"a ResNet has no setting {unknown[0]!r}; among those it has are hidden_sizes and depths")
+            raise InputError(f"a ResNet has no field {unknown[0]!r}; among those it has are hidden_sizes and depths")
         for name in ("out_features", "out_indices", "stage_names"):
             fields.pop(name, None)  # they follow from the number of stages
-        return ResNetConfig.from_dict(fields | (settings or {}) | _label_maps(labels))
+        return ResNetConfig.from_dict(fields | overrides | _label_maps(labels))
     if architecture in ARCHITECTURES:
         return TimmWrapperConfig(
-            architecture=architecture, model_args={"in_chans": 3} | (settings or {}), **_label_maps(labels)
+            architecture=architecture, model_args={"in_chans": 3} | overrides, **_label_maps(labels)
         )
     raise InputError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
 
 
-def expression_model(architecture: str, labels: list[str], settings: dict | None = None) -> PreTrainedModel:
-    """A recogniser with random weights, see [`expression_config`].
+def expression_model(
+    architecture: str, labels: list[str], config_overrides: dict[str, Any] | None = None
+) -> PreTrainedModel:
+    """A recognizer with random weights, see [`expression_config`].
 
     Raises:
-        InputError: a setting does not fit the network, or timm is not installed.
+        InputError: a field does not fit the network, or timm is not installed.
     """
-    config = expression_config(architecture, labels, settings)
+    config = expression_config(architecture, labels, config_overrides)
     try:
         model = AutoModelForImageClassification.from_config(config)
     except ImportError as error:
         raise InputError(f"{architecture}: needs timm; run pip install 'av-emotion-hf[densenet]'") from error
     except (TypeError, ValueError, IndexError) as error:
         raise InputError(
-            f"a {architecture} cannot be made with the settings {settings} ({error}); change them"
+            f"a {architecture} cannot be built with the fields {config_overrides} ({error}); change them"
         ) from error
     return model.to(memory_format=torch.channels_last)
 
 
 def pretrained_expression_model(checkpoint: str, labels: list[str]) -> PreTrainedModel:
-    """An image classifier that was trained before; with another number of classes, its last layer starts anew.
+    """A trained image classifier; with another number of classes, its last layer starts from scratch.
 
     Raises:
-        InputError: the checkpoint is not there or not an image classifier.
+        InputError: the checkpoint does not exist or is not an image classifier.
     """
     try:
         model = AutoModelForImageClassification.from_pretrained(
@@ -70,13 +84,13 @@ def pretrained_expression_model(checkpoint: str, labels: list[str]) -> PreTraine
         )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{checkpoint}: is no image classifier to start from ({str(error).splitlines()[0]}); give a folder that "
-            "train-expression wrote, or an image classifier of the Hub"
+            f"{checkpoint}: is not an image classifier to start from ({reason(error)}); give a folder that "
+            "train-expression wrote, or an image classifier on the Hub"
         ) from error
     return model.to(memory_format=torch.channels_last)
 
 
-def _label_maps(labels: list[str]) -> dict[str, dict]:
+def _label_maps(labels: list[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
 
 
@@ -84,15 +98,15 @@ class ExpressionLoss:
     """Cross-entropy for hard labels `(B,)` and for mixed ones `(B, K)`.
 
     Args:
-        label_smoothing: share of the target spread over all classes.
+        label_smoothing: fraction of the target that is spread over all classes.
         weight: `(K,)` weight of each class, or `None`.
     """
 
     def __init__(self, label_smoothing: float = 0.0, weight: torch.Tensor | None = None):
         self.label_smoothing, self.weight = label_smoothing, weight
 
-    def __call__(self, outputs, labels: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
-        """Mean over the batch, as the Trainer asks for it."""
+    def __call__(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: int | None = None) -> torch.Tensor:
+        """Mean over the batch, with the signature that [`Trainer`] expects."""
         logits = outputs["logits"].float()
         weight = None if self.weight is None else self.weight.to(logits.device)
         labels = labels if labels.ndim == 1 else labels.to(logits.dtype)
@@ -101,95 +115,100 @@ class ExpressionLoss:
 
 def train_expression(
     train: AnyDataset,
-    validation: AnyDataset | None,
-    options: RunOptions,
+    validation: AnyDataset | None = None,
+    *,
+    args: EmotionTrainingArguments,
     image_column: str = "image",
     label_column: str = "emotion",
     architecture: str = "resnet",
     image_size: int = 96,
-    settings: dict | None = None,
+    config_overrides: dict[str, Any] | None = None,
     mixup: float = 0.0,
     balance: str = "none",
     init: str | None = None,
-    about: dict | None = None,
-) -> dict:
-    """Train the recogniser and save it, with its image processor and a model card, to `options.out`.
+    metadata: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train the recognizer and save it, with its image processor and a model card, to `args.output_dir`.
 
     Args:
-        train: labelled face pictures of any size, grey or in colour.
+        train: labeled face images of any size, gray or in color.
         validation: others, which choose the kept epoch by accuracy.
-        options: of the run.
-        image_column: column of the picture.
+        args: of the run.
+        image_column: column of the image.
         label_column: column of the class.
         architecture: one of `ARCHITECTURES`.
         image_size: side of the network's input in pixels.
-        settings: see [`expression_config`].
+        config_overrides: see [`expression_config`].
         mixup: see [`FaceCollator`].
         balance: what makes rare classes count as much as others: `weights` in the loss, `sampling` (rows of rare
             classes are drawn more often), or `none`.
-        init: an image classifier to start from, instead of random weights; excludes `settings`.
-        about: facts for the record.
+        init: an image classifier to start from, instead of random weights; excludes `config_overrides`.
+        metadata: facts for the record.
 
     Returns:
         The record of the run, as written to `run.json`: settings, seconds, scores on `validation`.
 
     Raises:
-        InputError: a column is missing, a label occurs that `train` lacks, a setting is unknown, or the folder is
-            taken.
+        InputError: a column is missing, a label occurs that `train` lacks, a value is out of range, or the folder is
+            in use.
     """
     require_columns(train, image_column, label_column)
-    options.require_length(train)
+    args.require_length(train)
     if balance not in BALANCES:
         raise InputError(f"balance {balance!r} is not one of {', '.join(BALANCES)}")
     if not 0 <= mixup < float("inf"):
         raise InputError(f"mixup={mixup}: cannot be negative; use 0 for none, or 0.2")
-    if init is not None and settings:
-        raise InputError(f"--config {settings}: the network of --init {init} is what it is; leave one of the two out")
-    checkpoint = options.last_checkpoint()
+    if init is not None and config_overrides:
+        raise InputError(f"--config {config_overrides}: --init {init} decides the network; give one of the two")
+    checkpoint = args.last_checkpoint()
     labels = label_names(train, label_column)
     if len(labels) < 2:
-        raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a recogniser needs at least two")
-    parts = [encode_labels(part, label_column, labels) if part is not None else None for part in (train, validation)]
+        raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a recognizer needs at least two")
+    parts = {"train": encode_labels(train, label_column, labels)}
+    if validation is not None:
+        parts["validation"] = encode_labels(validation, label_column, labels)
 
-    classes = [column_values(part, "labels") if part is not None else None for part in parts]
-    weight = class_weights(classes[0], len(labels)) if balance != "none" else None
-    set_seed(options.seed)
-    model = pretrained_expression_model(init, labels) if init else expression_model(architecture, labels, settings)
+    classes = {name: column_values(part, "labels") for name, part in parts.items()}
+    weight = class_weights(classes["train"], len(labels)) if balance != "none" else None
+    set_seed(args.seed)
+    if init is not None:
+        model = pretrained_expression_model(init, labels)
+    else:
+        model = expression_model(architecture, labels, config_overrides)
     processor = AVEmotionImageProcessor(size={"height": image_size, "width": image_size})
     record = RunRecord(
         "train-expression",
-        options,
+        args,
         labels=labels,
         architecture=model.config.model_type if init else architecture,
-        init=names([init]) if init else [],
+        init=checkpoint_names([init]) if init else [],
         image_size=image_size,
-        config=settings or {},
+        config=config_overrides or {},
         mixup=mixup,
         balance=balance,
         pictures={
-            name: {label: values.count(i) for i, label in enumerate(labels)}
-            for name, values in zip(("train", "validation"), classes, strict=True)
-            if values is not None
+            name: {label: values.count(i) for i, label in enumerate(labels)} for name, values in classes.items()
         },
-        **(about or {}),
+        **(metadata or {}),
     )
+    has_evaluation = validation is not None
     trainer = EmotionTrainer(
         model=model,
-        args=options.training_arguments(has_evaluation=validation is not None, best_metric="war"),
+        args=args.for_recipe(has_evaluation=has_evaluation, best_metric="war"),
         data_collator=FaceCollator(processor, image_column),
         train_collator=FaceCollator(processor, image_column, augment=True, num_labels=len(labels), mixup=mixup),
-        train_dataset=parts[0],
-        eval_dataset=parts[1],
+        train_dataset=parts["train"],
+        eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
-        compute_loss_func=ExpressionLoss(options.label_smoothing, weight if balance == "weights" else None),
-        row_weights=weight[torch.tensor(classes[0])] if balance == "sampling" else None,
+        compute_loss_func=ExpressionLoss(args.label_smoothing_factor, weight if balance == "weights" else None),
+        row_weights=weight[torch.tensor(classes["train"])] if weight is not None and balance == "sampling" else None,
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
-    scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
+    scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     facts = record.finish(trainer, scores)
     if trainer.is_world_process_zero():
-        write_card(options.out)
+        write_card(args.result_dir)
     return facts
 
 

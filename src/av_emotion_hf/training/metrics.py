@@ -1,7 +1,11 @@
 """Metrics of emotion recognition: UAR, WAR, macro-F1 and the confusion matrix.
 
-The classes are [`evaluate.Metric`]s made here rather than by `evaluate.load`, which needs the network.
+[`EmotionScores`] is an [`evaluate.Metric`] defined here rather than loaded with `evaluate.load`, which needs the
+network.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import datasets
 import evaluate
@@ -9,7 +13,9 @@ import numpy as np
 from transformers import EvalPrediction
 
 
-def confusion_matrix(references, predictions, num_labels: int) -> np.ndarray:
+def confusion_matrix(
+    references: Sequence[int] | np.ndarray, predictions: Sequence[int] | np.ndarray, num_labels: int
+) -> np.ndarray:
     """Counts `(K, K)`: rows are the true classes, columns the predicted ones."""
     cells = np.asarray(references, dtype=np.int64) * num_labels + np.asarray(predictions, dtype=np.int64)
     return np.bincount(cells, minlength=num_labels**2).reshape(num_labels, num_labels)
@@ -22,7 +28,7 @@ def unweighted_average_recall(confusion: np.ndarray) -> float:
 
 
 def weighted_average_recall(confusion: np.ndarray) -> float:
-    """Share of correct clips (WAR, also called accuracy)."""
+    """Fraction of correct clips (WAR, also called accuracy)."""
     return float(np.diag(confusion).sum() / confusion.sum()) if confusion.any() else 0.0
 
 
@@ -32,13 +38,32 @@ def macro_f1(confusion: np.ndarray) -> float:
     return float((2 * np.diag(confusion)[totals > 0] / totals[totals > 0]).mean()) if totals.any() else 0.0
 
 
-SCORES = {"uar": unweighted_average_recall, "war": weighted_average_recall, "macro_f1": macro_f1}
+SCORES: dict[str, Callable[[np.ndarray], float]] = {
+    "uar": unweighted_average_recall,
+    "war": weighted_average_recall,
+    "macro_f1": macro_f1,
+}
 
 
 class EmotionScores(evaluate.Metric):
-    """`EmotionScores().compute(references=..., predictions=...)` gives `uar`, `war` and `macro_f1` in [0, 1]."""
+    """UAR, WAR and macro-F1 of class indices.
 
-    def _info(self):
+    Example:
+    ```python
+    >>> from av_emotion_hf.training import EmotionScores
+
+    >>> scores = EmotionScores()
+    >>> scores.add_batch(references=[0, 0, 1], predictions=[0, 1, 1])
+    >>> scores.compute()
+    {'uar': 0.75, 'war': 0.6666666666666666, 'macro_f1': 0.6666666666666666}
+    ```
+    """
+
+    def __init__(self, **kwargs: Any):
+        # in memory: the processes of a run, each of which has all predictions, would wait for each other's files
+        super().__init__(**({"keep_in_memory": True} | kwargs))
+
+    def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description="Unweighted and weighted average recall and macro-F1.",
             citation="Schuller et al., The INTERSPEECH 2009 Emotion Challenge, Interspeech 2009",
@@ -48,18 +73,18 @@ class EmotionScores(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions, references):
-        num_labels = int(max(*predictions, *references)) + 1
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        num_labels = int(max(*predictions, *references)) + 1  # classes that do not occur do not count
         confusion = confusion_matrix(references, predictions, num_labels)
         return {name: score(confusion) for name, score in SCORES.items()}
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """UAR, WAR and macro-F1 of a Trainer's evaluation; of soft labels `(B, K)` the mode counts."""
+    """UAR, WAR and macro-F1 for [`Trainer`]; of soft labels `(B, K)` the most probable class counts."""
     logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-    references = prediction.label_ids.argmax(-1) if prediction.label_ids.ndim > 1 else prediction.label_ids
-    confusion = confusion_matrix(references, logits.argmax(-1), logits.shape[-1])
-    return {name: score(confusion) for name, score in SCORES.items()}
+    labels = prediction.label_ids[0] if isinstance(prediction.label_ids, tuple) else prediction.label_ids
+    references = labels.argmax(-1) if labels.ndim > 1 else labels
+    return EmotionScores().compute(references=references, predictions=logits.argmax(-1))
 
 
 __all__ = [

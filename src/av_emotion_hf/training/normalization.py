@@ -1,5 +1,7 @@
 """Mean and deviation of a model's frame features, from one pass over a dataset."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from accelerate.utils import gather_object
@@ -26,29 +28,30 @@ def estimate_statistics(
     collate: ClipCollator,
     batch_size: int = 16,
     limit: int | None = None,
-    share: tuple[int, int] = (0, 1),
+    process: tuple[int, int] = (0, 1),
 ) -> dict[str, int | float]:
-    """Put mean and deviation of the features of one modality into the model's buffers.
+    """Set mean and deviation of the features of one modality in the model's buffers, from one pass over a dataset.
 
     Args:
         model: any model of this package with an encoder of that modality.
         modality: `audio` or `image`.
         dataset: rows of inputs or features.
         collate: makes batches of them.
-        batch_size: clips at once.
-        limit: clips to look at; all of them when `None`.
-        share: number of this process and how many there are; each looks at its part, and all get the whole.
+        batch_size: clips per batch.
+        limit: number of clips to read; all of them when `None`.
+        process: index of this process and how many there are; each reads its part, and all get the whole.
 
     Returns:
-        `frames`, how many were seen, and for a voice `share_of_voiced_frames`, where the model's descriptors tell.
+        `frames`, how many were read, and for audio `share_of_voiced_frames`, where the model's descriptors tell.
 
     Raises:
-        InputError: the dataset has not one frame of that modality.
+        InputError: the dataset has no frame of that modality.
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
     statistics, voicing = RunningStatistics(encoder.num_features), RunningStatistics(1)
     voiced = encoder.frontend.voicing_column if modality == "audio" else None
-    rank, world = share
+    rank, world = process
+    batches: Iterable[dict[str, torch.Tensor]]
     if isinstance(dataset, ClipStream):
         part = dataset.one_pass(batch_size, rank, world, limit and -(-limit // world))
         batches = (collate(rows) for rows in part)
@@ -71,15 +74,15 @@ def estimate_statistics(
         statistics, voicing = _merge_processes(statistics), _merge_processes(voicing)
     if not statistics.count.any():
         raise InputError(
-            f"the dataset has no {modality} frame to learn from; check that its clips have sound (a face)"
+            f"the dataset has no {modality} frame to learn from; check that its clips have audio (a face)"
         )
-    put_statistics(model, modality, statistics)
+    set_feature_statistics(model, modality, statistics)
     voice = {"share_of_voiced_frames": round(float(voicing.mean[0]), 4)} if voiced is not None else {}
     return {"frames": int(statistics.count.max())} | voice
 
 
-def put_statistics(model: PreTrainedModel, modality: str, statistics: RunningStatistics) -> None:
-    """Put mean and deviation into the model's buffers."""
+def set_feature_statistics(model: PreTrainedModel, modality: str, statistics: RunningStatistics) -> None:
+    """Set mean and deviation of the features of one modality in the model's buffers."""
     encoder = getattr(model, f"{modality}_encoder")
     owner = encoder.frontend if modality == "audio" else encoder
     owner.feature_mean.copy_(torch.from_numpy(statistics.mean.astype(np.float32)))
@@ -93,4 +96,4 @@ def _merge_processes(part: RunningStatistics) -> RunningStatistics:
     return total
 
 
-__all__ = ["estimate_statistics", "put_statistics"]
+__all__ = ["estimate_statistics", "set_feature_statistics"]

@@ -1,24 +1,24 @@
 """Does pre-training learn? The error on hidden frames, beside guesses that need no learning."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel
 
 from ..data.dataset import AnyDataset
 from ..models.masking_av_emotion import MaskedFrames, sample_gaps
 from .reconstruction_baselines import BASELINES
 
 SPANS = (1, 3, 7, 15)  # frames
-SHARE = 0.1  # of the frames of a clip that are hidden
+FRACTION = 0.1  # of the frames of a clip that are hidden
 SEED = 0  # any fixed number makes reports comparable
 
 
 @torch.no_grad()
 def reconstruction_report(
-    model: PreTrainedModel,
+    model: Any,
     dataset: AnyDataset,
     collate: Callable,
     batch_size: int = 32,
@@ -33,7 +33,7 @@ def reconstruction_report(
         model: a pre-training model.
         dataset: rows of inputs or features.
         collate: makes batches of them, without masks.
-        batch_size: clips at once.
+        batch_size: clips per batch.
         spans: lengths of the gaps in frames.
 
     Returns:
@@ -50,7 +50,7 @@ def reconstruction_report(
         batch = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
         features, frame_mask, cell_mask = model.complete_features(**batch)
         for span in spans:
-            hidden = sample_gaps(frame_mask.cpu(), SHARE, span, generators[span]).to(model.device)
+            hidden = sample_gaps(frame_mask.cpu(), FRACTION, span, generators[span]).to(model.device)
             masked = MaskedFrames(features, frame_mask, cell_mask, hidden)
             counted = cell_mask & hidden.unsqueeze(-1)
             for name, guess in guess_hidden(model, masked).items():
@@ -64,8 +64,8 @@ def reconstruction_report(
     ]
 
 
-def guess_hidden(model: PreTrainedModel, masked: MaskedFrames) -> dict[str, torch.Tensor]:
-    """What the baselines and the `model` make of masked clips, each `(B, T, F)`."""
+def guess_hidden(model: Any, masked: MaskedFrames) -> dict[str, torch.Tensor]:
+    """What the baselines and the pre-training `model` predict of masked clips, each `(B, T, F)`."""
     known = masked.cell_mask & ~masked.hidden.unsqueeze(-1)
     mean = model.base_model.mean_features
     guesses = {name: baseline(masked.features, known, mean) for name, baseline in BASELINES.items()}
@@ -73,7 +73,7 @@ def guess_hidden(model: PreTrainedModel, masked: MaskedFrames) -> dict[str, torc
 
 
 def report_table(report: list[dict]) -> str:
-    """The report for a person to read."""
+    """The report as a table of text."""
     columns = ("corpus_mean", "nearest_visible", "interpolation", "model")
     lines = ["hidden frames in a row" + "".join(f"{name.replace('_', ' '):>18}" for name in columns)]
     for row in report:

@@ -1,19 +1,21 @@
 """The record of a run: what was done, with what, for how long, and what came out."""
 
 import datetime
-import json
 import os
 import platform
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
-from .arguments import RunOptions
+from ..utils import write_json
+from .arguments import CHECKPOINTS
 
 LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "av-emotion-hf")
 
@@ -22,32 +24,50 @@ class RunRecord:
     """Collects the facts of a run and writes them beside the model as `run.json`.
 
     Args:
-        verb: which recipe ran.
-        options: what the user set on every verb.
+        command: which one ran, or the recipe of it.
+        args: of the run; the record is written to their `output_dir`. A loop without Trainer gives the values of
+            [`recorded_options`] instead, with the path of the folder as `out`.
         **settings: what the recipe adds, such as the labels or the groups of each part.
+
+    Attributes:
+        facts: what is written.
     """
 
-    def __init__(self, verb: str, options: RunOptions, **settings):
+    def __init__(self, command: str, args: TrainingArguments | Mapping[str, Any], **settings: Any):
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
-        self.folder = Path(options.out)
-        self.facts = {"verb": verb, "options": options.as_dict(), "settings": settings}
+        if isinstance(args, TrainingArguments):
+            self.folder, options = Path(args.output_dir or "."), recorded_options(args)
+        else:
+            self.folder = Path(args["out"])
+            options = {**args, "out": self.folder.name}
+        self.facts: dict[str, Any] = {"verb": command, "options": options, "settings": settings}
 
-    def finish(self, trainer: Trainer, scores: dict[str, float], processor=None) -> dict:
+    def finish(self, trainer: Trainer, scores: dict[str, Any], processor: Any = None) -> dict[str, Any]:
         """Save the trainer's model and `processor`, then the record; what a resume would need is removed."""
         trainer.save_model(str(self.folder))
         if processor is not None and trainer.is_world_process_zero():
             processor.save_pretrained(str(self.folder))
         state, args = trainer.state, trainer.args
+        assert trainer.model is not None
         self.complete(trainer.model, scores, state.log_history, state.global_step, args.device, args.world_size)
         if trainer.is_world_process_zero():
             self.write()
-            if (self.folder / "checkpoints" / "runs").is_dir():  # what a tracker wrote
-                shutil.move(self.folder / "checkpoints" / "runs", self.folder)
-            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+            checkpoints = self.folder / CHECKPOINTS
+            if (checkpoints / "runs").is_dir():  # what a tracker wrote
+                shutil.move(checkpoints / "runs", self.folder)
+            shutil.rmtree(checkpoints, ignore_errors=True)
             (self.folder / "training_args.bin").unlink(missing_ok=True)
         return self.facts
 
-    def complete(self, model, scores: dict, history: list[dict], steps: int, device, processes: int) -> None:
+    def complete(
+        self,
+        model: torch.nn.Module,
+        scores: dict[str, Any],
+        history: list[dict],
+        steps: int,
+        device: torch.device,
+        processes: int,
+    ) -> None:
         """Add what is known at the end of a run."""
         self.facts |= {
             "scores": {name: value for name, value in scores.items() if isinstance(value, int | float)},
@@ -70,27 +90,41 @@ class RunRecord:
         write_json(self.folder / "run.json", self.facts)
 
 
+def recorded_options(args: TrainingArguments) -> dict[str, Any]:
+    """The arguments of a run under the names that `run.json`, cards and results have for them."""
+    by_steps = str(getattr(args.save_strategy, "value", args.save_strategy)) == "steps"
+    return {
+        "out": Path(args.output_dir or ".").name,
+        "epochs": args.num_train_epochs,
+        "max_steps": args.max_steps,
+        "batch_size": args.per_device_train_batch_size * args.gradient_accumulation_steps,
+        "learning_rate": args.learning_rate,
+        "weight_decay": args.weight_decay,
+        "warmup": args.warmup_steps,
+        "label_smoothing": args.label_smoothing_factor,
+        "seed": args.seed,
+        "bf16": args.bf16,
+        "workers": args.dataloader_num_workers,
+        "resume": getattr(args, "resume", False) or args.resume_from_checkpoint is not None,
+        "report_to": ",".join(args.report_to or []) or "none",
+        "save_steps": args.save_steps if by_steps else None,
+        "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+    }
+
+
 def hardware() -> str:
     """The processor that computes: the graphics card, or the CPU and how many of its cores there are."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{models[0] if models else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def names(paths: list[str] | None) -> list[str]:
-    """Last parts of paths: a record says which checkpoints were used, not where they lay."""
-    return [Path(path).name for path in paths or []]
+def checkpoint_names(checkpoints: list[str] | None) -> list[str]:
+    """Last parts of paths: a record says which checkpoints were used, not where they were."""
+    return [Path(checkpoint).name for checkpoint in checkpoints or []]
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write `content` under a temporary name, then rename: there is never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.rename(path)
-
-
-__all__ = ["RunRecord", "hardware", "names", "write_json"]
+__all__ = ["RunRecord", "checkpoint_names", "hardware", "recorded_options"]

@@ -1,10 +1,12 @@
-"""How many frames a second a training gets through."""
+"""How many frames per second a training processes."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from accelerate import Accelerator
 from transformers.trainer_callback import ProgressCallback
 
 
@@ -15,13 +17,13 @@ class Throughput:
         model: whose front-end tells how many frames a waveform has.
     """
 
-    def __init__(self, model):
-        encoder = getattr(model, "audio_encoder", None)
-        self.num_frames = encoder.frontend.num_frames if encoder is not None else None
+    def __init__(self, model: Any):
+        self.audio_encoder = getattr(model, "audio_encoder", None)
         self._restart()
 
     def _restart(self) -> None:
-        self.frames, self.since = [], time.perf_counter()
+        self.frames: list[torch.Tensor] = []
+        self.since = time.perf_counter()
 
     def count(self, batches: list[dict]) -> None:
         """Add the frames of some batches."""
@@ -32,16 +34,18 @@ class Throughput:
                 self.frames.append(torch.tensor(len(batch["pixel_values"])))
             if "attention_mask" in batch:
                 lengths = batch["attention_mask"].sum(dim=1)
-                self.frames.append((self.num_frames(lengths) if "input_values" in batch else lengths).sum())
+                if "input_values" in batch and self.audio_encoder is not None:
+                    lengths = self.audio_encoder.frontend.num_frames(lengths)
+                self.frames.append(lengths.sum())
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What is done meanwhile, such as saving, is no training; a call of [`rate`] is."""
-        begun = time.perf_counter()
+        """Time that does not count as training, such as that of saving; unless [`rate`] is called meanwhile."""
+        started = time.perf_counter()
         yield
-        self.since += time.perf_counter() - max(begun, self.since)
+        self.since += time.perf_counter() - max(started, self.since)
 
-    def rate(self, accelerator) -> float:
+    def rate(self, accelerator: Accelerator) -> float:
         """Frames per second of all processes since the last call."""
         seconds = time.perf_counter() - self.since
         frames = torch.stack(self.frames).sum() if self.frames else torch.tensor(0)

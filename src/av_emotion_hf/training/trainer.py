@@ -1,7 +1,8 @@
-"""The Trainer of this package: streams and masks that a resumed run finds again, slower steps for some parts."""
+"""The Trainer of this package: streams and masks that a resumed run continues exactly, slower rates for some parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from accelerate.utils import gather_object
 from datasets import IterableDataset
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from ..data.streams import ClipStream, StreamLoader
 from .atomic_checkpoints import SafeTrainer
@@ -18,14 +20,13 @@ from .throughput import FramesProgressCallback, Throughput
 class EmotionTrainer(SafeTrainer):
     """A [`Trainer`] in which training and evaluation may see a row differently.
 
-    A stream is read by a [`StreamLoader`], whose place is saved with every checkpoint; the log has the frames per
-    second of all processes together.
+    A stream is read by a [`StreamLoader`], whose position is saved with every checkpoint; the log has the frames per
+    second of all processes together. `slow_parts` and `slow_rate` of [`EmotionTrainingArguments`] set another learning
+    rate for parameters that are trained already.
 
     Args:
         train_collator: makes the training batches (augmentation, fresh masks); `data_collator` makes all others.
-            A resumed run gets the batches that the uninterrupted one would have got.
-        slow_parts: substrings of the names of parameters that were trained well before, such as `backbone.`.
-        slow_rate: factor on their learning rate.
+            A resumed run has the batches that the uninterrupted one would have had.
         row_weights: `(N,)`; rows of the training table are drawn with replacement in proportion to them.
         **kwargs: as for [`Trainer`].
     """
@@ -34,17 +35,15 @@ class EmotionTrainer(SafeTrainer):
         self,
         *,
         train_collator: Callable | None = None,
-        slow_parts=(),
-        slow_rate: float = 1.0,
         row_weights: torch.Tensor | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if isinstance(kwargs.get("train_dataset"), IterableDataset):
             kwargs["train_dataset"] = ClipStream(kwargs["train_dataset"])
         super().__init__(**kwargs)
-        self.is_stream = isinstance(self.train_dataset, ClipStream)
-        if self.is_stream:
-            self.args.ignore_data_skip = True  # it goes on by itself
+        self.stream = self.train_dataset if isinstance(self.train_dataset, ClipStream) else None
+        if self.stream is not None:
+            self.args.ignore_data_skip = True  # it continues by itself
         self.throughput = Throughput(self.model)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(FramesProgressCallback())
@@ -55,17 +54,19 @@ class EmotionTrainer(SafeTrainer):
         )
         self.add_callback(NumberBatchesCallback(self.train_collator))
         self.row_weights = row_weights
-        self.slow_parts, self.slow_rate = tuple(slow_parts), slow_rate
 
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs):
-        """As in [`Trainer`]; a stream goes on behind what the checkpoint has seen."""
-        self.resumed_from = resume_from_checkpoint
-        return super().train(resume_from_checkpoint, **kwargs)
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """As in [`Trainer`]; a stream continues after what the checkpoint has seen."""
+        if resume_from_checkpoint is True:
+            self.resumed_from = get_last_checkpoint(str(self.args.output_dir))
+        else:
+            self.resumed_from = resume_from_checkpoint or None
+        return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def get_train_dataloader(self):
         """As in [`Trainer`], with the training collator; of a stream a loader that needs no preparation."""
-        if self.is_stream:
-            self.stream_loader = self._load_stream()
+        if self.stream is not None:
+            self.stream_loader = self._load_stream(self.stream)
             return self.stream_loader
         evaluation_collator, self.data_collator = self.data_collator, self.train_collator
         try:
@@ -73,9 +74,9 @@ class EmotionTrainer(SafeTrainer):
         finally:
             self.data_collator = evaluation_collator
 
-    def _load_stream(self) -> StreamLoader:
+    def _load_stream(self, stream: ClipStream) -> StreamLoader:
         loader = StreamLoader(
-            self.train_dataset,
+            stream,
             self.train_collator.make,
             self.args.train_batch_size,
             self.args.dataloader_num_workers,
@@ -89,14 +90,14 @@ class EmotionTrainer(SafeTrainer):
             loader.load_state_dict(self.rank_state(self.resumed_from)["stream"])
         return loader
 
-    def left_out(self) -> list[dict[str, str]]:
-        """What of a stream could not be read, by any process."""
-        notes = gather_object(self.stream_loader.left_out if self.is_stream else [])
-        return [note for number, note in enumerate(notes) if note not in notes[:number]]
+    def skipped(self) -> list[dict[str, Any]]:
+        """What of a stream was skipped by any process: `clip`, `row` or `shard`, as far as known, and `error`."""
+        failures = gather_object(self.stream_loader.failures if self.stream_loader is not None else [])
+        return [failure for number, failure in enumerate(failures) if failure not in failures[:number]]
 
     def state_of_rank(self) -> dict:
-        """What a checkpoint has to hold of this process."""
-        return {"stream": self.stream_loader.state_dict()} if self.is_stream else {}
+        """What a checkpoint stores of this process."""
+        return {"stream": self.stream_loader.state_dict()} if self.stream_loader is not None else {}
 
     def get_batch_samples(self, *args, **kwargs):
         """As in [`Trainer`]; the frames are counted."""
@@ -126,18 +127,21 @@ class EmotionTrainer(SafeTrainer):
         """AdamW with a group of its own for the slow parts."""
         if self.optimizer is None:
             model = self.model if model is None else model
+            # plain `TrainingArguments` know no slow parts
+            slow_parts: Sequence[str] = getattr(self.args, "slow_parts", ())
+            slow_rate = self.args.learning_rate * getattr(self.args, "slow_rate", 1.0)
             decayed = set(self.get_decay_parameter_names(model))
-            groups = {}
+            groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
-                    slow = any(part in name for part in self.slow_parts)
+                    slow = any(part in name for part in slow_parts)
                     groups.setdefault((slow, name in decayed), []).append(parameter)
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, model)
             self.optimizer = optimizer_class(
                 [
                     {
                         "params": parameters,
-                        "lr": self.args.learning_rate * (self.slow_rate if slow else 1.0),
+                        "lr": slow_rate if slow else self.args.learning_rate,
                         "weight_decay": self.args.weight_decay if decay else 0.0,
                     }
                     for (slow, decay), parameters in groups.items()
@@ -148,10 +152,10 @@ class EmotionTrainer(SafeTrainer):
 
 
 class NumberedCollator:
-    """A collator whose random draws follow from the number of the batch, not from what was drawn before.
+    """A collator whose random draws depend on the number of the batch, not on what was drawn before.
 
-    What the model draws (dropout) does not depend on it either; with both, a run that goes on from the middle of an
-    epoch is the uninterrupted one.
+    What the model draws (dropout) does not depend on it either; with both, a run that resumes in the middle of an
+    epoch equals the uninterrupted one.
 
     Args:
         collate: makes a batch, drawing from torch's global generator.
@@ -164,17 +168,17 @@ class NumberedCollator:
         self.start(0)
 
     def start(self, number: int) -> None:
-        """Number the batches that follow from `number` on."""
+        """Number the following batches from `number` on."""
         self.first, self.made = number, 0
 
-    def __call__(self, rows: list):
+    def __call__(self, rows: list) -> Any:
         """One batch; the workers of a loader make them in turn, each with its own copy of this collator."""
         worker = torch.utils.data.get_worker_info()
         turns, turn = (worker.num_workers, worker.id) if worker else (1, 0)
         self.made += 1
         return self.make(self.first + (self.made - 1) * turns + turn, rows)
 
-    def make(self, number: int, rows: list):
+    def make(self, number: int, rows: list) -> Any:
         """The batch of a given number."""
         seed = np.random.SeedSequence((self.seed, self.rank, number)).generate_state(1)[0]
         with torch.random.fork_rng(devices=[]):
@@ -210,18 +214,18 @@ class WeightedSampler(torch.utils.data.Sampler):
     def __len__(self) -> int:
         return len(self.weights)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         yield from torch.multinomial(self.weights, len(self.weights), replacement=True, generator=generator).tolist()
 
 
 class SaveProcessorCallback(TrainerCallback):
-    """Writes the processor beside every checkpoint, and beside the model where that is pushed.
+    """Saves the processor beside every checkpoint, and beside the model where that is pushed.
 
     A processor without tokenizer cannot be the Trainer's `processing_class`.
     """
 
-    def __init__(self, processor):
+    def __init__(self, processor: Any):
         self.processor = processor
 
     def on_save(self, args, state, control, **kwargs):

@@ -1,7 +1,8 @@
-"""Masked-frame pre-training on unlabelled clips (CN112633263A, modules 2 and 5)."""
+"""Masked-frame pre-training on unlabeled clips (CN112633263A, modules 2 and 5)."""
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,19 +12,21 @@ from transformers import set_seed
 from ..checkpoints import build_model
 from ..data.collators import ClipCollator, MaskingCollator
 from ..data.dataset import AnyDataset
-from ..data.reader import ClipReader, with_inputs
+from ..data.reader import ClipReader, ReaderOptions, with_inputs
 from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
+from ..data.splits import group_names, keep_groups, split_groups
 from ..data.statistics import RunningStatistics
 from ..data.streams import ClipStream
 from ..errors import InputError
 from ..hub import write_card
-from .arguments import RunOptions
-from .normalization import estimate_statistics, put_statistics
+from ..utils import read_json, write_json
+from .arguments import EmotionTrainingArguments
+from .normalization import estimate_statistics, set_feature_statistics
 from .reconstruction import reconstruction_report
-from .record import RunRecord, names, write_json
+from .record import RunRecord, checkpoint_names
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
-MIXED = "some corpora hold features and some clips or inputs; extract all of them in the same way"
+MIXED = "some datasets hold features and some clips or inputs; extract all of them in the same way"
 VALIDATION_MASK_SEED = 0  # any fixed number makes losses comparable
 PRESETS = {  # configuration fields that belong to each objective
     "complete": {"objective": "complete", "mask_time_prob": 0.1, "mask_time_length": 1},
@@ -35,106 +38,142 @@ PRESETS = {  # configuration fields that belong to each objective
 
 def pretrain(
     train: list[AnyDataset],
-    validation: list[AnyDataset],
+    validation: list[AnyDataset] | None = None,
+    *,
+    args: EmotionTrainingArguments,
     modality: str,
-    options: RunOptions,
-    reader: ClipReader,
     init: list[str] | None = None,
-    settings: dict | None = None,
-    statistics_limit: int | None = None,
-    about: dict | None = None,
+    config_overrides: dict[str, Any] | None = None,
+    reader_options: ReaderOptions | None = None,
     statistics: RunningStatistics | None = None,
-) -> dict:
-    """Pre-train an encoder and save it, with its processor and a model card, to `options.out`.
+    statistics_limit: int | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Pre-train an encoder and save it, with its processor and a model card, to `args.output_dir`.
 
     Args:
-        train: corpora to learn from: clips, inputs or features.
-        validation: corpora for the reported loss and errors on hidden frames; may be empty.
+        train: datasets to learn from: clips, inputs or features.
+        validation: datasets for the reported loss and errors on hidden frames.
+        args: of the run.
         modality: `audio` or `image`.
-        options: of the run.
-        reader: reads clips that stand undecoded in a dataset.
-        init: checkpoints to start from, see [`start`].
-        settings: configuration fields to change, such as those of one of `PRESETS`.
-        statistics_limit: clips from which mean and deviation are estimated; all of them when `None`.
-        about: where the data come from, for the record.
-        statistics: of the features, where they are known from the manifests of the corpora; else a pass finds them.
+        init: checkpoints to start from, see [`build_model`].
+        config_overrides: configuration fields to change, such as those of one of `PRESETS`.
+        reader_options: how undecoded clips of a dataset are read.
+        statistics: of the features, where the manifests of the datasets have them; otherwise a pass estimates them.
+        statistics_limit: number of clips from which mean and deviation are estimated; all of them when `None`.
+        metadata: where the data come from, for the record.
 
     Returns:
-        The record of the run, as written to `run.json`; with a validation dataset, `reconstruction` is its
+        The record of the run, as written to `run.json`; with validation data, `reconstruction` is its
         [`reconstruction_report`].
 
     Raises:
         InputError: a dataset has nothing of the modality, or a stream is used without `max_steps`.
     """
-    checkpoint = options.last_checkpoint()
+    checkpoint = args.last_checkpoint()
     for dataset in train:
-        options.require_length(dataset)
+        args.require_length(dataset)
+    reader, num_proc = ClipReader(modality, reader_options), args.dataloader_num_workers or None
+    train_rows: AnyDataset | ClipStream | None
     if any(isinstance(dataset, IterableDataset) for dataset in train):
-        train = _stream(train, modality, reader)
+        train_rows = _stream(train, modality, reader)
     else:
-        train = _frames_only(train, modality, reader, options.workers or None)
-    validation = _frames_only(validation, modality, reader, options.workers or None)
-    set_seed(options.seed)
-    beginning = build_model("pretraining", modality, init or [], config_overrides=settings)
-    model = beginning.model
-    collate = ClipCollator(modality, beginning.feature_extractor, beginning.image_processor, beginning.feature_sizes)
+        train_rows = _frames_only(train, modality, reader, num_proc)
+    if train_rows is None:
+        raise InputError("there is no dataset to learn from; give at least one")
+    validation_rows = _frames_only(validation or [], modality, reader, num_proc)
+    set_seed(args.seed)
+    initial = build_model("pretraining", modality, init or [], config_overrides=config_overrides)
+    model, processor = initial.model, initial.processor(modality)
+    collate = ClipCollator(modality, initial.feature_extractor, initial.image_processor, initial.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
     record = RunRecord(
         "pretrain",
-        options,
+        args,
         modality=modality,
         objective=model.config.objective,
-        init=names(init),
-        config=settings or {},
-        **(about or {}),
+        init=checkpoint_names(init),
+        config=config_overrides or {},
+        **(metadata or {}),
     )
-    args = options.training_arguments(
-        has_evaluation=validation is not None,
+    has_evaluation = validation_rows is not None
+    trainer_args = args.for_recipe(
+        has_evaluation=has_evaluation,
         best_metric="loss",
         prediction_loss_only=True,
-        greater_is_better=False,
         ddp_find_unused_parameters=False,  # looking for them would cost time at every step
     )
-    noted = Path(args.output_dir) / "statistics.json"
+    noted = Path(str(trainer_args.output_dir)) / "statistics.json"
     if checkpoint is not None:  # it has them
         if noted.is_file():
-            record.facts["statistics"] = json.loads(noted.read_text(encoding="utf-8"))
-    elif modality not in beginning.normalized:
+            record.facts["statistics"] = read_json(noted)
+    elif modality not in initial.normalized:
         if statistics is not None and len(statistics.mean) == model.base_model.num_features:
-            put_statistics(model, modality, statistics)
+            set_feature_statistics(model, modality, statistics)
             record.facts["statistics"] = {"frames": int(statistics.count.max())}
         else:
             record.facts["statistics"] = estimate_statistics(
-                model, modality, train, collate, options.batch_size, statistics_limit,
+                model,
+                modality,
+                train_rows,
+                collate,
+                args.per_device_train_batch_size,
+                statistics_limit,
                 (args.process_index, args.world_size),
-            )  # fmt: skip
+            )
         if args.process_index == 0:
             write_json(noted, record.facts["statistics"])
     trainer = EmotionTrainer(
         model=model,
-        args=args,
+        args=trainer_args,
         data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
         train_collator=MaskingCollator(collate, model.config, num_frames),
-        train_dataset=train,
-        eval_dataset=validation,
-        callbacks=[SaveProcessorCallback(beginning.processor(modality))],
+        train_dataset=train_rows,
+        eval_dataset=validation_rows,
+        callbacks=[SaveProcessorCallback(processor)],
     )
     trainer.train(resume_from_checkpoint=checkpoint)
-    if trainer.is_stream:
-        record.facts["left_out"] = trainer.left_out()
-    scores = trainer.evaluate(metric_key_prefix="validation") if validation is not None else {}
-    if validation is not None and trainer.is_world_process_zero():
-        record.facts["reconstruction"] = reconstruction_report(model, validation, collate, options.batch_size)
-    facts = record.finish(trainer, scores, beginning.processor(modality))
+    if trainer.stream is not None:
+        record.facts["failures"] = trainer.skipped()
+    scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
+    if validation_rows is not None and trainer.is_world_process_zero():
+        record.facts["reconstruction"] = reconstruction_report(
+            model, validation_rows, collate, args.per_device_train_batch_size
+        )
+    facts = record.finish(trainer, scores, processor)
     if trainer.is_world_process_zero():
-        write_card(options.out)
+        write_card(args.result_dir)
     return facts
+
+
+def hold_out_groups(
+    datasets: Iterable[tuple[str, AnyDataset]], group_column: str, validation_fraction: float = 0.1, seed: int = 0
+) -> tuple[list[AnyDataset], list[AnyDataset], dict[str, dict[str, list[str]]]]:
+    """Set groups of each dataset aside for validation.
+
+    Args:
+        datasets: each with the name under which the record has it.
+        group_column: column of the group (speaker).
+        validation_fraction: fraction of the groups of each dataset.
+        seed: of the draw.
+
+    Returns:
+        The datasets to train on, those to validate on, and by name which groups are where.
+    """
+    train, validation, groups = [], [], {}
+    for name, dataset in datasets:
+        parts = split_groups(group_names(dataset, group_column), validation_fraction=validation_fraction, seed=seed)
+        groups[name] = parts.as_dict()
+        train.append(keep_groups(dataset, group_column, parts.train))
+        if parts.validation:
+            validation.append(keep_groups(dataset, group_column, parts.validation))
+    return train, validation, groups
 
 
 def _frames_only(
     corpora: list[AnyDataset], modality: str, reader: ClipReader, num_proc: int | None
 ) -> AnyDataset | None:
-    """One dataset of the clips that have frames, with the columns that pre-training reads and no others."""
+    """One dataset of the clips that have frames, with no columns but those that pre-training reads."""
     parts = []
     for dataset in corpora:
         dataset = with_inputs(dataset, reader, num_proc)
@@ -187,7 +226,7 @@ class ReadClips:
 
 
 def _has_frames(table: pa.Table) -> list[bool]:
-    """For each row, whether its only column, sound or a list of frames, is there and not empty."""
+    """For each row, whether its only column, audio or a list of frames, is there and not empty."""
     cells = table.column(0)
     if pa.types.is_null(cells.type):
         return [False] * len(cells)
@@ -196,4 +235,4 @@ def _has_frames(table: pa.Table) -> list[bool]:
     return pc.greater(pc.fill_null(pc.list_value_length(cells), 0), 0).to_pylist()
 
 
-__all__ = ["PRESETS", "pretrain"]
+__all__ = ["PRESETS", "hold_out_groups", "pretrain"]

@@ -1,0 +1,56 @@
+"""What the commands print: one result on standard output, everything else on standard error."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def split_names(text: str | None) -> list[str]:
+    """`"09, 10"` to `["09", "10"]`."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def base_name(dataset: str) -> str:
+    """Last part of the path or Hub name of a dataset: records do not say where it was."""
+    return Path(dataset).name
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def progress(items: Iterable[Any], total: int, description: str, unit: str) -> Iterable[Any]:
+    """The items, behind a progress bar on a terminal when there are several."""
+    from tqdm.auto import tqdm
+
+    return tqdm(items, total=total, desc=description, unit=unit, disable=total < 2 or not sys.stderr.isatty())
+
+
+def quietly(run: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Call a recipe; what libraries print meanwhile goes to standard error, so that the result stands alone."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return run(*args, **kwargs)
+
+
+def report(result: dict[str, Any], as_json: bool, line: str) -> None:
+    """Print the outcome of a command, once however many processes ran it."""
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(json.dumps(result, ensure_ascii=False) if as_json else line)
+
+
+def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
+    """Print the outcome of reading clips; those that were skipped go to standard error."""
+    for failure in summary["failures"]:
+        typer.echo(f"skipped {failure.get('clip') or 'row ' + str(failure['row'])}: {failure['error']}", err=True)
+    line = f"{out}: {summary['clips']} clips, {summary['seconds'] / 60:.1f} minutes"
+    report(summary, as_json, line if summary.get("complete", True) else f"{line}; other processes are still running")
+
+
+__all__ = ["available_cores", "base_name", "progress", "quietly", "report", "report_reading", "split_names"]

@@ -1,0 +1,204 @@
+"""Commands that use trained models: predict, faces, evaluate, reconstruct, export."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from .console import available_cores, base_name, progress, quietly, report, split_names
+from .options import (
+    DATA,
+    AsJson,
+    Dataset,
+    Detector,
+    Fps,
+    GroupColumn,
+    LabelColumn,
+    Limit,
+    Readers,
+    Seed,
+    Speaker,
+    Split,
+    Streaming,
+)
+
+
+def predict(
+    paths: Annotated[list[str], typer.Argument(help="Clips, folders of clips, or globs.")],
+    checkpoint: Annotated[str | None, typer.Option(help="Classifier; by default the one in this package.")] = None,
+    detector: Detector = "auto",
+    fps: Fps = 10.0,
+    speaker: Speaker = "size",
+    window: Annotated[
+        float, typer.Option(help="Seconds; longer clips are cut and their scores averaged.", min=0.5)
+    ] = 10.0,
+    workers: Readers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the emotion in each clip."""
+    from transformers.utils import logging as transformers_logging
+
+    from ..data.workers import call_in_workers
+    from ..inference.predictor import DEFAULT_CHECKPOINT, EmotionPredictor
+    from ..media import expand_paths
+
+    clips = expand_paths(paths)
+    transformers_logging.disable_progress_bar()  # one bar over the clips is enough
+    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, window, speaker=speaker)
+    count = min(len(clips), available_cores()) if workers is None else workers
+    failed = 0
+    # in processes of their own: a clip that crashes its decoder is skipped, the others are unaffected
+    for outcome in progress(call_in_workers(predictor, clips, count), len(clips), "Predicting", "clip"):
+        failed += outcome.error is not None
+        error = outcome.error and (
+            outcome.error if outcome.item in outcome.error else f"{outcome.item}: {outcome.error}"
+        )
+        result = {"path": outcome.item, "error": error} if error else outcome.result.as_dict()
+        if as_json:
+            typer.echo(json.dumps(result, ensure_ascii=False))
+        elif error:
+            typer.echo(f"av-emotion: {error}", err=True)
+        else:
+            typer.echo(_prediction_line(result))
+    if failed:
+        # a single clip that cannot be read is a mistake in the call; among others it is one that failed
+        raise typer.Exit(2 if len(clips) == 1 and not as_json else 1)
+
+
+def faces(
+    clip: Annotated[str, typer.Argument(help="A video file.")],
+    out: Annotated[str, typer.Option(help="Image file to write, such as sheet.png.")],
+    detector: Detector = "auto",
+    speaker: Speaker = "size",
+    fps: Fps = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what the model sees of a clip: the tracked face, its crops, and where there is none."""
+    from ..plots.contact_sheet import draw_faces
+
+    found = draw_faces(clip, out, detector=detector, fps=fps, speaker=speaker)
+    line = f"{out}: face in {found.face_coverage:.1%} of {found.frames} frames, detector {found.detector}"
+    report(asdict(found), as_json, line)
+
+
+def reconstruct(
+    checkpoint: Annotated[str, typer.Argument(help="What `pretrain` wrote.")],
+    clip: Annotated[str, typer.Argument(help="A clip with audio, or with a face for an image checkpoint.")],
+    out: Annotated[str, typer.Option(help="Image file to write, such as features.png.")],
+    span: Annotated[
+        int | None, typer.Option(help="Hidden frames in a row.", min=1, show_default="as in training")
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Fraction of the frames to hide.", min=0, max=1, show_default="as in training"),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Seconds to draw, from the start.", min=0.5, max=60)] = 10.0,
+    seed: Seed = 0,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Draw the true, the masked and the reconstructed features of a clip, one below the other."""
+    from ..plots.reconstruction import draw_reconstruction
+
+    result = draw_reconstruction(checkpoint, clip, out, span, share, seed, seconds, fps=fps, detector=detector)
+    line = (
+        f"{out}: {result['hidden_frames']} of {result['frames']} frames hidden, mean squared error "
+        f"{result['model']:.3f}, of interpolation {result['interpolation']:.3f}"
+    )
+    report(result, as_json, line)
+
+
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="A classifier.")],
+    dataset: Dataset,
+    out: Annotated[str | None, typer.Option(help="JSON file to write.")] = None,
+    label_column: LabelColumn = "emotion",
+    group_column: GroupColumn = None,
+    groups: Annotated[str | None, typer.Option(help="Groups to score: 09,10", rich_help_panel=DATA)] = None,
+    modalities: Annotated[
+        str, typer.Option(help="Input of a fusion model: audio, image, or both.", rich_help_panel=DATA)
+    ] = "audio,image",
+    split: Split = None,
+    streaming: Streaming = False,
+    limit: Limit = None,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    batch_size: Annotated[int, typer.Option(help="Clips (images) per step.", min=1)] = 16,
+    as_json: AsJson = False,
+) -> None:
+    """Score a classifier: UAR, WAR, macro-F1, confusion matrix and protocol."""
+    from ..data.reader import ReaderOptions
+    from ..data.selection import open_selection
+    from ..training.evaluation import evaluate as run
+    from ..training.evaluation import seen_in_training
+
+    chosen = None if groups is None else split_names(groups)
+    rows = open_selection(
+        dataset,
+        split,
+        streaming,
+        group_column=None if groups is None else group_column,
+        groups=chosen,
+        limit=limit,
+    )
+    wanted = tuple(split_names(modalities))
+    if not wanted or not set(wanted) <= {"audio", "image"}:
+        raise InputError(f"--modalities {modalities!r} must be audio, image, or audio,image")
+    protocol = {
+        "dataset": base_name(dataset),
+        "split": split,
+        "group_column": group_column,
+        "groups": chosen or None,
+        "seen_in_training": seen_in_training(checkpoint, chosen or []),
+    }
+    if protocol["seen_in_training"]:
+        typer.echo(
+            f"the model was trained or validated on these groups: {', '.join(protocol['seen_in_training'])}", err=True
+        )
+    result = quietly(
+        run,
+        checkpoint,
+        rows,
+        label_column=label_column,
+        out=out,
+        batch_size=batch_size,
+        modalities=wanted,
+        reader_options=ReaderOptions(fps=fps, detector=detector),
+        protocol=protocol,
+    )
+    line = (
+        f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
+    )
+    report(result, as_json, line)
+
+
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A classifier of clips.")],
+    out: Annotated[str, typer.Option(help="File to write, such as model.onnx.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Store the weights of LSTMs and convolutions as 8-bit integers.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a classifier as one ONNX file: waveforms and face crops in, logits out."""
+    from ..inference.export import export_onnx
+
+    result = quietly(export_onnx, checkpoint, out, int8)
+    line = f"{out}: {result['bytes'] / 1e6:.1f} MB, logits within {result['max_difference']:.1g} of the model's"
+    report(result, as_json, line)
+
+
+def _prediction_line(result: dict[str, Any]) -> str:
+    if result["emotion"] is None:
+        return f"{result['path']}\tno emotion: neither audio nor a face was found"
+    best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])
+    return (
+        f"{result['path']}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
+        f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames)"
+    )
+
+
+__all__ = ["evaluate", "export", "faces", "predict", "reconstruct"]

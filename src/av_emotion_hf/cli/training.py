@@ -1,0 +1,246 @@
+"""Commands that train: train-expression, pretrain, finetune."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from .console import base_name, quietly, report, split_names
+from .options import (
+    DATA,
+    MODEL,
+    RUN,
+    Architecture,
+    AsJson,
+    Balance,
+    Config,
+    Dataset,
+    Detector,
+    ExcludeGroups,
+    Fps,
+    FusionModality,
+    GroupColumn,
+    Init,
+    LabelColumn,
+    LabelSmoothing,
+    Limit,
+    Modality,
+    Objective,
+    Split,
+    Streaming,
+    TrainingOptions,
+    training_options,
+)
+
+
+@training_options(epochs=30, batch_size=64, learning_rate=2e-3, weight_decay=0.05)
+def train_expression(
+    dataset: Dataset,
+    run: TrainingOptions,
+    label_column: LabelColumn = "emotion",
+    image_column: Annotated[str, typer.Option(help="Column of the image.", rich_help_panel=DATA)] = "image",
+    split: Split = "train",
+    validation_split: Annotated[
+        str | None, typer.Option(help="Split that chooses the kept epoch.", rich_help_panel=DATA)
+    ] = "validation",
+    limit: Limit = None,
+    architecture: Annotated[Architecture, typer.Option(help="Network.", rich_help_panel=MODEL)] = "resnet",
+    image_size: Annotated[int, typer.Option(help="Side of the network's input.", min=32, rich_help_panel=MODEL)] = 96,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Image classifier to start from, instead of --architecture.", rich_help_panel=MODEL),
+    ] = None,
+    config: Config = None,
+    mixup: Annotated[float, typer.Option(help="Alpha of mixup; 0 for none.", min=0, rich_help_panel=RUN)] = 0.0,
+    balance: Annotated[
+        Balance, typer.Option(help="Make rare classes count as much as others.", rich_help_panel=RUN)
+    ] = "none",
+    label_smoothing: LabelSmoothing = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """Train the expression recognizer on labeled face images; its last layer becomes the image features."""
+    from ..data.selection import open_selection
+    from ..training import train_expression as recipe
+    from ..training.arguments import read_config_overrides
+
+    train = open_selection(dataset, split, limit=limit)
+    validation = open_selection(dataset, validation_split, limit=limit) if validation_split else None
+    name = base_name(dataset) if Path(dataset).expanduser().exists() else dataset
+    metadata = {"dataset": name, "split": split}
+    if validation is not None:
+        metadata["validation_split"] = validation_split
+    record = quietly(
+        recipe,
+        train,
+        validation,
+        args=run.arguments(label_smoothing_factor=label_smoothing),
+        image_column=image_column,
+        label_column=label_column,
+        architecture=architecture,
+        image_size=image_size,
+        config_overrides=read_config_overrides(config),
+        mixup=mixup,
+        balance=balance,
+        init=init,
+        metadata=metadata,
+    )
+    report(record, as_json, f"{run.out}: {_scores_line(record)}")
+
+
+@training_options(epochs=20)
+def pretrain(
+    datasets: Annotated[list[str], typer.Argument(help="Clips, or what `extract` wrote; no labels are read.")],
+    run: TrainingOptions,
+    modality: Annotated[Modality, typer.Option(help="Which encoder.")],
+    objective: Annotated[
+        Objective | None,
+        typer.Option(
+            help="complete: hide 10 % single frames, predict the whole sequence (patent, the default); hidden: hide "
+            "half of the frames in spans, predict these; future: predict frames ahead; mixed: the last two. "
+            "--config changes the details.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    init: Init = None,
+    config: Config = None,
+    split: Split = None,
+    streaming: Streaming = False,
+    group_column: GroupColumn = None,
+    exclude_groups: ExcludeGroups = None,
+    validation_fraction: Annotated[
+        float,
+        typer.Option(help="Fraction of the groups (of each dataset) for the reported loss.", rich_help_panel=DATA),
+    ] = 0.1,
+    limit: Limit = None,
+    statistics_limit: Annotated[
+        int | None,
+        typer.Option(help="Clips from which mean and deviation of the features are estimated.", rich_help_panel=DATA),
+    ] = None,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Learn from unlabeled clips: hide frames, predict them."""
+    from ..data.manifest import read_statistics
+    from ..data.reader import ReaderOptions
+    from ..data.schema import FEATURE_COLUMNS
+    from ..data.selection import open_selection
+    from ..training import PRESETS, hold_out_groups, report_table
+    from ..training import pretrain as recipe
+    from ..training.arguments import read_config_overrides
+
+    config_overrides = (PRESETS[objective] if objective else {}) | read_config_overrides(config)
+    excluded = split_names(exclude_groups)
+    parts = [
+        open_selection(name, split, streaming, group_column=group_column, exclude_groups=excluded, limit=limit)
+        for name in datasets
+    ]
+    validation, groups = [], {}
+    if group_column is not None:
+        named = zip(map(base_name, datasets), parts, strict=True)
+        parts, validation, groups = hold_out_groups(named, group_column, validation_fraction, run.seed)
+    is_whole = group_column is None and limit is None and statistics_limit is None
+    record = quietly(
+        recipe,
+        parts,
+        validation,
+        args=run.arguments(),
+        modality=modality,
+        init=init,
+        config_overrides=config_overrides,
+        reader_options=ReaderOptions(fps=fps, detector=detector),
+        statistics=read_statistics(datasets, FEATURE_COLUMNS[modality]) if is_whole else None,
+        statistics_limit=statistics_limit,
+        metadata={
+            "datasets": [base_name(name) for name in datasets],
+            "groups": groups,
+            "excluded_groups": excluded,
+        },
+    )
+    line = f"{run.out}: {_scores_line(record)}"
+    if "reconstruction" in record:
+        line += f"\nerror on hidden frames, in variances of the dataset:\n{report_table(record['reconstruction'])}"
+    report(record, as_json, line)
+
+
+@training_options(epochs=30, batch_size=16)
+def finetune(
+    dataset: Dataset,
+    run: TrainingOptions,
+    modality: Annotated[FusionModality, typer.Option(help="Which classifier.")],
+    label_column: LabelColumn = "emotion",
+    group_column: GroupColumn = None,
+    test_groups: Annotated[
+        str | None, typer.Option(help="Groups never seen in training: 09,10", rich_help_panel=DATA)
+    ] = None,
+    validation_groups: Annotated[
+        str | None, typer.Option(help="Groups that choose the kept epoch; drawn by default.", rich_help_panel=DATA)
+    ] = None,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Fraction of the training groups that is drawn.", rich_help_panel=DATA)
+    ] = 0.2,
+    folds: Annotated[int | None, typer.Option(help="Number of cross-validation folds.", rich_help_panel=DATA)] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold is the test, from 0.", rich_help_panel=DATA)] = None,
+    init: Init = None,
+    config: Config = None,
+    split: Split = None,
+    streaming: Streaming = False,
+    limit: Limit = None,
+    fps: Fps = 10.0,
+    detector: Detector = "auto",
+    slow_rate: Annotated[
+        float, typer.Option(help="Factor on the learning rate of front-end and backbone.", rich_help_panel=RUN)
+    ] = 0.1,
+    label_smoothing: LabelSmoothing = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """Train a classifier of voice, face or both on labeled clips."""
+    from ..data.reader import ReaderOptions
+    from ..data.selection import open_selection
+    from ..data.splits import group_names, split_groups
+    from ..training import finetune as recipe
+    from ..training.arguments import read_config_overrides
+
+    config_overrides = read_config_overrides(config)
+    rows = open_selection(dataset, split, streaming, limit=limit)
+    parts = None
+    if group_column is not None:
+        parts = split_groups(
+            group_names(rows, group_column),
+            split_names(test_groups),
+            split_names(validation_groups),
+            validation_fraction,
+            folds,
+            fold,
+            run.seed,
+        )
+    elif test_groups or validation_groups or folds is not None:
+        raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
+    record = quietly(
+        recipe,
+        rows,
+        parts,
+        args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate),
+        modality=modality,
+        label_column=label_column,
+        group_column=group_column,
+        init=init,
+        config_overrides=config_overrides,
+        reader_options=ReaderOptions(fps=fps, detector=detector),
+        metadata={"dataset": base_name(dataset)},
+    )
+    report(record, as_json, f"{run.out}: {_scores_line(record)}")
+
+
+def _scores_line(record: dict[str, Any]) -> str:
+    """Validation scores of a run in one line."""
+    shown = {
+        name.removeprefix("validation_"): value
+        for name, value in record["scores"].items()
+        if name.removeprefix("validation_") in ("loss", "uar", "war", "macro_f1")
+    }
+    return "validation " + "  ".join(f"{name} {value:.3f}" for name, value in shown.items()) if shown else "done"
+
+
+__all__ = ["finetune", "pretrain", "train_expression"]

@@ -1,0 +1,123 @@
+"""Fine-tuning with labels: voice, face, or both (CN112633263A, modules 3, 6 and 8)."""
+
+from typing import Any
+
+from datasets import Dataset
+from transformers import set_seed
+
+from ..checkpoints import build_model
+from ..data.collators import ClipCollator
+from ..data.dataset import AnyDataset, column_values, encode_labels, label_names, require_columns
+from ..data.reader import ClipReader, ReaderOptions, with_inputs
+from ..data.splits import GroupSplit, keep_groups
+from ..errors import InputError
+from ..hub import write_card
+from .arguments import EmotionTrainingArguments
+from .metrics import compute_metrics
+from .normalization import estimate_statistics
+from .record import RunRecord, checkpoint_names
+from .trainer import EmotionTrainer, SaveProcessorCallback
+
+SLOW_PARTS = ["frontend.", "backbone."]  # what other data have trained already
+
+
+def finetune(
+    dataset: AnyDataset,
+    split: GroupSplit | None = None,
+    *,
+    args: EmotionTrainingArguments,
+    modality: str,
+    label_column: str = "emotion",
+    group_column: str | None = None,
+    init: list[str] | None = None,
+    config_overrides: dict[str, Any] | None = None,
+    reader_options: ReaderOptions | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Fine-tune a classifier and save it, with its processor and a model card, to `args.output_dir`.
+
+    The kept weights are those of the epoch with the best UAR on the validation groups.
+
+    Args:
+        dataset: labeled clips, inputs or features.
+        split: groups to train and to validate on; `None` trains on every row and validates on none.
+        args: of the run. Front-end and backbone have the learning rate `args.slow_rate * args.learning_rate`, unless
+            `args.slow_parts` names other parts.
+        modality: `audio`, `image` or `fusion`.
+        label_column: column of the label.
+        group_column: column of the group (speaker); needed with `split`.
+        init: checkpoints to start from, see [`build_model`].
+        config_overrides: configuration fields to change, such as `modality_dropout`.
+        reader_options: how undecoded clips of the dataset are read.
+        metadata: where the data come from, for the record.
+
+    Returns:
+        The record of the run, as written to `run.json`.
+
+    Raises:
+        InputError: a column is missing, there are fewer than two classes, or a stream is used without `max_steps`.
+    """
+    require_columns(dataset, label_column, group_column)
+    args.require_length(dataset)
+    checkpoint = args.last_checkpoint()
+    labels = label_names(dataset, label_column)
+    if len(labels) < 2:
+        raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a classifier needs at least two")
+    parts: dict[str, AnyDataset] = {"train": dataset}
+    if split is not None:
+        if group_column is None:
+            raise InputError("a split into groups needs their column: give group_column")
+        groups = {"train": split.train, "validation": split.validation}
+        parts = {name: keep_groups(dataset, group_column, chosen) for name, chosen in groups.items() if chosen}
+    reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
+    parts = {
+        name: encode_labels(with_inputs(part, reader, args.dataloader_num_workers or None), label_column, labels)
+        for name, part in parts.items()
+    }
+
+    set_seed(args.seed)
+    initial = build_model("classification", modality, init or [], labels, config_overrides)
+    processors = (initial.feature_extractor, initial.image_processor, initial.feature_sizes)
+    for name in initial.feature_sizes.keys() - initial.normalized:
+        estimate_statistics(initial.model, name, parts["train"], ClipCollator(name, *processors))
+    record = RunRecord(
+        "finetune",
+        args,
+        modality=modality,
+        init=checkpoint_names(init),
+        config=config_overrides or {},
+        slow_rate=args.slow_rate,
+        labels=labels,
+        label_column=label_column,
+        group_column=group_column,
+        groups=split.as_dict() if split is not None else None,
+        # counting those of a stream would read it once more
+        clips={name: _class_counts(part, labels) for name, part in parts.items() if isinstance(part, Dataset)},
+        **(metadata or {}),
+    )
+    has_evaluation = "validation" in parts
+    trainer = EmotionTrainer(
+        model=initial.model,
+        args=args.for_recipe(
+            has_evaluation=has_evaluation, best_metric="uar", slow_parts=args.slow_parts or SLOW_PARTS
+        ),
+        data_collator=ClipCollator(modality, *processors),
+        train_dataset=parts["train"],
+        eval_dataset=parts.get("validation"),
+        compute_metrics=compute_metrics,
+        callbacks=[SaveProcessorCallback(initial.processor(modality))],
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
+    facts = record.finish(trainer, scores, initial.processor(modality))
+    if trainer.is_world_process_zero():
+        write_card(args.result_dir)
+    return facts
+
+
+def _class_counts(dataset: AnyDataset, labels: list[str]) -> dict[str, int]:
+    values = column_values(dataset, "labels")
+    return {label: values.count(i) for i, label in enumerate(labels)}
+
+
+__all__ = ["finetune"]
