@@ -18,13 +18,13 @@ import numpy as np
 import onnxruntime
 import torch
 
+from av_emotion_hf.checkpoints import load_classifier
 from av_emotion_hf.data.dataset import encode_labels, open_dataset
 from av_emotion_hf.data.reader import ClipReader
 from av_emotion_hf.data.schema import SAMPLING_RATE, clip_source
 from av_emotion_hf.data.splits import keep_groups
 from av_emotion_hf.inference.export import export_onnx
 from av_emotion_hf.inference.predictor import DEFAULT_CHECKPOINT
-from av_emotion_hf.training.evaluation import load_classifier
 from av_emotion_hf.training.metrics import SCORES, confusion_matrix
 
 SPEAKERS, REPEATS = ("09", "10"), 3

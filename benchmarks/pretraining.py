@@ -26,11 +26,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import nn
 
-from av_emotion_hf.data import open_dataset
-from av_emotion_hf.data.reader import ClipReader
-from av_emotion_hf.training.arguments import RunOptions
-from av_emotion_hf.training.pretrain import pretrain
-from av_emotion_hf.training.trainer import EmotionTrainer
+from av_emotion_hf import EmotionTrainer, EmotionTrainingArguments, open_dataset, pretrain
 
 RESULTS = Path(__file__).parent / "results" / "pretraining.json"
 RATE, SIZE, CLIPS_PER_SHARD, BATCH = 50, 60, 250, 32
@@ -94,13 +90,15 @@ def clock():
     found["processor"] = time.process_time() - found["processor"]
 
 
-def train(folder: Path, steps: int, settings: dict | None = None, **options) -> dict:
+def train(folder: Path, steps: int, config_overrides: dict | None = None, **changes) -> dict:
     """Pre-train on a folder of shards in this process; the log goes nowhere."""
     with tempfile.TemporaryDirectory() as out, open(os.devnull, "w") as nowhere:
-        run = RunOptions(f"{out}/model", max_steps=steps, batch_size=BATCH, **options)
+        args = EmotionTrainingArguments(f"{out}/model", max_steps=steps, per_device_train_batch_size=BATCH, **changes)
         with contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
-            corpus = open_dataset(str(folder), streaming=True)
-            return pretrain([corpus], [], "audio", run, ClipReader("audio"), settings=settings, statistics_limit=100)
+            dataset = open_dataset(str(folder), streaming=True)
+            return pretrain(
+                [dataset], args=args, modality="audio", config_overrides=config_overrides, statistics_limit=100
+            )
 
 
 def bare(shapes: list, rnn: nn.Module) -> dict:

@@ -17,12 +17,12 @@ javased="--group-column speaker"
 spans='{"mask_time_prob": 0.5, "mask_time_length": 9}'       # audio: 50 frames a second
 face_spans='{"mask_time_prob": 0.5, "mask_time_length": 5}'  # image: 10 frames a second
 
-# Module 4a: the expression recogniser.
+# Module 4a: the expression recognizer.
 expression() {
   av-emotion train-expression "$data/fer2013" --out "$runs/expression" --bf16
 }
 
-# Modules 1 and 4b-c, once: descriptors of the unlabelled voices; sound and face crops of the clips.
+# Modules 1 and 4b-c, once: descriptors of the unlabeled voices; sound and face crops of the clips.
 inputs() {
   av-emotion extract "$data/javased_speech" --out "$runs/javased_features" --modality audio --as features \
     $javased --exclude-groups 09,10

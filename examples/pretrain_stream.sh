@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Learn from unlabelled clips of any number: features once, as Parquet shards, then pre-training that streams them.
+# Learn from unlabeled clips of any number: features once, as Parquet shards, then pre-training that streams them.
 #
 #   pretrain_stream.sh CLIPS RUNS [MODALITY]                                        # one process
 #   PROCESSES=2 pretrain_stream.sh CLIPS RUNS                                       # two processes on this machine
 #   NODES=2 NODE=0 MASTER=node0:29500 PROCESSES=8 pretrain_stream.sh CLIPS RUNS     # two machines: this on the first,
 #   NODES=2 NODE=1 MASTER=node0:29500 PROCESSES=8 pretrain_stream.sh CLIPS RUNS     # and this on the second
 #
-# Machines need a common disk for RUNS. Killed at any moment and called again, it goes on where it stood; called again
-# when it is done, it does nothing. STEPS (1000), SAVE (100), BATCH (32) and SHARD (500 clips) may be set, and more
+# Machines need a common disk for RUNS. Interrupted at any moment and called again, it resumes; called again when it is
+# done, it does nothing. STEPS (1000), SAVE (100), BATCH (32) and SHARD (500 clips) may be set, and more
 # options of `av-emotion pretrain` in OPTIONS, such as OPTIONS="--objective hidden --report-to tensorboard".
 set -euo pipefail
 
@@ -22,10 +22,10 @@ else
     launch=(python -m torch.distributed.run --standalone --nproc_per_node "$processes")
 fi
 
-# 1. Features: every process writes its own shards; what is written already is not read again.
+# 1. Features: every process writes its own shards; what is already written is not read again.
 "${launch[@]}" -m av_emotion_hf extract "$clips" --modality "$modality" --as features --out "$features" \
     --rows-per-shard "${SHARD:-500}" --workers 1 ${INIT:+--init "$INIT"}
-while [ ! -e "$features/manifest.json" ]; do sleep 1; done # another machine may still be at work
+while [ ! -e "$features/manifest.json" ]; do sleep 1; done # another machine may still be working
 
 # 2. Pre-training: every process reads its own shards.
 if [ ! -e "$out/run.json" ]; then

@@ -15,11 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "src" / "av_emotion_hf" / "checkpoints" / "av-emotion-small"
 ROWS = [  # name of the results, what the model sees, what it learned from beforehand
     ("audio_scratch", "voice", "nothing"),
-    ("audio_patent", "voice", "unlabelled voices, 10 % single frames hidden (patent)"),
-    ("audio_spans", "voice", "unlabelled voices, half of the frames hidden in spans"),
+    ("audio_patent", "voice", "unlabeled voices, 10 % single frames hidden (patent)"),
+    ("audio_spans", "voice", "unlabeled voices, half of the frames hidden in spans"),
     ("image_scratch", "face", "FER2013 (backbone only)"),
-    ("image_patent", "face", "FER2013, then unlabelled faces, 10 % single frames hidden (patent)"),
-    ("image_spans", "face", "FER2013, then unlabelled faces, half of the frames hidden in spans"),
+    ("image_patent", "face", "FER2013, then unlabeled faces, 10 % single frames hidden (patent)"),
+    ("image_spans", "face", "FER2013, then unlabeled faces, half of the frames hidden in spans"),
     ("fusion_spans", "voice + face", "the two models with spans"),
     ("fusion_spans|audio_only", "the same model, voice only", "as above"),
     ("fusion_spans|image_only", "the same model, face only", "as above"),
@@ -67,7 +67,7 @@ def confusion_table(result: dict) -> str:
 def cost_table(runs: dict) -> str:
     """Minutes of each kind of training of the shipped model."""
     wanted = {
-        "expression recogniser": "expression",
+        "expression recognizer": "expression",
         "audio pre-training": "audio_spans",
         "image pre-training": "image_spans",
         "audio fine-tuning": "audio_spans_0",
@@ -83,7 +83,7 @@ def cost_table(runs: dict) -> str:
 
 
 def expression_table(runs: dict) -> str:
-    """What each expression recogniser was trained with, and its scores; in the order of those that may choose one."""
+    """What each expression recognizer was trained with, and its scores; in the order of those that may choose one."""
     lines = [
         "| run | network | parameters | epochs | batch | mixup | balance | minutes | validation accuracy % | UAR % "
         "| test accuracy % | UAR % |",

@@ -1,7 +1,10 @@
 """The scripts in `examples` that gather results and write tables."""
 
+import ast
+import importlib
 import io
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -16,6 +19,28 @@ from av_emotion_hf import EmotionTrainingArguments, train_expression
 from av_emotion_hf.data.schema import encode_waveform
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+README = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+SHOWN = {path.name: path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.py"))} | {
+    f"README.md, block {number}": code
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", README, flags=re.S), 1)
+}
+
+
+@pytest.mark.parametrize("code", SHOWN.values(), ids=SHOWN)
+def test_what_is_shown_imports_from_public_places(code):
+    """From the root or the `__init__` of a folder, and only what these export."""
+    for node in ast.walk(ast.parse(code)):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [str(node.module)]
+        for module in modules:
+            if module.partition(".")[0] == "av_emotion_hf":
+                home = importlib.import_module(module)
+                assert hasattr(home, "__path__"), f"{module} is a module, not a folder of the package"
+                if isinstance(node, ast.ImportFrom):
+                    assert {alias.name for alias in node.names} <= set(home.__all__), module
 
 
 @pytest.fixture

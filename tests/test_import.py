@@ -1,8 +1,15 @@
 """What importing the package does, and what it must not do."""
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
+
+import pytest
+
+import av_emotion_hf
+from av_emotion_hf import deprecated
 
 ALONE = """
 import socket, sys
@@ -29,6 +36,19 @@ assert AutoConfig.for_model("av_emotion_audio").model_type == "av_emotion_audio"
 """
 
 
+HELP = """
+import sys
+from typer.testing import CliRunner
+from av_emotion_hf import cli
+
+for command in ("--help", "predict", "extract", "train-expression", "pretrain", "finetune", "evaluate", "push"):
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0, result.output
+loaded = {"torch", "transformers", "numpy", "datasets", "evaluate"} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
 def run(code):
     env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
@@ -41,3 +61,32 @@ def test_import_loads_nothing_and_asks_no_network():
 
 def test_import_after_transformers_registers_too():
     run(REVERSE)
+
+
+def test_help_loads_no_heavy_library():
+    run(HELP)
+
+
+@pytest.mark.parametrize("package", ["av_emotion_hf", "av_emotion_hf.training"])
+def test_public_names_are_there_and_stay_what_they_are(package):
+    """A module that is imported later becomes an attribute of its folder: it must not take the name of a function."""
+    module = importlib.import_module(package)
+    assert set(module.__all__) <= set(dir(module))
+    before = {name: getattr(module, name) for name in module.__all__}
+    modules = {each.name for each in pkgutil.iter_modules(module.__path__)}
+    assert not modules & set(module.__all__)
+    for name in modules - {"__main__"}:
+        importlib.import_module(f"{package}.{name}")
+    assert all(getattr(module, name) is value for name, value in before.items())
+
+
+def test_recipes_at_the_root_are_functions_whatever_was_imported():
+    for old in ("training.pretrain", "training.finetune", "training.evaluation", "data.extraction", "hub.push"):
+        if old in deprecated.MOVED:
+            with pytest.warns(DeprecationWarning, match="has moved to"):
+                moved = importlib.import_module(f"av_emotion_hf.{old}")
+            assert moved is importlib.import_module(f"av_emotion_hf.{deprecated.MOVED[old]}")
+        else:
+            importlib.import_module(f"av_emotion_hf.{old}")
+    for name in ("pretrain", "finetune", "train_expression", "evaluate", "extract", "push"):
+        assert callable(getattr(av_emotion_hf, name)), name

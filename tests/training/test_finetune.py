@@ -7,7 +7,7 @@ from transformers import AutoModelForVideoClassification, AutoProcessor
 from av_emotion_hf.data import split_groups
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card
-from av_emotion_hf.training import evaluate, finetune, pretrain
+from av_emotion_hf.training import EmotionTrainer, evaluate, finetune, pretrain
 
 GROUPS = ["0", "1", "2", "3"]
 
@@ -155,3 +155,31 @@ def test_damaged_weights_are_named(tune, features, tmp_path):
     weights.unlink()
     with pytest.raises(InputError, match="its weights cannot be read"):
         tune("audio", "again", init=[str(tmp_path / "model")])
+
+
+@pytest.mark.parametrize(("given", "slow"), [([], ("frontend.", "backbone.")), (["rnn."], ("rnn.",))])
+def test_front_end_and_backbone_learn_slower_unless_others_are_named(
+    features, options, small, monkeypatch, given, slow
+):
+    rates = {}
+    create = EmotionTrainer.create_optimizer
+
+    def noting(self, model=None):
+        optimizer = create(self, model)
+        rate = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+        rates.update({name: rate[id(parameter)] for name, parameter in self.model.named_parameters()})
+        return optimizer
+
+    monkeypatch.setattr(EmotionTrainer, "create_optimizer", noting)
+    args = options("model", max_steps=1, learning_rate=1e-2, slow_rate=0.25, slow_parts=given)
+    overrides = {f"{part}_config": small[part] for part in small}
+    record = finetune(features, args=args, modality="fusion", config_overrides=overrides)
+    assert record["settings"]["slow_rate"] == 0.25 and args.slow_parts == given
+    assert {name for name, rate in rates.items() if rate == pytest.approx(2.5e-3)} == {
+        name for name in rates if any(part in name for part in slow)
+    }
+
+
+def test_a_split_needs_the_column_of_the_groups(features, options):
+    with pytest.raises(InputError, match="needs their column: give group_column"):
+        finetune(features, split_groups(GROUPS, test=["3"]), args=options("model"), modality="audio")
