@@ -16,6 +16,7 @@ MOVED = {
     "data.corpus": "data.dataset",
     "data.faces": "data.expressions",
     "data.inputs": "data.reader",
+    "data.streams": "data.stream_loader",
     "data.tables": "acoustics.tables",
     "formants_av_emotion": "models.frontend_formants_av_emotion",
     "functionals_av_emotion": "acoustics.functionals",

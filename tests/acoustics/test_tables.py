@@ -9,8 +9,9 @@ from datasets import ClassLabel, Dataset, Features, Value
 from helpers.synthetic import voice
 
 from av_emotion_hf import acoustic_descriptors, acoustic_functionals
+from av_emotion_hf.acoustics import tables
 from av_emotion_hf.acoustics.tables import write_table
-from av_emotion_hf.data import open_dataset, tables
+from av_emotion_hf.data import open_dataset
 from av_emotion_hf.errors import InputError
 
 LENGTHS = (0.5, 0.72, 0.3)
@@ -103,7 +104,7 @@ def test_clips_may_be_one_file_inputs_or_a_stream(clips, tmp_path, waveforms):
 
     summary = write_table(clips, str(tmp_path / "clips.parquet"), "functionals")  # bytes without a name, with video
     assert [failure["row"] for failure in summary["failures"]] == [1, 3]  # without sound; no clip
-    assert "has no sound" in summary["failures"][0]["error"]
+    assert "has no audio" in summary["failures"][0]["error"]
     table = pyarrow.parquet.read_table(tmp_path / "clips.parquet")
     assert table["clip"].to_pylist() == ["0", "2"] and table["speaker"].to_pylist() == ["a", "b"]
 
@@ -131,7 +132,7 @@ def test_corpora_that_cannot_serve(voices, tmp_path, monkeypatch):
     out = tmp_path / "t.parquet"
     with pytest.raises(InputError, match=r"not one clip could be read, nothing was written; .* there is no such"):
         write_table(voices.select([2]), str(out))
-    with pytest.raises(InputError, match="the dataset has no sound: expected a column video, audio, file, path"):
+    with pytest.raises(InputError, match="the dataset has no audio: expected a column video, audio, file, path"):
         write_table(voices.remove_columns("file"), str(out))
     with pytest.raises(InputError, match="column 'loudness' of the dataset has the name of a column of the table"):
         write_table(voices.rename_column("take", "loudness"), str(out))

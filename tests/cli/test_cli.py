@@ -195,7 +195,7 @@ def test_tables_of_the_voices_in_a_folder(run, clip, folder, tmp_path):
         "--out", tmp_path / "voice.csv",
     )  # fmt: skip
     assert status == 0 and out == f"{tmp_path / 'voice.csv'}: 1 clips, 0.0 minutes\n"
-    assert "skipped silent.mp4: " in err and "has no sound" in err
+    assert "skipped silent.mp4: " in err and "has no audio" in err
     header, first, *rows = (tmp_path / "voice.csv").read_text().splitlines()
     assert header == '"clip","time","loudness","voiced"' and first.startswith('"voice.mp4",0,')
     assert len(rows) == pytest.approx(49, abs=3)

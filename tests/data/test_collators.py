@@ -5,7 +5,7 @@ import torch
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipCollator, MaskingCollator
 from av_emotion_hf.data.collators import pad_frames
-from av_emotion_hf.data.schema import encode_crop, encode_waveform
+from av_emotion_hf.data.schema import encode_crop, encode_waveform, round_to_16_bits
 from av_emotion_hf.errors import InputError
 
 
@@ -28,6 +28,27 @@ def test_inputs_become_a_batch(rows):
     assert batch["pixel_mask"].tolist() == [[1, 1, 1], [0, 0, 0]]
     assert batch["pixel_values"].shape == (2, 3, 3, 96, 96) and batch["labels"].tolist() == [1, 0]
     assert "pixel_values" not in collator("audio")(rows) and "input_values" not in collator("image")(rows)
+
+
+def test_arrays_give_the_same_batch_as_their_cells(rows, face):
+    generator = np.random.default_rng(0)
+    waveforms = [generator.normal(0, 0.3, n).astype(np.float32) for n in (3200, 1234, 0)]
+    crops = [np.stack([face, face[::-1], 255 - face]), face[None], np.zeros((0, *face.shape), np.uint8)]
+    cells = [
+        {
+            "audio": {"bytes": encode_waveform(waveform), "path": None} if len(waveform) else None,
+            "faces": [{"bytes": encode_crop(crop), "path": None} for crop in clip],
+        }
+        for waveform, clip in zip(waveforms, crops, strict=True)
+    ]
+    arrays = [
+        {"waveform": round_to_16_bits(waveform), "crops": clip}
+        for waveform, clip in zip(waveforms, crops, strict=True)
+    ]
+    expected, batch = collator("fusion")(cells), collator("fusion")(arrays)
+    assert set(batch) == set(expected) == {"input_values", "attention_mask", "pixel_values", "pixel_mask"}
+    for name, tensor in expected.items():
+        assert torch.equal(batch[name], tensor) and batch[name].dtype == tensor.dtype, name
 
 
 def test_features_become_a_batch():

@@ -2,7 +2,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from av_emotion_hf.data import encode_labels, label_names, open_dataset
-from av_emotion_hf.data.dataset import require_columns
+from av_emotion_hf.data.dataset import dataset_root, require_columns
 from av_emotion_hf.data.schema import clip_name
 from av_emotion_hf.errors import InputError
 
@@ -43,7 +43,12 @@ def test_what_cannot_be_opened_is_named(folder, name, split, message):
     assert "\n" not in str(caught.value)
 
 
-def test_pictures_stay_undecoded(tmp_path, face):
+def test_the_root_of_a_dataset_is_its_folder(folder):
+    assert dataset_root(str(folder)) == folder
+    assert dataset_root(str(folder / "data" / "test-00000-of-00001.parquet")) == folder / "data"
+
+
+def test_images_stay_undecoded(tmp_path, face):
     from PIL import Image as PILImage
 
     PILImage.fromarray(face).save(tmp_path / "a.png")
@@ -76,8 +81,8 @@ def test_text_labels_are_sorted_and_rows_without_one_dropped():
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_no_clip_of_a_folder_is_left_out(tmp_path, streaming):
-    """datasets alone passes over .mpg and .webm in a folder of .mp4, and over sound in a folder of video."""
+def test_no_clip_of_a_folder_is_skipped(tmp_path, streaming):
+    """datasets alone skips .mpg and .webm in a folder of .mp4, and audio in a folder of video."""
     names = ["a.mp4", "b.mpg", "c.webm", "d.MOV", "e.m4v", "f.ts"]
     for name in names:
         (tmp_path / name).write_bytes(name.encode())

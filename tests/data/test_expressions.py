@@ -45,8 +45,8 @@ def test_a_picture_serves_as_bytes_and_as_path(picture, processor, tmp_path):
     cells.append({"bytes": None, "path": str(tmp_path / "face.png")})
     pixels = FaceCollator(processor, "face")([{"face": cell, "labels": 0} for cell in cells])["pixel_values"]
     assert torch.equal(pixels[0], pixels[1])
-    for cell, name in (({"bytes": b"no", "path": "x.png"}, "x.png"), (None, "a picture without a name")):
-        with pytest.raises(InputError, match=f"{name}: cannot be read as a picture"):
+    for cell, name in (({"bytes": b"no", "path": "x.png"}, "x.png"), (None, "an image without a name")):
+        with pytest.raises(InputError, match=f"{name}: cannot be read as an image"):
             FaceCollator(processor, "face")([{"face": cell, "labels": 0}])
 
 

@@ -1,9 +1,9 @@
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +124,19 @@ def test_started_again_when_done_it_does_nothing(clips, tmp_path, monkeypatch):
         extract(clips, str(out), ClipReader("audio", fps=5.0))
 
 
+def test_failures_are_named_relative_to_the_dataset(clip_files, tmp_path):
+    folder = tmp_path / "clips"
+    for name in ("good", "bad"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a.mp4").symlink_to(clip_files[0])
+    (folder / "bad" / "b.mp4").write_bytes(b"no clip")
+    for root, expected in ((folder, "bad/b.mp4"), (None, "b.mp4")):
+        out = tmp_path / f"out{root is None}"
+        manifest = extract(open_dataset(str(folder)), str(out), ClipReader("audio"), root=root)
+        (failure,) = manifest["failures"]
+        assert failure["clip"] == expected and set(failure) == {"row", "clip", "error"}
+
+
 def test_what_is_not_ours_is_left_alone(clips, tmp_path):
     out = tmp_path / "inputs"
     out.mkdir()
@@ -136,7 +149,7 @@ def test_what_is_not_ours_is_left_alone(clips, tmp_path):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_interrupted_it_goes_on_without_reading_again(clips, tmp_path, monkeypatch, streaming):
+def test_interrupted_it_resumes_without_reading_again(clips, tmp_path, monkeypatch, streaming):
     whole = tmp_path / "whole"
     expected = extract(clips, str(whole), ClipReader("audio"))
     corpus = clips.to_iterable_dataset() if streaming else clips
@@ -157,12 +170,12 @@ def test_interrupted_it_goes_on_without_reading_again(clips, tmp_path, monkeypat
     with pytest.raises(InputError, match=r"inputs.partial: was made with other settings \(modality 'audio' there"):
         extract(corpus, str(out), ClipReader("both", detector="cascade"), rows_per_shard=2 if streaming else 500)
 
-    def goes_on(self, item, alive):
+    def resumes(self, item, alive):
         if not self.path(item[0]).exists():
             read.append(item[0])
         call(self, item, alive)
 
-    monkeypatch.setattr(ClipTask, "__call__", goes_on)
+    monkeypatch.setattr(ClipTask, "__call__", resumes)
     manifest = extract(corpus, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
     assert len(read) == len(set(read)) == 4
     assert list(open_dataset(str(out))) == list(open_dataset(str(whole)))
@@ -170,28 +183,31 @@ def test_interrupted_it_goes_on_without_reading_again(clips, tmp_path, monkeypat
         assert manifest[name] == expected[name]
 
 
-def test_killed_it_goes_on(clip_files, tmp_path):
-    """A real process, killed for good at some moment, again and again until one comes through."""
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.slow
+def test_killed_before_any_rename_it_resumes(clip_files, tmp_path):
+    """Real processes, killed for good; each resumes what the one before has left."""
     folder = tmp_path / "clips"
     folder.mkdir()
-    for number in range(24):
+    for number in range(8):
         (folder / f"{number:02d}.mp4").symlink_to(clip_files[number % 3])
-    words = [sys.executable, "-m", "av_emotion_hf", "extract", folder, "--modality", "audio", "--workers", "1"]
-    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": os.environ}
-    subprocess.run([*words, "--out", tmp_path / "whole"], check=True, **options)
-    kills, out = 0, tmp_path / "inputs"
-    for _ in range(3):
-        process = subprocess.Popen([*words, "--out", out], start_new_session=True, **options)
-        begun = len(list(tmp_path.glob("inputs.partial/clips/*.arrow")))
-        while process.poll() is None and len(list(tmp_path.glob("inputs.partial/clips/*.arrow"))) < begun + 3:
-            time.sleep(0.01)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert kills >= 1
-    subprocess.run([*words, "--out", out], check=True, **options)
-    assert list(open_dataset(str(out))) == list(open_dataset(str(tmp_path / "whole")))
+    extract(open_dataset(str(folder)), str(tmp_path / "whole"), ClipReader("audio"), rows_per_shard=4)
+    driver = Path(__file__).with_name("killed_extraction.py")
+    attempts = [tmp_path / "third", 3, 0, tmp_path / "fourth", 4, 0, tmp_path / "workers", 3, 1]
+    words = [str(word) for word in (sys.executable, driver, folder, *attempts)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # renames: the settings; for each shard its four clips (by a worker, if there is one), the shard, its record; the
+    # manifest; the folder. At the third: two clips, record, clip, clip, shard, manifest; at the fourth also the folder
+    assert json.loads(done.stdout) == [7, 5, 3]
+    for name in ("third", "fourth", "workers"):
+        assert list(open_dataset(str(tmp_path / name))) == list(open_dataset(str(tmp_path / "whole")))
+        assert files(tmp_path / name) == files(tmp_path / "whole")
+        manifests = [json.loads((tmp_path / each / "manifest.json").read_text()) for each in (name, "whole")]
+        assert manifests[0] == manifests[1]
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -229,10 +245,12 @@ def test_a_clip_that_crashes_or_hangs_costs_that_clip_only(clips, tmp_path, monk
     ]
 
 
-def test_a_full_disk_is_said_and_nothing_is_lost(clips, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_nothing_is_lost(clips, tmp_path, monkeypatch):
     monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", no_space)
     out = tmp_path / "inputs"
-    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\).*goes on where it stopped"):
+    with pytest.raises(
+        InputError, match=r"cannot be written \(No space left on device\).*run the same command again to resume"
+    ):
         extract(clips, str(out), ClipReader("audio"))
     monkeypatch.undo()
     assert not out.exists()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from av_emotion_hf.data.manifest import configuration_hash, read_statistics, require_same_settings, summarise
+from av_emotion_hf.data.manifest import configuration_hash, read_statistics, require_same_settings, summarize
 from av_emotion_hf.data.statistics import RunningStatistics
 from av_emotion_hf.errors import InputError
 
@@ -18,7 +18,7 @@ def record(frames, **changes):
 
 def test_records_add_up_however_they_are_cut():
     failure = {"row": 4, "clip": "a.mp4", "error": "no sound"}
-    manifest = summarise(
+    manifest = summarize(
         [record(FRAMES[:7]), record(FRAMES[7:40], failures=[failure]), record(FRAMES[40:])], {"fps": 5}
     )
     assert (manifest["clips"], manifest["rows"], manifest["seconds"]) == (6, 9, 4.5)
@@ -45,12 +45,12 @@ def test_a_changed_configuration_is_refused_with_the_difference():
 def test_statistics_of_folders_merge(tmp_path):
     for name, part in (("a", FRAMES[:20]), ("b", FRAMES[20:])):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").write_text(json.dumps(summarise([record(part)], {})))
+        (tmp_path / name / "manifest.json").write_text(json.dumps(summarize([record(part)], {})))
     folders = [str(tmp_path / "a"), str(tmp_path / "b")]
     np.testing.assert_allclose(read_statistics(folders, "input_features").std, FRAMES.std(0))
     assert read_statistics(folders, "image_features") is None
     assert read_statistics([*folders, str(tmp_path)], "input_features") is None
     narrow = record(FRAMES) | {"statistics": {"input_features": RunningStatistics(2).as_dict()}}
-    (tmp_path / "b" / "manifest.json").write_text(json.dumps(summarise([narrow], {})))
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(summarize([narrow], {})))
     with pytest.raises(InputError, match=r"has 2 values per frame, .* has 4; extract both"):
         read_statistics(folders, "input_features")

@@ -92,7 +92,7 @@ def test_killed_out_of_room_and_with_a_damaged_shard_nothing_is_lost(corpus, tmp
     whole, out = tmp_path / "whole", tmp_path / "out"
     code, errors = finish(start(corpus, whole))
     assert code == 0, errors
-    assert "left out: train-00003.parquet, row group 1" in errors
+    assert "skipped: train-00003.parquet, row group 1" in errors
 
     # killed for good at some step
     process = start(corpus, out)

@@ -1,7 +1,8 @@
-"""Tables of the voices of a dataset: acoustic descriptors per frame or functionals per clip, as Parquet or CSV."""
+"""Tables of the voices in a dataset: acoustic descriptors per frame or functionals per clip, as Parquet or CSV."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +13,15 @@ from huggingface_hub.errors import StrictDataclassError
 from tqdm.auto import tqdm
 
 from ..data.dataset import AnyDataset
-from ..data.schema import MEDIA_COLUMNS, SAMPLING_RATE, clip_source
-from ..errors import InputError
+from ..data.schema import MEDIA_COLUMNS, SAMPLING_RATE, clip_name, clip_source
+from ..errors import Failure, InputError, as_input_error
 from ..media import Clip, open_clip
+from ..utils import atomic_write
 from .descriptors import acoustic_descriptors, acoustic_functionals, stream_descriptors
 
 WRITERS = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
 FORMS = ("descriptors", "functionals")
-BATCH_SECONDS = 600.0  # of sound at once: 40 MB of it
+BATCH_SECONDS = 600.0  # of audio at once: 40 MB of it
 
 
 def write_table(
@@ -34,10 +36,10 @@ def write_table(
 ) -> dict:
     """Describe the voice of every clip and write one table.
 
-    Its columns are `clip` (the file, or the number of the row where the dataset names none), the dataset' own scalar
+    Its columns are `clip` (the file, or the number of the row where the dataset names none), the dataset's own scalar
     columns, and either `time` (seconds from the start of the file) and the descriptors, a row per 10 ms frame, or the
     88 functionals of eGeMAPSv02, a row per clip. The values are those of [`acoustic_descriptors`] and
-    [`acoustic_functionals`] at 16 kHz. The table is written under another name and renamed at the end.
+    [`acoustic_functionals`] at 16 kHz. The table is written under a temporary name and renamed at the end.
 
     Args:
         dataset: clips, or inputs that `extract` wrote.
@@ -46,8 +48,8 @@ def write_table(
         descriptors: names of descriptors or of their families; not for functionals.
         deltas: whether to add the slope of each descriptor over time.
         root: folder to which the names of clips are relative.
-        batch_seconds: sound that is held in memory at once. The descriptors of a longer clip are written piece by
-            piece; its functionals need the whole.
+        batch_seconds: audio that is held in memory at once. The descriptors of a longer clip are written in pieces;
+            its functionals need the whole clip.
         metadata: settings to note in the summary, beside those of the table.
 
     Returns:
@@ -55,7 +57,7 @@ def write_table(
         `error`).
 
     Raises:
-        InputError: `out` exists or has another suffix, a descriptor is unknown, the dataset holds no sound or a column
+        InputError: `out` exists or has another suffix, a descriptor is unknown, the dataset has no audio or a column
             of the same name as the table, or not one clip could be read.
     """
     path = Path(out)
@@ -65,7 +67,7 @@ def write_table(
         raise InputError(f"{out}: exists already; choose another --out or remove it first")
     if not any(column in dataset.features for column in MEDIA_COLUMNS):
         raise InputError(
-            f"the dataset has no sound: expected a column {', '.join(MEDIA_COLUMNS)}; "
+            f"the dataset has no audio: expected a column {', '.join(MEDIA_COLUMNS)}; "
             f"it has {', '.join(dataset.features)}"
         )
     describe = _describer(form, descriptors, deltas)
@@ -73,60 +75,62 @@ def write_table(
     described = {name: np.asarray(values).dtype for name, values in describe([np.zeros(1, np.float32)])[0].items()}
     if set(own) & set(described):
         raise InputError(
-            f"column {min(set(own) & set(described))!r} of the dataset has the name of a column of the table; rename it"
+            f"column {min(set(own) & set(described))!r} of the dataset has the name of a column of the table; rename "
+            "it"
         )
     schema = pa.schema(own | {name: pa.from_numpy_dtype(kind) for name, kind in described.items()})
 
     settings = (metadata or {}) | {"as": form}
     if form == "descriptors":
         settings |= {"descriptors": list(descriptors), "deltas": deltas}
-    summary = {"settings": settings, "clips": 0, "rows": 0, "seconds": 0.0, "failures": []}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
+    failures: list[Failure] = []
+    num_clips, num_rows, seconds = 0, 0, 0.0
+    with atomic_write(path) as partial:
         with WRITERS[path.suffix.lower()](str(partial), schema) as writer:
-            for rows, clips in _batches(dataset, Path(root), batch_seconds, summary["failures"]):
+            for rows, clips in _batches(dataset, root, batch_seconds, failures):
+                pieces: Iterator[list[dict]]
                 if form == "descriptors" and clips[0].duration > batch_seconds:
-                    pieces = (
-                        [piece] for piece in stream_descriptors(clips[0].audio(), SAMPLING_RATE, descriptors, deltas)
-                    )
+                    stream = stream_descriptors(clips[0].audio(), SAMPLING_RATE, descriptors, deltas)
+                    pieces = ([piece] for piece in stream)
                 else:
-                    pieces = iter([describe([clip.waveform for clip in clips])])
+                    pieces = iter([describe([clip.waveform for clip in clips if clip.waveform is not None])])
                 for tables in pieces:
                     table = _table(rows, tables, schema)
                     writer.write_table(table)
-                    summary["rows"] += len(table)
-                summary["clips"] += len(rows)
-                summary["seconds"] += sum(clip.duration for clip in clips)
-        if not summary["clips"]:
-            reason = summary["failures"][0]["error"] if summary["failures"] else "the dataset is empty"
-            raise InputError(f"{out}: not one clip could be read, nothing was written; the first reason: {reason}")
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    summary["seconds"] = round(float(summary["seconds"]), 2)
-    return summary
+                    num_rows += len(table)
+                num_clips += len(rows)
+                seconds += sum(clip.duration for clip in clips)
+        if not num_clips:
+            cause = failures[0]["error"] if failures else "the dataset is empty"
+            raise InputError(f"{out}: not one clip could be read, nothing was written; the first reason: {cause}")
+    return {
+        "settings": settings,
+        "clips": num_clips,
+        "rows": num_rows,
+        "seconds": round(float(seconds), 2),
+        "failures": failures,
+    }
 
 
 def _describer(form: str, descriptors: Sequence[str], deltas: bool) -> Callable[[list[np.ndarray]], list[dict]]:
-    """From waveforms (samples,) to the columns of each; settings are tried out here, before a clip is read."""
+    """From waveforms (samples,) to the columns of each; the arguments are checked here, before a clip is read."""
     if form not in FORMS:
         raise InputError(f"form {form!r} is not one of {', '.join(FORMS)}")
     if form == "functionals":
-        return lambda waveforms: acoustic_functionals(waveforms, SAMPLING_RATE)
+        return lambda waveforms: cast(list[dict], acoustic_functionals(waveforms, SAMPLING_RATE))
 
     def describe(waveforms: list[np.ndarray]) -> list[dict]:
-        return acoustic_descriptors(waveforms, SAMPLING_RATE, descriptors, deltas)
+        return cast(list[dict], acoustic_descriptors(waveforms, SAMPLING_RATE, descriptors, deltas))
 
     try:
         describe([np.zeros(1, np.float32)])
-    except StrictDataclassError as error:  # of several lines, the last of which says what is wrong
-        raise InputError(str(error).strip().splitlines()[-1].strip().removeprefix("ValueError: ")) from error
+    except StrictDataclassError as error:
+        raise as_input_error(error) from error
     return describe
 
 
 def _own_columns(dataset: AnyDataset) -> dict[str, pa.DataType]:
-    """Type of the name of a clip and of the dataset' scalar columns; classes are given by name."""
+    """Type of the name of a clip and of the dataset's scalar columns; classes are written by name."""
     columns = {"clip": pa.string()}
     for name, feature in dataset.features.items():
         if isinstance(feature, ClassLabel):
@@ -137,18 +141,20 @@ def _own_columns(dataset: AnyDataset) -> dict[str, pa.DataType]:
 
 
 def _batches(
-    dataset: AnyDataset, root: Path, batch_seconds: float, failures: list[dict]
+    dataset: AnyDataset, root: str | Path, batch_seconds: float, failures: list[Failure]
 ) -> Iterator[tuple[list[dict], list[Clip]]]:
-    """Rows with the name of their clip, and these clips; a long one comes alone, one without sound in `failures`."""
+    """Rows with the name of their clip, and these clips; a long one comes alone, one without audio in `failures`."""
     classes = {name: feature for name, feature in dataset.features.items() if isinstance(feature, ClassLabel)}
-    rows, clips, seconds = [], [], 0.0
+    rows: list[dict] = []
+    clips: list[Clip] = []
+    seconds = 0.0
     total = dataset.num_rows if isinstance(dataset, Dataset) else None
     for number, row in enumerate(tqdm(dataset, total=total, desc="Reading clips", unit="clip")):
         name = row["clip"] if isinstance(row.get("clip"), str) else clip_name(row, root) or str(number)
         try:
             clip = open_voice(row)
         except InputError as error:
-            failures.append({"clip": name, "row": number, "error": str(error)})
+            failures.append(Failure(clip=name, row=number, error=str(error)))
             continue
         if rows and seconds + clip.duration > batch_seconds:
             yield rows, clips
@@ -165,7 +171,7 @@ def _batches(
 
 
 def _table(rows: list[dict], tables: list[dict], schema: pa.Schema) -> pa.Table:
-    """The tables of several clips as one, with what their rows say repeated for each frame."""
+    """The tables of several clips as one, with the columns of their rows repeated for each frame."""
     lengths = [np.size(next(iter(table.values()))) for table in tables]
     clip_of = np.repeat(np.arange(len(rows)), lengths)
     columns = {}
@@ -178,26 +184,15 @@ def _table(rows: list[dict], tables: list[dict], schema: pa.Schema) -> pa.Table:
 
 
 def open_voice(row: dict) -> Clip:
-    """The clip of a row, whole: neither silence nor a black start is cut.
+    """The whole clip of a row: neither silence nor a black start is cut.
 
     Raises:
-        InputError: the clip cannot be read or has no sound.
+        InputError: the clip cannot be read or has no audio.
     """
     clip = open_clip(clip_source(row), trim_black=False)
     if not clip.has_sound:
-        raise InputError(f"{clip.name}: has no sound, and a voice is to be described; leave the clip out")
+        raise InputError(f"{clip.name}: has no audio, and a voice is to be described; remove the clip")
     return clip
-
-
-def clip_name(row: dict, root: Path) -> str | None:
-    """Path of a row's clip, relative to `root` where it lies in it; `None` for bytes without a name."""
-    for column in MEDIA_COLUMNS:
-        cell = row.get(column)
-        path = cell.get("path") if isinstance(cell, dict) else cell
-        if path:
-            path = Path(path)
-            return str(path.relative_to(root) if path.is_relative_to(root) else path)
-    return None
 
 
 __all__ = ["FORMS", "write_table"]

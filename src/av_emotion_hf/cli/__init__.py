@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, as_input_error
 from . import data, inference, training
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     except InputError as error:
         message = str(error)
     except StrictDataclassError as error:
-        message = str(error).strip().splitlines()[-1].strip().removeprefix("ValueError: ")
+        message = str(as_input_error(error))
     else:
         return
     typer.echo(f"av-emotion: {message}", err=True)

@@ -1,6 +1,5 @@
 """Commands that make and move data: extract, push."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -58,6 +57,7 @@ def extract(
     as_json: AsJson = False,
 ) -> None:
     """Read clips once; write inputs or features as Parquet for the training commands, or a table of their voices."""
+    from ..data.dataset import dataset_root
     from ..data.selection import open_selection
 
     if form in TABLES and modality != "audio":
@@ -67,12 +67,11 @@ def extract(
     excluded = split_names(exclude_groups)
     rows = open_selection(dataset, split, streaming, group_column=group_column, exclude_groups=excluded, limit=limit)
     metadata: dict[str, Any] = {"dataset": base_name(dataset)}
+    root = dataset_root(dataset)
     if form in TABLES:
         from ..acoustics.tables import write_table
 
-        path = Path(dataset).expanduser()
         names = split_names(descriptors) or ["egemaps", "voiced"]
-        root = path if path.is_dir() else path.parent
         summary = quietly(write_table, rows, out, form, names, deltas, root, metadata=metadata)
     else:
         from ..data import ClipReader, FeatureReader
@@ -93,6 +92,7 @@ def extract(
             rows_per_shard=rows_per_shard,
             workers=available_cores() if workers is None else workers,
             metadata=metadata,
+            root=root,
         )
     report_reading(summary, as_json, out)
 

@@ -1,4 +1,7 @@
-"""The collator: rows of inputs or features to the tensors of a batch."""
+"""Collators: rows of inputs or features to the tensors of a batch."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -7,9 +10,17 @@ from ..errors import InputError
 from ..models.masking_av_emotion import sample_mask
 from .schema import decode_faces, decode_waveform
 
+if TYPE_CHECKING:  # models are loaded by those who use them
+    from transformers import BatchFeature
+
+    from ..models.configuration_av_emotion import AVEmotionEncoderConfig
+
 
 class ClipCollator:
-    """Pads the clips of a batch, whatever form they are in.
+    """Pads the clips of a batch, in whatever form they are.
+
+    A row holds audio as `input_features`, a `waveform` `(samples,)` or an encoded `audio` cell, and face crops as
+    `image_features`, `crops` `(Tv, S, S, 3)` or an encoded `faces` cell; all rows of a batch in the same form.
 
     Args:
         modality: `audio`, `image` or `fusion`; what goes into the batch.
@@ -18,42 +29,57 @@ class ClipCollator:
         feature_sizes: values per frame that the model expects of `audio` and `image` features.
     """
 
-    def __init__(self, modality: str, feature_extractor, image_processor, feature_sizes: dict[str, int]):
+    def __init__(
+        self,
+        modality: str,
+        feature_extractor: "Callable[..., BatchFeature] | None",
+        image_processor: "Callable[..., BatchFeature] | None",
+        feature_sizes: dict[str, int],
+    ):
         self.modality, self.feature_sizes = modality, feature_sizes
         self.feature_extractor, self.image_processor = feature_extractor, image_processor
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """Make one batch; `labels` are added where the rows have them."""
-        batch = {}
+        batch: dict[str, torch.Tensor] = {}
         if self.modality != "image":
             if "input_features" in rows[0]:
                 features = [row["input_features"] for row in rows]
                 batch["input_features"], batch["attention_mask"] = pad_frames(features, self.feature_sizes["audio"])
             else:
-                waveforms = [decode_waveform(row["audio"]) for row in rows]
+                assert self.feature_extractor is not None  # the modality needs it
+                waveforms = [row["waveform"] if "waveform" in row else decode_waveform(row["audio"]) for row in rows]
                 batch |= self.feature_extractor(waveforms, return_tensors="pt")
         if self.modality != "audio":
             if "image_features" in rows[0]:
                 features = [row["image_features"] for row in rows]
                 batch["image_features"], batch["pixel_mask"] = pad_frames(features, self.feature_sizes["image"])
             else:
-                batch |= self.image_processor([decode_faces(row["faces"]) for row in rows], return_tensors="pt")
+                assert self.image_processor is not None
+                crops = [row["crops"] if "crops" in row else decode_faces(row["faces"]) for row in rows]
+                batch |= self.image_processor(crops, return_tensors="pt")
         if "labels" in rows[0]:
             batch["labels"] = torch.tensor([row["labels"] for row in rows])
         return batch
 
 
 class MaskingCollator:
-    """Adds to another collator's batch which frames pre-training hides.
+    """Adds a mask of the frames that pre-training hides to the batch of another collator.
 
     Args:
         collate: makes the batch.
-        config: of the model, for the masking settings.
-        num_frames: samples to frames, for batches of waveforms.
-        seed: when given, the draw depends on it and the batch alone, so that validation losses can be compared.
+        config: of the model, for `mask_time_prob` and `mask_time_length`.
+        num_frames: returns the frames of a number of samples, for batches of waveforms.
+        seed: when given, masks depend on it and the batch alone, so that validation losses can be compared.
     """
 
-    def __init__(self, collate: ClipCollator, config, num_frames=None, seed: int | None = None):
+    def __init__(
+        self,
+        collate: ClipCollator,
+        config: "AVEmotionEncoderConfig",
+        num_frames: Callable | None = None,
+        seed: int | None = None,
+    ):
         self.collate, self.config, self.num_frames, self.seed = collate, config, num_frames, seed
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
@@ -61,11 +87,12 @@ class MaskingCollator:
         batch = self.collate(rows)
         mask = batch["pixel_mask"] if "pixel_mask" in batch else batch["attention_mask"]
         if "input_values" in batch:
+            assert self.num_frames is not None  # waveforms come with it
             lengths = self.num_frames(mask.sum(dim=1))
             mask = torch.arange(int(self.num_frames(mask.shape[1]))) < lengths[:, None]
         generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
         batch["mask_time_indices"] = sample_mask(
-            mask.bool(), self.config.mask_time_prob, self.config.mask_time_length, generator
+            cast(torch.BoolTensor, mask.bool()), self.config.mask_time_prob, self.config.mask_time_length, generator
         )
         return batch
 

@@ -1,6 +1,7 @@
 """Opening a dataset: any Hugging Face dataset, with its media left undecoded."""
 
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from datasets import (
     Audio,
@@ -19,8 +20,9 @@ from datasets.packaged_modules.videofolder.videofolder import VideoFolder
 
 from ..errors import InputError
 from ..media.paths import AUDIO_SUFFIXES, MEDIA_SUFFIXES, expand_paths
+from ..utils import reason
 
-AnyDataset = Dataset | IterableDataset
+AnyDataset: TypeAlias = Dataset | IterableDataset
 FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
 
 
@@ -29,24 +31,24 @@ def open_dataset(name: str, split: str | None = None, streaming: bool = False) -
 
     Args:
         name: a path or a Hub name.
-        split: which split; may be left out where there is only one.
-        streaming: read rows when they are asked for, without a copy on disk.
+        split: which split; optional where there is only one.
+        streaming: read rows when they are needed, without a copy on disk.
 
     Returns:
-        The rows. `Audio`, `Video` and `Image` columns give `{"bytes", "path"}`: decoding is this package's own work.
+        The rows. `Audio`, `Video` and `Image` columns hold `{"bytes", "path"}`: this package decodes them itself.
 
     Raises:
-        InputError: nothing is found under that name, or the split is missing or not unique.
+        InputError: no dataset has that name, or the split does not exist or is not unique.
     """
     path = Path(name).expanduser()
     try:
-        if (path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES) or _is_passed_over(path):
+        if (path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES) or _has_skipped_clips(path):
             clips = _list_clips(path)
             found = {"train": clips.to_iterable_dataset() if streaming else clips}
         elif path.is_file():
             if path.suffix.lower() not in FILE_FORMATS:
                 raise InputError(
-                    f"{name}: a dataset file must be a table ({', '.join(FILE_FORMATS)}) or a clip such as .mp4 or .wav"
+                    f"{name}: a dataset file must be a table ({', '.join(FILE_FORMATS)}) or a clip such as .mp4"
                 )
             found = load_dataset(FILE_FORMATS[path.suffix.lower()], data_files=str(path), streaming=streaming)
         else:
@@ -54,10 +56,9 @@ def open_dataset(name: str, split: str | None = None, streaming: bool = False) -
     except InputError:
         raise
     except (OSError, DatasetsError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{name}: no dataset could be opened there ({reason}); give a folder of clips or Parquet files, a table "
-            "file, or the name of a dataset on the Hub"
+            f"{name}: no dataset could be opened there ({reason(error)}); use a folder of clips or Parquet files, a "
+            "table file, or the name of a dataset on the Hub"
         ) from error
     if isinstance(found, dict):
         if split is None and len(found) > 1:
@@ -73,8 +74,14 @@ def open_dataset(name: str, split: str | None = None, streaming: bool = False) -
     return found
 
 
-def _is_passed_over(path: Path) -> bool:
-    """Whether datasets would silently leave out clips of a folder: kinds it does not know, or sound among video."""
+def dataset_root(name: str) -> Path:
+    """The folder of a dataset on disk, to which the names of its clips are relative."""
+    path = Path(name).expanduser()
+    return path if path.is_dir() else path.parent
+
+
+def _has_skipped_clips(path: Path) -> bool:
+    """Whether datasets would silently skip clips of a folder: formats it does not know, or audio among video."""
     suffixes = {file.suffix.lower() for file in path.rglob("*")} if path.is_dir() else set()
     clips = suffixes & MEDIA_SUFFIXES
     known = (set(VideoFolder.EXTENSIONS), set(AudioFolder.EXTENSIONS) & AUDIO_SUFFIXES)
@@ -82,7 +89,7 @@ def _is_passed_over(path: Path) -> bool:
 
 
 def _list_clips(path: Path) -> Dataset:
-    """The clips of a folder, in the column `file`; names of folders in it are the column `label`, as in datasets."""
+    """The clips of a folder, in the column `file`; subfolders are the column `label`, as in datasets."""
     files = expand_paths([str(path)])
     rows: dict[str, list] = {"file": files}
     folders = [Path(file).parent.name for file in files]
@@ -94,12 +101,12 @@ def _list_clips(path: Path) -> Dataset:
 
 
 def require_columns(dataset: AnyDataset, *columns: str | None) -> None:
-    """Raise [`InputError`] for the first of `columns` (`None` is passed over) that the dataset lacks."""
+    """Raise [`InputError`] for the first of `columns` (`None` is ignored) that the dataset lacks."""
     for column in columns:
         if column is not None and column not in dataset.features:
             raise InputError(
                 f"column {column!r} is not in the dataset, which has {', '.join(dataset.features)}; "
-                "name one of these instead"
+                "choose one of these"
             )
 
 
@@ -111,7 +118,7 @@ def column_values(dataset: AnyDataset, column: str) -> list:
 
 
 def label_names(dataset: AnyDataset, column: str) -> list[str]:
-    """The names of the classes: a `ClassLabel`'s own order, else the sorted values."""
+    """The names of the classes: in the order of a `ClassLabel`, else the sorted values."""
     require_columns(dataset, column)
     feature = dataset.features[column]
     if isinstance(feature, ClassLabel):
@@ -120,7 +127,7 @@ def label_names(dataset: AnyDataset, column: str) -> list[str]:
 
 
 def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDataset:
-    """Put the index of each row's class within `labels` into the column `labels`; rows without a label are dropped.
+    """Add the column `labels`, the index of each row's class within `labels`; rows without a label are dropped.
 
     Raises:
         InputError: a class occurs that is not among `labels`.
@@ -129,19 +136,29 @@ def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDat
     names = feature.names if isinstance(feature, ClassLabel) else None
     index = {name: position for position, name in enumerate(labels)}
 
-    def class_name(value) -> str | None:
-        if names is None:
-            return None if value is None else str(value)
-        return names[value] if value is not None and value >= 0 else None
+    def class_name(value: Any) -> str:  # of a row that has a label
+        return str(value) if names is None else names[value]
 
-    foreign = sorted({class_name(value) for value in set(column_values(dataset, column))} - {None} - set(index))
-    if foreign:
+    def has_label(value: Any) -> bool:
+        return value is not None and (names is None or value >= 0)
+
+    found = {class_name(value) for value in set(column_values(dataset, column)) if has_label(value)}
+    unknown = sorted(found - set(index))
+    if unknown:
         raise InputError(
-            f"label {foreign[0]!r} of column {column!r} is not among the model's classes {', '.join(labels)}; "
-            "rename it or leave its rows out"
+            f"label {unknown[0]!r} of column {column!r} is not among the model's classes {', '.join(labels)}; "
+            "rename it or remove its rows"
         )
-    dataset = dataset.filter(lambda value: class_name(value) is not None, input_columns=column)
+    dataset = dataset.filter(has_label, input_columns=column)
     return dataset.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
 
 
-__all__ = ["AnyDataset", "column_values", "encode_labels", "label_names", "open_dataset", "require_columns"]
+__all__ = [
+    "AnyDataset",
+    "column_values",
+    "dataset_root",
+    "encode_labels",
+    "label_names",
+    "open_dataset",
+    "require_columns",
+]

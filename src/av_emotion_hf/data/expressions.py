@@ -1,36 +1,42 @@
-"""Batches of labelled face pictures, changed at random for training."""
+"""Batches of labeled face images, augmented for training."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from PIL import Image
+from transformers import BatchFeature
 
 from ..errors import InputError
 
 
 class FaceCollator:
-    """Rows with a face picture to `pixel_values (B, 3, H, W)` and `labels`.
+    """Rows with a face image to `pixel_values (B, 3, H, W)` and `labels`.
 
     Args:
-        image_processor: makes a picture into what the image model's backbone will see of a face crop.
-        image_column: where the picture stands; its class index stands in `labels`.
-        augment: change each picture at random (mirror, shift, turn, scale, hide a patch).
+        image_processor: prepares an image in the same way as a face crop for the image model's backbone.
+        image_column: column of the image; its class index is stored in `labels`.
+        augment: change each image at random (mirror, shift, rotate, scale, hide a patch).
         num_labels: number of classes; needed for `mixup`.
-        mixup: alpha of the Beta distribution from which the share of a second picture is drawn
+        mixup: alpha of the Beta distribution from which the fraction of a second image is drawn
             (Zhang et al. 2018, mixup); 0 for none.
     """
 
     def __init__(
-        self, image_processor, image_column: str, augment: bool = False, num_labels: int = 0, mixup: float = 0.0
+        self,
+        image_processor: Callable[..., BatchFeature],
+        image_column: str,
+        augment: bool = False,
+        num_labels: int = 0,
+        mixup: float = 0.0,
     ):
         self.image_processor, self.image_column, self.augment = image_processor, image_column, augment
         self.num_labels, self.mixup = num_labels, mixup
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """Decode, prepare and, in training, augment one batch; `labels` are `(B,)`, or `(B, K)` after mixup."""
-        images = [read_picture(row[self.image_column]) for row in rows]
+        images = [read_image(row[self.image_column]) for row in rows]
         pixels = self.image_processor([[image] for image in images], return_tensors="pt").pixel_values[:, 0]
         labels = torch.tensor([row["labels"] for row in rows])
         if self.augment:
@@ -40,22 +46,22 @@ class FaceCollator:
         return {"pixel_values": pixels, "labels": labels}
 
 
-def read_picture(cell: dict) -> np.ndarray:
-    """The pixels `(H, W, 3)` uint8 of an undecoded `Image` cell, grey or in colour.
+def read_image(cell: dict) -> np.ndarray:
+    """The pixels `(H, W, 3)` uint8 of an undecoded `Image` cell, gray or in color.
 
     Raises:
-        InputError: it is not a picture.
+        InputError: it is not an image.
     """
     try:
         source = cell["path"] if cell.get("bytes") is None else io.BytesIO(cell["bytes"])
         return np.asarray(Image.open(source).convert("RGB"))
     except (OSError, TypeError, AttributeError) as error:
-        name = (cell or {}).get("path") or "a picture without a name"
-        raise InputError(f"{name}: cannot be read as a picture ({error}); leave its row out of the dataset") from error
+        name = (cell or {}).get("path") or "an image without a name"
+        raise InputError(f"{name}: cannot be read as an image ({error}); remove its row from the dataset") from error
 
 
 def augment_faces(pixels: torch.Tensor) -> torch.Tensor:
-    """Mirror, shift (12 %), turn (12 degrees), scale (15 %) and hide a patch of each picture `(B, 3, H, W)`."""
+    """Mirror, shift (12 %), rotate (12 degrees), scale (15 %) and hide a patch of each image `(B, 3, H, W)`."""
     size = len(pixels)
     draw = torch.rand(6, size) * 2 - 1
     angle, scale = draw[0] * (12 / 180 * torch.pi), 1 + 0.15 * draw[1]
@@ -67,27 +73,27 @@ def augment_faces(pixels: torch.Tensor) -> torch.Tensor:
     grid = torch.nn.functional.affine_grid(torch.stack(rows, dim=1), list(pixels.shape), align_corners=False)
     pixels = torch.nn.functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
     height, width = pixels.shape[-2:]
-    for picture, chance in zip(pixels, draw[5], strict=True):
-        if chance > 0:  # half of the pictures lose a patch of at most a third of each side
+    for image, chance in zip(pixels, draw[5], strict=True):
+        if chance > 0:  # half of the images lose a patch of at most a third of each side
             patch_height, patch_width = (int(torch.randint(side // 8, side // 3, ())) for side in (height, width))
             top, left = (
                 int(torch.randint(0, side - patch + 1, ()))
                 for side, patch in ((height, patch_height), (width, patch_width))
             )
-            picture[:, top : top + patch_height, left : left + patch_width] = 0
+            image[:, top : top + patch_height, left : left + patch_width] = 0
     return pixels
 
 
 def mix_faces(pixels: torch.Tensor, labels: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lay over each picture `(B, 3, H, W)` another one of the batch, and over its label `(B, K)` that one's.
+    """Blend each image `(B, 3, H, W)` with another one of the batch, and its label `(B, K)` with that one's.
 
-    The share of the other picture is drawn per picture from Beta(`alpha`, `alpha`) and at most a half.
+    The fraction of the other image is drawn per image from Beta(`alpha`, `alpha`) and at most a half.
     """
-    share = torch.distributions.Beta(alpha, alpha).sample((len(pixels),))
-    share = torch.minimum(share, 1 - share)
+    fraction = torch.distributions.Beta(alpha, alpha).sample((len(pixels),))
+    fraction = torch.minimum(fraction, 1 - fraction)
     other = torch.randperm(len(pixels))
-    mixed = torch.lerp(pixels, pixels[other], share[:, None, None, None])
-    return mixed, torch.lerp(labels.float(), labels[other].float(), share[:, None])
+    mixed = torch.lerp(pixels, pixels[other], fraction[:, None, None, None])
+    return mixed, torch.lerp(labels.float(), labels[other].float(), fraction[:, None])
 
 
 def class_weights(labels: Sequence[int], num_labels: int) -> torch.Tensor:
@@ -100,4 +106,4 @@ def class_weights(labels: Sequence[int], num_labels: int) -> torch.Tensor:
     return torch.where(counts > 0, len(labels) / (present * counts.clamp(min=1)), 0.0)
 
 
-__all__ = ["FaceCollator", "augment_faces", "class_weights", "mix_faces", "read_picture"]
+__all__ = ["FaceCollator", "augment_faces", "class_weights", "mix_faces", "read_image"]

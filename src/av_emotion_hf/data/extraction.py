@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from datasets import Audio, Dataset, Features
 from tqdm.auto import tqdm
 
-from ..errors import InputError
+from ..errors import Failure, InputError
+from ..models.windows_av_emotion import ClipInputs
+from ..utils import atomic_write, reason
 from .dataset import AnyDataset
-from .features import FeatureReader
+from .features import FeatureReader, decode_frames, encode_frames
 from .reader import ClipReader
 from .schema import (
     FEATURE_COLUMNS,
@@ -18,8 +21,8 @@ from .schema import (
     clip_name,
     decode_faces,
     decode_waveform,
-    encode_waveform,
     require_modality,
+    round_to_16_bits,
 )
 from .shards import Part, ShardFolder
 from .statistics import RunningStatistics
@@ -37,30 +40,32 @@ def extract(
     workers: int = 0,
     metadata: dict | None = None,
     stall: float = STALL,
+    root: str | Path | None = None,
 ) -> dict:
     """Read every clip and write `out/data/train-*.parquet` and `out/manifest.json`.
 
     The result is a dataset folder: `load_dataset(out)` opens it. Columns other than the clip are kept; a clip that is
     longer than the reader's window becomes several rows. With a `feature_reader` the inputs are replaced by features.
 
-    Shards are written under temporary names in `out.partial` and renamed; when all are there, the folder is. Started
-    again after it was killed, it goes on with the clips that are not written yet; started again when done, it does
-    nothing. Several processes (`torchrun`, nodes with a common disk) share the shards out among themselves.
+    Shards are written under temporary names in `out.partial` and renamed; when all are there, the folder is renamed
+    too. An interrupted extraction resumes when it is started again, with the clips that were not written; a finished
+    one does nothing. Several processes (`torchrun`, nodes with a common disk) divide the shards among themselves.
 
     Args:
-        dataset: the clips; or inputs, of which features are to be made.
+        dataset: the clips; or inputs, of which features are to be computed.
         out: folder to make.
         reader: reads a clip into inputs.
-        feature_reader: makes features of inputs.
+        feature_reader: computes features of inputs.
         rows_per_shard: clips in one Parquet file.
-        workers: processes that read clips; a clip that crashes or hangs its decoder there costs that clip only. With 0
-            this process reads them.
+        workers: processes that read clips; a clip that crashes or hangs the decoder there is skipped. With 0 this
+            process reads them.
         metadata: settings to note in the manifest, beside the reader's.
-        stall: seconds after which a clip that does not get on is given up.
+        stall: seconds without progress after which a clip is skipped.
+        root: folder of the dataset; clips that could not be read are named relative to it.
 
     Returns:
         The manifest: settings, number of clips, rows, frames and seconds, the clips that could not be read with the
-        reasons, mean and deviation of the features, and whether all processes are done (`complete`).
+        reasons (`failures`), mean and deviation of the features, and whether all processes are done (`complete`).
 
     Raises:
         InputError: `out` holds something else or was made with other settings, the dataset has no clips, not one could
@@ -69,38 +74,36 @@ def extract(
     wanted = [modality for modality in ("audio", "image") if reader.modality in (modality, "both")]
     kinds = {require_modality(dataset, modality) for modality in wanted}
     if "clips" not in kinds and (feature_reader is None or "features" in kinds):
-        raise InputError("the dataset holds what was asked for already; there is nothing to extract")
+        raise InputError("the dataset already holds what was asked for; there is nothing to extract")
     clip_reader = reader if "clips" in kinds else None
     total = dataset.num_rows if isinstance(dataset, Dataset) else None
     settings = {**(metadata or {}), "clips": total, "rows_per_shard": rows_per_shard}
-    for part in (clip_reader, feature_reader):
-        settings |= part.settings if part is not None else {}
+    for part_of_settings in (clip_reader, feature_reader):
+        settings |= part_of_settings.settings if part_of_settings is not None else {}
     folder = ShardFolder(out, settings)
     if folder.manifest is not None:
         return folder.manifest
-    task = ClipTask(
-        clip_reader, feature_reader, _columns(dataset, clip_reader, feature_reader), folder.partial / "clips"
-    )
+    columns = _columns(dataset, clip_reader, feature_reader)
+    task = ClipTask(clip_reader, feature_reader, columns, folder.partial / "clips")
     try:
         with tqdm(total=total, desc="Reading clips", unit="clip") as bar:
             for part in folder.parts(dataset, rows_per_shard):
-                _write_part(part, task, folder, workers, stall, bar.update)
+                _write_part(part, task, folder, workers, stall, root, bar.update)
         return folder.finish() if folder.is_complete(dataset, rows_per_shard) else folder.summary()
     except OSError as error:
         raise InputError(
-            f"{folder.partial}: cannot be written ({error.strerror or error}); mend that and start again: it goes on "
-            "where it stopped"
+            f"{folder.partial}: cannot be written ({reason(error)}); fix that and run the same command again to resume"
         ) from error
 
 
 class ClipTask:
-    """Reads one row of a dataset and leaves what comes out of it in a file, from which a shard takes it.
+    """Reads one row of a dataset and writes the rows that it becomes to a file, from which a shard takes them.
 
-    The file outlives a killed run, so that nothing is read twice; and a long clip never is in memory as a whole.
+    The file outlives an interrupted run, so that nothing is read twice; and a long clip never is in memory as a whole.
 
     Args:
         reader: reads clips; None where rows hold inputs already.
-        feature_reader: makes features; None where inputs are wanted.
+        feature_reader: computes features; None where inputs are wanted.
         columns: what is written.
         folder: where the files go.
     """
@@ -120,27 +123,25 @@ class ClipTask:
         path = self.path(name)
         if path.exists():
             return
-        hidden = path.with_suffix(".tmp")
         schema = self.columns.arrow_schema
-        with pa.OSFile(str(hidden), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
-            for cells in self._rows(row):
-                cells = {column: cells[column] for column in self.columns}
-                stream.write_batch(pa.RecordBatch.from_pylist([cells], schema=schema))
-                alive()
-        hidden.rename(path)
+        with atomic_write(path) as partial, pa.OSFile(str(partial), "wb") as file:
+            with pa.ipc.new_stream(file, schema) as stream:
+                for cells in self._rows(row):
+                    stream.write_batch(_record_batch(cells, schema))
+                    alive()
 
     def _rows(self, row: dict) -> Iterator[dict]:
-        if self.reader is None:
-            yield row | self.feature_reader(decode_waveform(row.get("audio")), decode_faces(row.get("faces")))
-            return
-        for inputs in self.reader.windows_of(row):
-            cells = row | self.reader.encode(inputs, media=self.feature_reader is None)
-            if self.feature_reader is not None:
-                cells |= self.feature_reader(
-                    decode_waveform({"bytes": encode_waveform(inputs.waveform)}), list(inputs.crops)
-                )
-            del inputs  # its crops, before the next window is read
-            yield cells
+        reader, features_of = self.reader, self.feature_reader
+        if reader is None:
+            assert features_of is not None  # else there would be nothing to extract
+            return iter([row | features_of(decode_waveform(row.get("audio")), decode_faces(row.get("faces")))])
+        if features_of is None:
+            return reader.rows(row)
+
+        def cells(inputs: ClipInputs) -> dict:  # of the waveform that stored inputs would have
+            return reader.encode(inputs, media=False) | features_of(round_to_16_bits(inputs.waveform), inputs.crops)
+
+        return reader.rows(row, cells)
 
     def path(self, name: str) -> Path:
         """File of the row `name`."""
@@ -152,11 +153,28 @@ class ClipTask:
             yield from stream
 
 
+def _record_batch(cells: dict, schema: pa.Schema) -> pa.RecordBatch:
+    """One row; features go to Arrow as they are in memory, without a Python number for each value."""
+    columns = [
+        encode_frames(cells[field.name])
+        if isinstance(cells[field.name], np.ndarray)
+        else pa.array([cells[field.name]], field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def _write_part(
-    part: Part, task: ClipTask, folder: ShardFolder, workers: int, stall: float, progress: Callable[[], None]
+    part: Part,
+    task: ClipTask,
+    folder: ShardFolder,
+    workers: int,
+    stall: float,
+    root: str | Path | None,
+    progress: Callable[[], object],
 ) -> None:
     """Read the clips of one shard; write it and its record."""
-    tally = _Tally(task.feature_reader)
+    totals = _Totals(task.feature_reader)
     names = []
     with folder.writer(part.name, task.columns.arrow_schema) as write:
         items = ((f"{part.name}-{number:07d}", row) for number, row in part.rows)
@@ -166,52 +184,59 @@ def _write_part(
             name, row = outcome.item
             names.append(name)
             if outcome.error is not None:
-                number = int(name.rpartition("-")[2])
-                tally.failures.append({"row": number, "clip": clip_name(row), "error": outcome.error})
+                failure = Failure(row=int(name.rpartition("-")[2]), error=outcome.error)
+                if clip := clip_name(row, root):
+                    failure["clip"] = clip
+                totals.failures.append(failure)
                 continue
-            tally.clips += 1
+            totals.clips += 1
             for batch in task.batches(name):
-                tally.add(batch)
+                totals.add(batch)
                 held.append(batch)
                 if sum(each.nbytes for each in held) > ROW_GROUP_BYTES:
                     write(held)
                     held = []
         write(held)
-    folder.note(part.name, tally.record() | {"rows_read": len(names), "last": part.is_last()})
+    folder.write_record(part.name, totals.record() | {"rows_read": len(names), "last": part.is_last()})
     for name in names:
         task.path(name).unlink(missing_ok=True)
 
 
-class _Tally:
+class _Totals:
     """Counts what goes into a shard."""
 
     def __init__(self, feature_reader: FeatureReader | None):
         self.feature_reader = feature_reader
         self.clips, self.rows, self.seconds = 0, 0, 0.0
         self.frames: dict[str, int] = {}
-        self.failures: list[dict] = []
+        self.failures: list[Failure] = []
         self.statistics: dict[str, RunningStatistics] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
         self.rows += len(batch)
         self.seconds += sum(batch.column("duration").to_pylist())
-        for column in ("faces", *FEATURE_COLUMNS.values()):
-            if column in batch.schema.names:
-                frames = batch.column(column).flatten()
-                self.frames[column] = self.frames.get(column, 0) + len(frames)
-                if column != "faces" and len(frames):
-                    values = frames.flatten().to_numpy().reshape(len(frames), -1)
-                    statistics = self.statistics.setdefault(column, RunningStatistics(values.shape[1]))
-                    statistics.update(values, self.feature_reader.defined_cells(column, values))
+        for name in ("faces", *FEATURE_COLUMNS.values()):
+            if name in batch.schema.names:
+                column = batch.column(name)
+                self.frames[name] = self.frames.get(name, 0) + len(column.flatten())
+                if name != "faces":
+                    self._update_statistics(name, np.concatenate(decode_frames(column)))
+
+    def _update_statistics(self, name: str, frames: np.ndarray) -> None:
+        if len(frames):
+            if name not in self.statistics:
+                defined_cells = self.feature_reader.defined_cells(name) if self.feature_reader is not None else None
+                self.statistics[name] = RunningStatistics(frames.shape[1], defined_cells)
+            self.statistics[name].update(frames)
 
     def record(self) -> dict:
-        statistics = {column: statistics.as_dict() for column, statistics in self.statistics.items()}
+        statistics = {name: statistics.as_dict() for name, statistics in self.statistics.items()}
         counts = {"clips": self.clips, "rows": self.rows, "seconds": self.seconds, "frames": self.frames}
         return counts | {"failures": self.failures, "statistics": statistics}
 
 
 def _columns(dataset: AnyDataset, reader: ClipReader | None, feature_reader: FeatureReader | None) -> Features:
-    """What is written: the dataset' own columns, with inputs or features in place of the clips."""
+    """What is written: the dataset's own columns, with inputs or features in place of the clips."""
     columns = dict(dataset.features)
     if reader is not None:
         columns = {name: column for name, column in columns.items() if name not in MEDIA_COLUMNS}

@@ -1,26 +1,39 @@
-"""Features of a clip: what the frozen part of a model makes of its sound and face crops."""
+"""Features of a clip, what the frozen part of a model computes from its audio and face crops; and their columns."""
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Features, List, Value
 
 from ..errors import InputError
 from .schema import FEATURE_COLUMNS
 
+if TYPE_CHECKING:  # models are loaded by those who use them
+    from transformers import BatchFeature
+
+    from ..models.modeling_av_emotion import AVEmotionAudioModel, AVEmotionImageModel
+
 
 class FeatureReader:
-    """What the frozen part of a model makes of sound and face crops: descriptors or image features.
+    """Computes what the frozen part of a model makes of audio and face crops: descriptors or image features.
 
     Args:
-        audio_model: an [`AVEmotionAudioModel`], for `input_features`.
-        image_model: an [`AVEmotionImageModel`], for `image_features`.
+        audio_model: for `input_features`.
+        image_model: for `image_features`.
         image_processor: prepares the crops for `image_model`.
     """
 
-    def __init__(self, audio_model=None, image_model=None, image_processor=None):
+    def __init__(
+        self,
+        audio_model: "AVEmotionAudioModel | None" = None,
+        image_model: "AVEmotionImageModel | None" = None,
+        image_processor: "Callable[..., BatchFeature] | None" = None,
+    ):
         self.audio_model, self.image_model, self.image_processor = audio_model, image_model, image_processor
 
     @classmethod
@@ -50,7 +63,7 @@ class FeatureReader:
     @property
     def settings(self) -> dict[str, str]:
         """A digest of the weights that decide each feature, as JSON values."""
-        parts = {}
+        parts: dict[str, torch.nn.Module] = {}
         if self.audio_model is not None:
             parts["audio"] = self.audio_model.frontend
         if self.image_model is not None:
@@ -59,7 +72,11 @@ class FeatureReader:
 
     @property
     def features(self) -> Features:
-        """Types of the columns that `__call__` fills: one list of floats per frame."""
+        """Types of the columns that `__call__` fills: one list of floats per frame.
+
+        The number of values is not part of the type: datasets does not concatenate columns in which it differs, so
+        that shards of an earlier version could not be used beside new ones.
+        """
         models = {"audio": self.audio_model, "image": self.image_model}
         return Features(
             {
@@ -70,8 +87,8 @@ class FeatureReader:
         )
 
     @torch.no_grad()
-    def __call__(self, waveform: np.ndarray, crops: list[np.ndarray]) -> dict[str, np.ndarray | list]:
-        """Compute the feature columns of one clip; a clip without the modality has no frames.
+    def __call__(self, waveform: np.ndarray, crops: Sequence[np.ndarray] | np.ndarray) -> dict[str, np.ndarray]:
+        """Compute the feature columns of one clip, each `(T, F)` float32; without the modality it has no frames.
 
         Args:
             waveform: `(samples,)` float32 at 16 kHz.
@@ -79,21 +96,47 @@ class FeatureReader:
         """
         computed = {}
         if self.audio_model is not None:
-            frames = self.audio_model.extract_features(torch.from_numpy(waveform)[None])[0][0] if len(waveform) else []
-            computed[FEATURE_COLUMNS["audio"]] = [frame.numpy() for frame in frames]
+            frames = torch.zeros(0, self.audio_model.num_features)
+            if len(waveform):
+                frames = self.audio_model.extract_features(torch.from_numpy(waveform)[None])[0][0]
+            computed[FEATURE_COLUMNS["audio"]] = frames.numpy()
         if self.image_model is not None:
-            frames = []
-            if crops:
+            frames = torch.zeros(0, self.image_model.num_features)
+            if len(crops):
+                assert self.image_processor is not None  # it comes with the model
                 pixels = self.image_processor([crops], return_tensors="pt").pixel_values
                 frames = self.image_model.extract_features(pixels)[0][0]
-            computed[FEATURE_COLUMNS["image"]] = [frame.numpy() for frame in frames]
+            computed[FEATURE_COLUMNS["image"]] = frames.numpy()
         return computed
 
-    def defined_cells(self, column: str, frames: np.ndarray) -> np.ndarray | None:
-        """Which cells of `frames (N, F)` count in statistics (not the F0 of unvoiced frames); None for all."""
-        if column != FEATURE_COLUMNS["audio"]:
-            return None
-        return self.audio_model.frontend.defined_cells(torch.tensor(frames)).numpy()
+    def defined_cells(self, column: str) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """Which cells of a feature column count in [`RunningStatistics`]."""
+        if column == FEATURE_COLUMNS["audio"] and self.audio_model is not None:
+            return self.audio_model.frontend.defined_cells
+        return None
+
+
+def encode_frames(frames: np.ndarray) -> pa.ListArray:
+    """Features `(T, F)` float32 to a feature column of one row."""
+    num_frames, size = frames.shape
+    inner = pa.ListArray.from_arrays(np.arange(num_frames + 1, dtype=np.int32) * size, pa.array(frames.ravel()))
+    return pa.ListArray.from_arrays(np.array([0, num_frames], np.int32), inner)
+
+
+def decode_frames(column: pa.ListArray) -> list[np.ndarray]:
+    """The features `(T, F)` of each row of a feature column, as views of it.
+
+    Raises:
+        InputError: the frames do not all have the same number of values.
+    """
+    offsets = column.offsets.to_numpy()
+    frames = column.values.slice(offsets[0], offsets[-1] - offsets[0])
+    values = frames.flatten().to_numpy(zero_copy_only=False)
+    sizes = np.unique(frames.value_lengths().to_numpy(zero_copy_only=False))
+    if len(sizes) > 1:
+        raise InputError(f"one column has frames with {sizes[0]} and with {sizes[-1]} values; extract it again")
+    values = values.reshape(len(frames), -1 if len(frames) else 0)
+    return [values[start:stop] for start, stop in itertools.pairwise(offsets - offsets[0])]
 
 
 def _digest(module: torch.nn.Module) -> str:
@@ -103,4 +146,4 @@ def _digest(module: torch.nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-__all__ = ["FeatureReader"]
+__all__ = ["FeatureReader", "decode_frames", "encode_frames"]

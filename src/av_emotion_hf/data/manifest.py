@@ -1,11 +1,12 @@
-"""The manifest of a dataset folder: how it was made, what is in it, what is not and why."""
+"""The manifest of a dataset folder: how it was made, what is in it, what was skipped and why."""
 
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import Failure, InputError
+from ..utils import read_json
 from .statistics import RunningStatistics
 
 FILE = "manifest.json"
@@ -24,19 +25,19 @@ def require_same_settings(there: dict, now: dict, folder: str) -> None:
     """
     differing = [name for name in {**there, **now} if there.get(name) != now.get(name)]
     if differing:
-        changes = ", ".join(f"{n} {there.get(n)!r} there, {now.get(n)!r} now" for n in differing)
+        changes = ", ".join(f"{name} {there.get(name)!r} there, {now.get(name)!r} now" for name in differing)
         raise InputError(f"{folder}: was made with other settings ({changes}); choose another --out or remove it")
 
 
-def summarise(records: Iterable[dict], settings: dict) -> dict:
-    """What the records of shards say together, in the order in which they come.
+def summarize(records: Iterable[dict], settings: dict) -> dict:
+    """The records of shards as one, in their order.
 
     Returns:
         `settings` and their `configuration` hash, number of `clips`, `rows`, `frames` (by column) and `seconds`,
         `failures` with the reasons, and `statistics` by column: count, mean and sum of squared deviations of each
         feature, which merge further.
     """
-    manifest = {
+    manifest: dict = {
         "configuration": configuration_hash(settings),
         "settings": settings,
         "complete": False,
@@ -46,7 +47,7 @@ def summarise(records: Iterable[dict], settings: dict) -> dict:
         "seconds": 0.0,
     }
     statistics: dict[str, RunningStatistics] = {}
-    failures = []
+    failures: list[Failure] = []
     for record in records:
         for name in ("clips", "rows", "seconds"):
             manifest[name] += record[name]
@@ -64,11 +65,15 @@ def summarise(records: Iterable[dict], settings: dict) -> dict:
 
 
 def read_statistics(folders: list[str], column: str) -> RunningStatistics | None:
-    """Statistics of a feature column over dataset folders; None unless the manifest of each has them."""
-    total = None
+    """Statistics of a feature column over dataset folders; None unless the manifest of each has them.
+
+    Raises:
+        InputError: the folders have features of different width.
+    """
+    total: RunningStatistics | None = None
     for folder in folders:
         path = Path(folder).expanduser() / FILE
-        found = json.loads(path.read_text(encoding="utf-8")).get("statistics", {}) if path.is_file() else {}
+        found = read_json(path).get("statistics", {}) if path.is_file() else {}
         if column not in found:
             return None
         part = RunningStatistics.from_dict(found[column])
@@ -81,4 +86,4 @@ def read_statistics(folders: list[str], column: str) -> RunningStatistics | None
     return total
 
 
-__all__ = ["configuration_hash", "read_statistics", "require_same_settings", "summarise"]
+__all__ = ["configuration_hash", "read_statistics", "require_same_settings", "summarize"]

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -199,9 +199,20 @@ class ClipReader:
             columns |= {"faces": List(Image(decode=False)), "face_times": List(Value("float32"))}
         return Features(columns | {name: Value(kind) for name, kind in REPORT_COLUMNS.items()})
 
-    def windows_of(self, row: dict) -> Iterator[ClipInputs]:
-        """As [`windows`], of the clip that stands in `video`, `audio`, `file` or `path` of a row."""
-        return self.windows(clip_source(row))
+    def rows(self, row: dict, cells: Callable[[ClipInputs], dict] | None = None) -> Iterator[dict]:
+        """The rows that a row of a dataset becomes, one for each window of its clip.
+
+        Args:
+            row: holds the clip in `video`, `audio`, `file` or `path`.
+            cells: returns what a window adds to the row; [`encode`] when `None`.
+
+        Raises:
+            InputError: the clip cannot be read.
+        """
+        for inputs in self.windows(clip_source(row)):
+            made = row | (self.encode if cells is None else cells)(inputs)
+            del inputs  # its crops, before the next window is read
+            yield made
 
     def encode(self, inputs: ClipInputs, media: bool = True) -> dict:
         """The cells of [`features`] for a window; without `media`, those beside sound and crops alone."""
@@ -252,9 +263,9 @@ def _read_batch(batch: dict[str, list], reader: ClipReader, kept: list[str]) -> 
     """The rows of one clip, in the way in which datasets lets one row become none or several."""
     row = {name: values[0] for name, values in batch.items()}
     try:
-        rows = [{name: row[name] for name in kept} | reader.encode(inputs) for inputs in reader.windows_of(row)]
+        rows = list(reader.rows(row))
     except InputError as error:
-        logger.warning("left out: %s", error)
+        logger.warning("skipped: %s", error)
         rows = []
     return {name: [each[name] for each in rows] for name in (*kept, *reader.features)}
 

@@ -1,4 +1,4 @@
-"""What the columns of a dataset hold: clips, the inputs made from them, or features; and how their cells are read."""
+"""What the columns of a dataset hold: clips, model inputs or features; and how their cells are written and read."""
 
 import io
 from pathlib import Path
@@ -9,11 +9,11 @@ import soundfile
 from PIL import Image as PILImage
 
 from ..errors import InputError
+from ..media.audio import SAMPLING_RATE
 
 if TYPE_CHECKING:
     from .dataset import AnyDataset
 
-SAMPLING_RATE = 16000
 MEDIA_COLUMNS = ("video", "audio", "file", "path")
 FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
 INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
@@ -55,13 +55,25 @@ def clip_source(row: dict) -> str | bytes:
     raise InputError("the row holds no clip: expected one of the columns video, audio, file, path")
 
 
-def clip_name(row: dict) -> str | None:
-    """File name of the clip in a row, where it is known."""
+def clip_name(row: dict, root: str | Path | None = None) -> str | None:
+    """Name of the clip in a row.
+
+    Args:
+        row: of a dataset of clips.
+        root: folder of the dataset, where it is known.
+
+    Returns:
+        The path relative to `root`, or as it is stored where it lies outside; without `root` the file name alone;
+        `None` for bytes without a name.
+    """
     for column in MEDIA_COLUMNS:
         cell = row.get(column)
-        path = cell.get("path") if isinstance(cell, dict) else cell
-        if isinstance(path, str):
-            return Path(path).name
+        stored = cell.get("path") if isinstance(cell, dict) else cell
+        if isinstance(stored, str) and stored:
+            path = Path(stored)
+            if root is None:
+                return path.name
+            return path.relative_to(root).as_posix() if path.is_relative_to(root) else stored
     return None
 
 
@@ -72,6 +84,11 @@ def encode_waveform(waveform: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def round_to_16_bits(waveform: np.ndarray) -> np.ndarray:
+    """The float32 waveform `(samples,)` that [`encode_waveform`] and [`decode_waveform`] together would return."""
+    return np.round(waveform * np.float32(32768)).clip(-32768, 32767).astype(np.int16) / np.float32(32768)
+
+
 def encode_crop(crop: np.ndarray) -> bytes:
     """Face crop `(S, S, 3)` uint8 to PNG."""
     buffer = io.BytesIO()
@@ -80,7 +97,7 @@ def encode_crop(crop: np.ndarray) -> bytes:
 
 
 def decode_waveform(cell: dict | None) -> np.ndarray:
-    """The waveform `(samples,)` of an `audio` cell; of length 0 where the clip has no sound."""
+    """The waveform `(samples,)` of an `audio` cell; of length 0 where the clip has no audio."""
     if cell is None or cell["bytes"] is None:
         return np.zeros(0, np.float32)
     return soundfile.read(io.BytesIO(cell["bytes"]), dtype="float32")[0]
@@ -104,4 +121,5 @@ __all__ = [
     "encode_waveform",
     "modality_kind",
     "require_modality",
+    "round_to_16_bits",
 ]

@@ -1,4 +1,4 @@
-"""A dataset folder that is written shard by shard, by one or many processes, and survives being killed."""
+"""A dataset folder that is written shard by shard, by one or many processes, and can be resumed when interrupted."""
 
 import itertools
 import json
@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ..errors import InputError
+from ..utils import atomic_write, read_json, write_json
 from .dataset import AnyDataset
-from .manifest import require_same_settings, summarise
+from .manifest import require_same_settings, summarize
 
 _END = object()
 
@@ -25,9 +27,9 @@ class Part:
     """Rows of a dataset that become one shard.
 
     Attributes:
-        name: of the shard, from which its rows follow however many processes there are.
+        name: of the shard; its rows follow from it however many processes there are.
         rows: numbers of the rows within their source, and the rows.
-        is_last: tells, when all rows were taken, whether its source has no further part.
+        is_last: returns, when all rows were taken, whether its source has no further part.
     """
 
     name: str
@@ -40,7 +42,7 @@ class ShardFolder:
 
     Args:
         out: the folder.
-        settings: JSON values that decide what is written; a folder begun with others is refused.
+        settings: JSON values that decide what is written; a folder started with others is refused.
 
     Attributes:
         partial: where shards are written.
@@ -53,49 +55,53 @@ class ShardFolder:
     def __init__(self, out: str, settings: dict):
         self.out, self.partial = Path(out), Path(f"{out}.partial")
         self.settings = json.loads(json.dumps(settings))
-        self.manifest = None
+        self.manifest: dict | None = None
         if self.out.exists():
             if not (self.out / "manifest.json").is_file():
                 raise InputError(f"{out}: exists already; choose another --out or remove it first")
-            self.manifest = _read(self.out / "manifest.json")
-            require_same_settings(self.manifest["settings"], self.settings, out)
+            found = read_json(self.out / "manifest.json")
+            require_same_settings(found["settings"], self.settings, out)
+            _remove_leftovers(self.out)
+            self.manifest = found
             return
-        noted = self.partial / "settings.json"
-        if noted.is_file():
-            require_same_settings(_read(noted), self.settings, f"{out}.partial")
+        settings_file = self.partial / "settings.json"
+        if settings_file.is_file():
+            require_same_settings(read_json(settings_file), self.settings, f"{out}.partial")
         else:
             for folder in ("data", "records", "clips"):
                 (self.partial / folder).mkdir(parents=True, exist_ok=True)
-            _write(noted, self.settings)
+            write_json(settings_file, self.settings)
 
     def parts(self, dataset: AnyDataset, rows_per_shard: int) -> Iterator[Part]:
         """The parts of a dataset that this process has to write and has not written yet.
 
-        A table is dealt out in stretches of `rows_per_shard` rows; a stream by its own shards, which are read one
-        after the other and cut into such stretches. Process r of w takes every w-th, from the r-th on.
+        A table is divided into chunks of `rows_per_shard` rows; a stream by its own shards, which are read one after
+        the other and cut into such chunks. Process r of w writes every w-th, from the r-th on.
         """
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         for source in range(rank, _num_sources(dataset, rows_per_shard), world):
             records = self._records(source)
             if records and records[-1]["last"]:
                 continue
-            done = sum(record["rows_read"] for record in records)
+            rows: Iterator[tuple[int, dict]]
             if isinstance(dataset, Dataset):
-                stop = min((source + 1) * rows_per_shard, dataset.num_rows)
-                rows = ((i, dataset[i]) for i in range(source * rows_per_shard, stop))
+                rows = _table_rows(dataset, source * rows_per_shard, (source + 1) * rows_per_shard)
             else:
                 stream = dataset.shard(num_shards=dataset.num_shards, index=source)
+                done = sum(record["rows_read"] for record in records)
                 rows = itertools.islice(enumerate(stream), done, None)
             following = next(rows, _END)
-            for piece in itertools.count(len(records)):
-                stretch = _Stretch(following, rows, rows_per_shard)
-                yield Part(f"{source:05d}-{piece:05d}", iter(stretch), stretch.is_last)
-                following = stretch.following
+            for number in itertools.count(len(records)):
+                chunk = _Chunk(following, rows, rows_per_shard)
+                yield Part(f"{source:05d}-{number:05d}", iter(chunk), chunk.is_last)
+                following = chunk.following
                 if following is _END:
                     break
 
     def is_complete(self, dataset: AnyDataset, rows_per_shard: int) -> bool:
         """Whether all processes have written all shards."""
+        if (self.out / "manifest.json").is_file():
+            return True
         sources = range(_num_sources(dataset, rows_per_shard))
         return all((records := self._records(source)) and records[-1]["last"] for source in sources)
 
@@ -103,9 +109,8 @@ class ShardFolder:
     def writer(self, name: str, schema: pa.Schema) -> Iterator[Callable[[list[pa.RecordBatch]], None]]:
         """Function that appends rows to a shard, which appears under its name when all of them were written."""
         path = self.partial / "data" / f"train-{name}.parquet"
-        hidden = path.with_suffix(".tmp")
-        with pq.ParquetWriter(hidden, schema) as parquet:
-            rows = 0
+        rows = 0
+        with atomic_write(path) as partial, pq.ParquetWriter(partial, schema) as parquet:
 
             def append(batches: list[pa.RecordBatch]) -> None:
                 nonlocal rows
@@ -114,14 +119,12 @@ class ShardFolder:
                     rows += sum(len(batch) for batch in batches)
 
             yield append
-        if rows:
-            hidden.rename(path)
-        else:
-            hidden.unlink()
+        if not rows:
+            path.unlink()
 
-    def note(self, name: str, record: dict) -> None:
+    def write_record(self, name: str, record: dict) -> None:
         """Write the record of a finished shard."""
-        _write(self.partial / "records" / f"{name}.json", record)
+        write_json(self.partial / "records" / f"{name}.json", record)
 
     def finish(self) -> dict:
         """Write the manifest from the records of all shards and give the folder its name.
@@ -129,39 +132,40 @@ class ShardFolder:
         Raises:
             InputError: not one clip could be read.
         """
-        manifest = self.summary() | {"complete": True}
-        if not manifest["clips"]:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            reason = manifest["failures"][0]["error"] if manifest["failures"] else "the dataset is empty"
-            raise InputError(
-                f"{self.out}: not one clip could be read, nothing was written; the first reason: {reason}"
-            )
+        finished = self.out / "manifest.json"
         try:
-            _write(self.partial / "manifest.json", manifest)
-            for leftover in ("clips", "records"):
-                shutil.rmtree(self.partial / leftover, ignore_errors=True)
-            (self.partial / "settings.json").unlink()
-            self.partial.rename(self.out)
-        except FileNotFoundError:
-            if not (self.out / "manifest.json").is_file():  # another process was quicker
+            manifest = self.summary() | {"complete": True}
+            if not finished.is_file():
+                if not manifest["clips"]:
+                    shutil.rmtree(self.partial, ignore_errors=True)
+                    cause = manifest["failures"][0]["error"] if manifest["failures"] else "the dataset is empty"
+                    raise InputError(
+                        f"{self.out}: not one clip could be read, nothing was written; the first reason: {cause}"
+                    )
+                write_json(self.partial / "manifest.json", manifest)
+                self.partial.rename(self.out)
+        except OSError:
+            if not finished.is_file():  # else another process was faster
                 raise
-        return manifest
+        shutil.rmtree(self.partial, ignore_errors=True)
+        _remove_leftovers(self.out)
+        return read_json(finished)
 
     def summary(self) -> dict:
-        """What the records of all processes say together, see [`summarise`]."""
-        return summarise(map(_read, sorted((self.partial / "records").glob("*.json"))), self.settings)
+        """What the records of all processes say together, see [`summarize`]."""
+        return summarize(map(read_json, sorted((self.partial / "records").glob("*.json"))), self.settings)
 
     def _records(self, source: int) -> list[dict]:
-        return [_read(path) for path in sorted((self.partial / "records").glob(f"{source:05d}-*.json"))]
+        return [read_json(path) for path in sorted((self.partial / "records").glob(f"{source:05d}-*.json"))]
 
 
-class _Stretch:
-    """The next `size` rows of an iterator, of which `first` was taken already; `following` is the one behind them."""
+class _Chunk:
+    """The next `size` rows of an iterator, the first of which was taken already; `following` is the one after them."""
 
-    def __init__(self, first, rows: Iterator, size: int):
+    def __init__(self, first: Any, rows: Iterator, size: int):
         self.following, self.rows, self.size = first, rows, size
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator:
         for _ in range(self.size):
             if self.following is _END:
                 return
@@ -173,18 +177,23 @@ class _Stretch:
         return self.following is _END
 
 
+def _table_rows(dataset: Dataset, start: int, stop: int) -> Iterator[tuple[int, dict]]:
+    for number in range(start, min(stop, dataset.num_rows)):
+        yield number, dataset[number]
+
+
 def _num_sources(dataset: AnyDataset, rows_per_shard: int) -> int:
     return -(-dataset.num_rows // rows_per_shard) if isinstance(dataset, Dataset) else dataset.num_shards
 
 
-def _read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, content: dict) -> None:
-    hidden = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    hidden.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    hidden.rename(path)
+def _remove_leftovers(out: Path) -> None:
+    """Remove from a finished folder what was needed to resume, and files that an interrupted run had not finished."""
+    for name in ("clips", "records"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    (out / "settings.json").unlink(missing_ok=True)
+    for folder in (out, out / "data"):
+        for path in (*folder.glob(".*.partial"), *folder.glob("*.tmp")):  # .tmp: of version 0.1.0
+            path.unlink(missing_ok=True)
 
 
 __all__ = ["Part", "ShardFolder"]

@@ -1,6 +1,6 @@
-"""Speaker-disjoint parts of a dataset: no group (speaker) stands in two of them."""
+"""Speaker-disjoint splits of a dataset: each group (speaker) belongs to one part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,14 @@ from .dataset import AnyDataset, column_values, require_columns
 
 @dataclass(frozen=True)
 class GroupSplit:
-    """Which groups belong to training, validation and test; no group belongs to two."""
+    """The groups of training, validation and test; no group belongs to two of them."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
 
     def as_dict(self) -> dict[str, list[str]]:
-        """The split as it goes into `run.json`."""
+        """The split as it is written to `run.json`."""
         return {"train": list(self.train), "validation": list(self.validation), "test": list(self.test)}
 
 
@@ -51,7 +51,7 @@ def drop_groups(dataset: AnyDataset, column: str, groups: tuple[str, ...] | list
 def _filter(dataset: AnyDataset, column: str, keep: Callable[[Any], bool]) -> AnyDataset:
     if isinstance(dataset, Dataset):
         return dataset.filter(keep, input_columns=column)
-    # in Arrow: turning the features of a streamed row into Python numbers takes longer than reading them
+    # in Arrow: converting the features of a streamed row to Python numbers takes longer than reading them
 
     def keep_rows(table: pa.Table) -> list[bool]:
         return [keep(value) for value in table.column(column).to_pylist()]
@@ -68,16 +68,16 @@ def split_groups(
     fold: int | None = None,
     seed: int = 0,
 ) -> GroupSplit:
-    """Divide groups; what is not named is drawn with `seed`.
+    """Divide groups into training, validation and test; parts that are not named are drawn with `seed`.
 
     Args:
         groups: all groups.
-        test: groups set aside for the test. With `folds`, fold number `fold` is the test instead.
+        test: groups of the test part. With `folds`, fold number `fold` is the test part instead.
         validation: groups for validation; drawn from the remaining groups when empty.
-        validation_fraction: share of the remaining groups that is drawn, at least one group unless it is 0.
-        folds: number of folds in which the groups are dealt out in turn after shuffling with seed 0.
+        validation_fraction: fraction of the remaining groups that is drawn, at least one group unless it is 0.
+        folds: number of cross-validation folds; the groups are assigned to them in turn, after shuffling with seed 0.
         fold: which fold, from 0.
-        seed: of the draw of the validation groups.
+        seed: of the validation groups that are drawn.
 
     Raises:
         InputError: an unknown group, a group in two parts, a fold that does not exist, or no group left to train on.
@@ -87,9 +87,9 @@ def split_groups(
         raise InputError(f"group {both[0]!r} is named for test and for validation; a group belongs to one part")
     if (folds is None) != (fold is None):
         raise InputError("--folds and --fold go together: how many folds there are, and which one is the test")
-    if folds is not None:
+    if folds is not None and fold is not None:
         if test:
-            raise InputError("give either test groups or a fold, not both")
+            raise InputError("use either test groups or a fold, not both")
         if not 2 <= folds <= len(groups) or not 0 <= fold < folds:
             raise InputError(
                 f"fold {fold} of {folds} does not exist: with {len(groups)} groups there can be 2 to {len(groups)} "
@@ -97,17 +97,17 @@ def split_groups(
             )
         # the folds are the same whatever the seed of a run
         test = sorted(np.random.default_rng(0).permutation(groups)[fold::folds].tolist())
-    rest = [group for group in groups if group not in set(test) | set(validation)]
-    if not validation and validation_fraction > 0 and len(rest) > 1:
-        count = min(len(rest) - 1, max(1, round(validation_fraction * len(rest))))
-        validation = np.random.default_rng(seed).permutation(rest)[:count].tolist()
-        rest = [group for group in rest if group not in set(validation)]
-    if not rest:
+    train = [group for group in groups if group not in set(test) | set(validation)]
+    if not validation and validation_fraction > 0 and len(train) > 1:
+        count = min(len(train) - 1, max(1, round(validation_fraction * len(train))))
+        validation = np.random.default_rng(seed).permutation(train)[:count].tolist()
+        train = [group for group in train if group not in set(validation)]
+    if not train:
         raise InputError(f"no group is left to train on: {len(groups)} groups, all named for test or validation")
-    return GroupSplit(tuple(rest), tuple(sorted(validation)), tuple(sorted(test)))
+    return GroupSplit(tuple(train), tuple(sorted(validation)), tuple(sorted(test)))
 
 
-def _require_known(names, known: list[str], column: str) -> None:
+def _require_known(names: Iterable[str], known: list[str], column: str) -> None:
     for name in names:
         if name not in known:
             raise InputError(f"{column}: there is no group {name!r}; the groups are {', '.join(known)}")

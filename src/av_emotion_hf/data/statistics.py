@@ -1,6 +1,9 @@
 """Mean and deviation of frame features over a dataset, in one pass."""
 
+from collections.abc import Callable
+
 import numpy as np
+import torch
 
 
 class RunningStatistics:
@@ -8,30 +11,36 @@ class RunningStatistics:
 
     Args:
         num_features: number of features per frame.
+        defined_cells: returns for `frames (N, F)` which cells count, such as [`AcousticFrontEnd.defined_cells`] (not
+            the F0 of an unvoiced frame); all of them when `None`.
     """
 
-    def __init__(self, num_features: int):
+    def __init__(self, num_features: int, defined_cells: Callable[[torch.Tensor], torch.Tensor] | None = None):
         self.count = np.zeros(num_features)
         self.mean = np.zeros(num_features)
         self.squares = np.zeros(num_features)
+        self.defined_cells = defined_cells
 
-    def update(self, frames: np.ndarray, valid: np.ndarray | None = None) -> "RunningStatistics":
-        """Add `frames (N, F)`; where `valid (N, F)` is False a cell does not count (F0 of an unvoiced frame)."""
-        frames = np.asarray(frames, dtype=np.float64)
-        valid = np.ones_like(frames, dtype=bool) if valid is None else valid
+    def update(self, frames: np.ndarray | torch.Tensor) -> "RunningStatistics":
+        """Add `frames (N, F)`."""
+        if self.defined_cells is None:
+            defined = np.ones(frames.shape, dtype=bool)
+        else:
+            defined = self.defined_cells(torch.tensor(np.asarray(frames))).numpy()
+        values = np.asarray(frames, dtype=np.float64)
         part = RunningStatistics(len(self.mean))
-        part.count = valid.sum(axis=0).astype(np.float64)
-        part.mean = np.where(valid, frames, 0).sum(axis=0) / np.maximum(part.count, 1)
-        part.squares = np.where(valid, (frames - part.mean) ** 2, 0).sum(axis=0)
+        part.count = defined.sum(axis=0).astype(np.float64)
+        part.mean = np.where(defined, values, 0).sum(axis=0) / np.maximum(part.count, 1)
+        part.squares = np.where(defined, (values - part.mean) ** 2, 0).sum(axis=0)
         return self.merge(part)
 
     def merge(self, other: "RunningStatistics") -> "RunningStatistics":
-        """Add what `other` has seen."""
+        """Add what `other` has counted."""
         total = self.count + other.count
-        share = other.count / np.maximum(total, 1)
+        fraction = other.count / np.maximum(total, 1)
         difference = other.mean - self.mean
-        self.squares = self.squares + other.squares + difference**2 * self.count * share
-        self.mean = self.mean + difference * share
+        self.squares = self.squares + other.squares + difference**2 * self.count * fraction
+        self.mean = self.mean + difference * fraction
         self.count = total
         return self
 

@@ -10,11 +10,11 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
+from ..data.clip_stream import ClipStream
 from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset
 from ..data.schema import FEATURE_COLUMNS
 from ..data.statistics import RunningStatistics
-from ..data.streams import ClipStream
 from ..errors import InputError
 
 INPUT_ARGUMENTS = {"audio": ("input_values", "attention_mask"), "image": ("pixel_values", "pixel_mask")}
@@ -48,7 +48,8 @@ def estimate_statistics(
         InputError: the dataset has no frame of that modality.
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
-    statistics, voicing = RunningStatistics(encoder.num_features), RunningStatistics(1)
+    defined_cells = encoder.frontend.defined_cells if modality == "audio" else None
+    statistics, voicing = RunningStatistics(encoder.num_features, defined_cells), RunningStatistics(1)
     voiced = encoder.frontend.voicing_column if modality == "audio" else None
     rank, world = process
     batches: Iterable[dict[str, torch.Tensor]]
@@ -68,8 +69,7 @@ def estimate_statistics(
         frames = features[mask]
         if voiced is not None:
             voicing.update(frames[:, [voiced]].numpy() > 0.5)
-        valid = encoder.frontend.defined_cells(frames).numpy() if modality == "audio" else None
-        statistics.update(frames.numpy(), valid)
+        statistics.update(frames)
     if world > 1 and (isinstance(dataset, ClipStream | Dataset)):
         statistics, voicing = _merge_processes(statistics), _merge_processes(voicing)
     if not statistics.count.any():

@@ -10,15 +10,16 @@ from datasets import Dataset, IterableDataset, concatenate_datasets
 from transformers import set_seed
 
 from ..checkpoints import build_model
+from ..data.clip_stream import ClipStream
 from ..data.collators import ClipCollator, MaskingCollator
 from ..data.dataset import AnyDataset
 from ..data.reader import ClipReader, ReaderOptions, with_inputs
-from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality
+from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality, round_to_16_bits
 from ..data.splits import group_names, keep_groups, split_groups
 from ..data.statistics import RunningStatistics
-from ..data.streams import ClipStream
 from ..errors import InputError
 from ..hub import write_card
+from ..models.windows_av_emotion import ClipInputs
 from ..utils import read_json, write_json
 from .arguments import EmotionTrainingArguments
 from .normalization import estimate_statistics, set_feature_statistics
@@ -194,7 +195,7 @@ def _stream(corpora: list[AnyDataset], modality: str, reader: ClipReader) -> Cli
     if kinds == {"clips"}:
         if modality != "audio":
             reader.load()
-        return ClipStream(_join(corpora), ReadClips(reader, INPUT_COLUMNS[modality]))
+        return ClipStream(_join(corpora), ReadClips(reader, modality))
     column = {"features": FEATURE_COLUMNS, "inputs": INPUT_COLUMNS}[kinds.pop()][modality]
     return ClipStream(_join([dataset.select_columns([column]) for dataset in corpora]))
 
@@ -210,19 +211,25 @@ def _join(corpora: list[AnyDataset]) -> IterableDataset:
 
 
 class ReadClips:
-    """Makes the rows that train of the clip in a row.
+    """Reads the clip in a row into training rows: the arrays that [`ClipCollator`] accepts.
 
     Args:
         reader: reads clips.
-        column: what of it trains.
+        modality: `audio` or `image`.
     """
 
-    def __init__(self, reader: ClipReader, column: str):
-        self.reader, self.column = reader, column
+    def __init__(self, reader: ClipReader, modality: str):
+        self.reader, self.modality = reader, modality
 
     def __call__(self, row: dict) -> list[dict]:
         """A row for each window of the clip."""
-        return [{self.column: self.reader.encode(inputs)[self.column]} for inputs in self.reader.windows_of(row)]
+        name = "waveform" if self.modality == "audio" else "crops"
+        return [{name: cells[name]} for cells in self.reader.rows(row, self._arrays)]
+
+    def _arrays(self, inputs: ClipInputs) -> dict:
+        if self.modality == "audio":
+            return {"waveform": round_to_16_bits(inputs.waveform)}
+        return {"crops": inputs.crops}
 
 
 def _has_frames(table: pa.Table) -> list[bool]:

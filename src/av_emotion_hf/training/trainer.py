@@ -12,7 +12,8 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
-from ..data.streams import ClipStream, StreamLoader
+from ..data.clip_stream import ClipStream
+from ..data.stream_loader import StreamLoader
 from .atomic_checkpoints import SafeTrainer
 from .throughput import FramesProgressCallback, Throughput
 

@@ -1,0 +1,80 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+import av_emotion_hf as av
+from av_emotion_hf.data import FeatureReader
+from av_emotion_hf.data.extraction import ClipTask
+from av_emotion_hf.data.features import decode_frames, encode_frames
+from av_emotion_hf.errors import InputError
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 1), (0, 3)])
+def test_frames_in_arrow_are_what_lists_would_be(shape):
+    frames = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    expected = pa.array([frames.tolist()], pa.list_(pa.list_(pa.float32())))
+    assert encode_frames(frames).equals(expected) and encode_frames(frames).type == expected.type
+    (decoded,) = decode_frames(encode_frames(frames))
+    assert decoded.tolist() == frames.tolist()
+
+
+@pytest.mark.parametrize("width", [-1, 2])
+def test_frames_of_a_part_of_a_column_are_read(width):
+    rows = [[[1, 2], [3, 4]], [], None, [[5, 6]], [[7, 8], [9, 10], [11, 12]]]
+    column = pa.array(rows, pa.list_(pa.list_(pa.float32(), width)))
+    assert [frames.tolist() for frames in decode_frames(column)] == [row or [] for row in rows]
+    assert [frames.tolist() for frames in decode_frames(column.slice(1, 3))] == [[], [], [[5, 6]]]
+    assert decode_frames(column.slice(0, 0)) == []
+
+
+def test_frames_of_different_width_are_refused():
+    column = pa.array([[[1.0, 2.0]], [[1.0, 2.0, 3.0]]], pa.list_(pa.list_(pa.float32())))
+    with pytest.raises(InputError, match="one column has frames with 2 and with 3 values; extract it again"):
+        decode_frames(column)
+
+
+@pytest.fixture
+def reader(config):
+    torch.manual_seed(0)
+    model = av.AVEmotionModel(config).eval()
+    processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
+    return FeatureReader(model.audio_encoder, model.image_encoder, processor)
+
+
+def test_a_clip_without_a_modality_has_no_frames(reader):
+    features = reader(np.zeros(0, np.float32), [])
+    assert {name: frames.shape for name, frames in features.items()} == {
+        "input_features": (0, reader.audio_model.num_features),
+        "image_features": (0, reader.image_model.num_features),
+    }
+
+
+def test_crops_may_be_a_list_or_an_array(reader, face):
+    crops = np.stack([face, face[::-1]])
+    features = [reader(np.zeros(0, np.float32), given)["image_features"] for given in (crops, list(crops))]
+    assert features[0].shape == (2, reader.image_model.num_features) and features[0].dtype == np.float32
+    np.testing.assert_array_equal(*features)
+
+
+def test_only_the_audio_has_undefined_cells(reader):
+    assert reader.defined_cells("image_features") is None
+    frames = torch.zeros(2, reader.audio_model.num_features)
+    defined = reader.defined_cells("input_features")(frames)
+    assert defined.shape == frames.shape and defined.any() and not defined.all()  # of unvoiced frames
+
+
+def test_features_are_written_as_arrays(reader, tmp_path, face, monkeypatch):
+    """The file has the same rows as one that is made from Python numbers."""
+    row = {"speaker": "a", "duration": 1.0, "audio": None, "faces": []}
+    from datasets import Features, Value
+
+    columns = Features({"speaker": Value("string"), "duration": Value("float32"), **reader.features})
+    task = ClipTask(None, reader, columns, tmp_path)
+    frames = np.random.default_rng(0).normal(size=(5, reader.image_model.num_features)).astype(np.float32)
+    monkeypatch.setattr(FeatureReader, "__call__", lambda *_: {"input_features": frames[:0], "image_features": frames})
+    task(("name", row), lambda: None)
+    (batch,) = task.batches("name")
+    cells = {"speaker": "a", "duration": 1.0, "input_features": [], "image_features": frames.tolist()}
+    assert batch.equals(pa.RecordBatch.from_pylist([cells], schema=columns.arrow_schema))
+    assert [path.name for path in tmp_path.iterdir()] == ["name.arrow"]
