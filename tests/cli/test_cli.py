@@ -74,7 +74,7 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
     ("words", "message"),
     [
         (["predict", "{folder}/nothing.mp4"], "there is no such file; check the path"),
-        (["predict", "{folder}"], "holds no clip"),
+        (["predict", "{folder}"], "contains no clip"),
         (["predict", "{folder}/*.mov"], "matches no file"),
         (["predict", "{folder}/text.mp4"], "is a text file"),
         (["predict", "{folder}/text.mp4", "--checkpoint", "{folder}"], "is not a checkpoint, it has no config.json"),

@@ -25,7 +25,7 @@ def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
     assert (manifest["clips"], manifest["rows"], manifest["complete"]) == (3, 3, True)
     assert manifest["seconds"] == pytest.approx(1.5, abs=0.2) and manifest["frames"] == {"faces": 10}
     (failure,) = manifest["failures"]
-    assert failure["row"] == 3 and "neither sound nor picture" in failure["error"]
+    assert failure["row"] == 3 and "neither audio nor video" in failure["error"]
     assert manifest == json.loads((out / "manifest.json").read_text())
     assert manifest["settings"]["dataset"] == "four" and manifest["settings"]["detector"] == "cascade"
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("inputs")) == ["inputs"]

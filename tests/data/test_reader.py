@@ -11,9 +11,7 @@ from av_emotion_hf.errors import InputError
 
 def test_clips_become_inputs(clips, caplog):
     corpus = with_inputs(clips, ClipReader(detector="cascade"))
-    assert (
-        "neither sound nor picture" in caplog.text and corpus.num_rows == 3
-    )  # the broken one is left out, and said so
+    assert "neither audio nor video" in caplog.text and corpus.num_rows == 3  # the broken one is left out, and said so
     both, silent, faceless = corpus
     assert len(decode_waveform(both["audio"])) == pytest.approx(8000, abs=400)
     assert len(both["faces"]) == len(both["face_times"]) == 5 and both["face_coverage"] == 1

@@ -68,7 +68,7 @@ def test_audio_files_as_soundfile_reads_them(tmp_path, suffix, tolerance):
     expected = soundfile.read(path, dtype="float32")[0]
     for source in (path, path.read_bytes()):
         clip = open_clip(source)
-        assert not clip.has_picture and clip.has_sound and clip.sound_reader == "pyav"
+        assert not clip.has_video and clip.has_audio and clip.audio_reader == "pyav"
         assert len(clip.waveform) == pytest.approx(len(expected), abs=2400)  # MP3: the padding of the encoder
         length = min(len(expected), len(clip.waveform))
         np.testing.assert_allclose(clip.waveform[:length], expected[:length], atol=tolerance)
@@ -80,7 +80,7 @@ def test_many_channels(tmp_path, channels):
     np.testing.assert_allclose(open_clip(tmp_path / "s.wav").waveform, tone(0.5, 16_000)[0], atol=1e-4)
 
 
-def test_values_that_are_no_sound_are_made_harmless(tmp_path):
+def test_values_out_of_range_are_made_harmless(tmp_path):
     samples = np.array([0.5, np.nan, np.inf, -np.inf, 3.0] * 400, np.float32)
     soundfile.write(tmp_path / "s.wav", samples, 16_000, subtype="FLOAT")
     assert open_clip(tmp_path / "s.wav").waveform[:5].tolist() == [0.5, 0.0, 1.0, -1.0, 1.0]
@@ -102,11 +102,11 @@ def test_blocks_of_any_size_give_the_same_samples(tmp_path, block):
 @pytest.mark.parametrize("block", [0, -1.0, 1e-5, float("nan"), float("inf")])
 def test_a_block_has_to_hold_a_sample(tmp_path, block):
     soundfile.write(tmp_path / "s.wav", np.zeros(100), 16_000)
-    with pytest.raises(ValueError, match="a block of sound lasts at least one sample"):
+    with pytest.raises(ValueError, match="a block of audio lasts at least one sample"):
         next(open_clip(tmp_path / "s.wav").audio(block))
 
 
-def test_sound_and_picture_can_be_read_in_turn(tmp_path):
+def test_audio_and_video_can_be_read_in_turn(tmp_path):
     levels = np.arange(50) * 4 + 30
     clip = open_clip(write_clip(tmp_path / "s.mp4", gray_frames(levels), sound=tone(2.0)))
     waveform = clip.waveform

@@ -1,126 +1,22 @@
-import importlib
 import os
 import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pytest
-import torch
-from helpers.synthetic import gray_frames, tone, voice, write_clip
+from helpers.scripted_faces import ScriptedDetector, box, clip_of, numbered
+from helpers.synthetic import gray_frames, tone, write_clip
 
-from av_emotion_hf.errors import InputError
-from av_emotion_hf.media import crop_square, load_detector, open_clip, track_faces
-from av_emotion_hf.media.detector import FaceAlignmentDetector
-from av_emotion_hf.media.faces import face_windows
-from av_emotion_hf.media.speaker import choose_speaker, sound_levels, speech_evidence
-from av_emotion_hf.media.tracks import Track, TrackLinker
-
-
-class ScriptedDetector:
-    """Returns what it is told of a frame, which it knows by its grey level, as `numbered` made it."""
-
-    name = "scripted"
-
-    def __init__(self, faces):
-        self.faces, self.looks = faces, []
-
-    def detect(self, frames):
-        numbers = [round((frame[-8:].mean() - 20) / 5) for frame in frames]
-        self.looks += numbers
-        return [np.array(self.faces[number], np.float64).reshape(-1, 5) for number in numbers]
-
-
-def numbered(count, height=96, width=128):
-    """Frames that tell their number by their grey level."""
-    return gray_frames([20 + 5 * number for number in range(count)], height, width)
-
-
-def box(x, y, side, score=1.0):
-    return [x, y, x + side, y + side, score]
-
-
-def clip_of(tmp_path, frames, fps=10):
-    return open_clip(write_clip(tmp_path / "clip.mp4", frames, fps=fps))
-
-
-# --- detectors
-
-
-def test_cascade_finds_the_face_where_it_is(paste_faces):
-    detector = load_detector("cascade")
-    assert detector.name == "cascade"
-    found, none = detector.detect(np.stack([paste_faces((180, 40, 160)), paste_faces()]))
-    assert none.shape == (0, 5) and found.shape[1] == 5
-    centres = np.stack([found[:, [0, 2]].mean(1), found[:, [1, 3]].mean(1)], axis=1)
-    eyes_to_mouth = np.array([180 + 80, 40 + 90])
-    assert np.linalg.norm(centres - eyes_to_mouth, axis=1).min() < 25
-
-
-def test_auto_takes_the_cascade_without_weights_and_without_the_network(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was asked"))
-    assert load_detector("auto").name == "cascade"
-
-
-@pytest.mark.parametrize(
-    ("choice", "message"),
-    [
-        ("yolo", "detector='yolo': there is no such face detector; choose one of auto, blazeface, sfd, "),
-        ("cascade=x", "cascade has no weights of its own; write cascade alone"),
-        ("sfd=nowhere.pth", "detector='sfd=nowhere.pth': there is no such file of weights"),
-        ("blazeface=nowhere", "there is no such folder of weights"),
-    ],
+from av_emotion_hf import media
+from av_emotion_hf.media import (
+    FollowedFace,
+    MemoryClip,
+    crop_square,
+    face_windows,
+    load_detector,
+    open_clip,
+    track_faces,
 )
-def test_unknown_detector(choice, message):
-    with pytest.raises(InputError, match=message):
-        load_detector(choice)
-
-
-@pytest.mark.parametrize("name", ["blazeface", "sfd", "retinaface", "yunet"])
-def test_without_weights_it_says_what_to_do(tmp_path, monkeypatch, name):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-
-    def refuse(*args, **kwargs):
-        raise OSError("no network")
-
-    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-    monkeypatch.setattr("face_alignment.utils.download_url_to_file", refuse)
-    with pytest.raises(InputError, match=r"no network.*set TORCH_HOME .* or use --detector cascade"):
-        load_detector(name)
-
-
-@pytest.mark.parametrize(("name", "module"), [("sfd", "net_s3fd.s3fd"), ("retinaface", "net_retinaface.RetinaFace")])
-def test_weights_may_be_named(tmp_path, name, module):
-    """Untrained ones here: they load, run on frames of any shape, and boxes lie where boxes can lie."""
-    file, network = module.split(".")
-    package = importlib.import_module(f"face_alignment.detection.{name}.{file}")
-    torch.manual_seed(0)
-    model = getattr(package, network)(*([package.cfg_mnet] if name == "retinaface" else []))
-    torch.save(model.state_dict(), tmp_path / "weights.pth")
-    detector = load_detector(f"{name}={tmp_path / 'weights.pth'}")
-    assert detector.name == name
-    for shape in ((2, 200, 360, 3), (1, 48, 32, 3)):
-        for found in detector.detect(np.random.default_rng(0).integers(0, 255, shape, np.uint8)):
-            assert found.shape[1] == 5 and np.isfinite(found).all()
-
-
-def test_boxes_of_a_scaled_down_frame_are_in_pixels_of_the_frame():
-    detector = FaceAlignmentDetector.__new__(FaceAlignmentDetector)
-    detector.name, seen = "sfd", []
-
-    class Network:
-        def detect_from_batch(self, batch):
-            seen.append(tuple(batch.shape))
-            return [[[10, 20, 30, 40, 0.9]], []]
-
-    detector._network = Network()
-    one, none = detector.detect(np.zeros((2, 720, 1280, 3), np.uint8))
-    assert seen == [(2, 3, 180, 320)] and none.shape == (0, 5)
-    np.testing.assert_allclose(one, [[40, 80, 120, 160, 0.9]])
-
-
-# --- following
 
 
 def test_follows_the_larger_of_two_faces(tmp_path, paste_faces):
@@ -165,7 +61,7 @@ def test_short_misses_are_filled_and_long_ones_are_not(tmp_path):
     assert track.coverage == pytest.approx(22 / 30) and track.num_faces == 1
 
 
-def test_the_detector_looks_where_something_changes(tmp_path):
+def test_the_detector_runs_where_something_changes(tmp_path):
     detector = ScriptedDetector([[box(40, 30, 40)]] * 16 + [[]] * 14)
     track = track_faces(clip_of(tmp_path, numbered(30)), detector)
     assert sorted(detector.looks) == [0, 3, 6, 9, 12, 15, 16, 17, 18, 21, 24, 27, 29]
@@ -174,42 +70,10 @@ def test_the_detector_looks_where_something_changes(tmp_path):
 
 def test_sparse_frames_are_all_looked_at(tmp_path):
     detector = ScriptedDetector([[box(40, 30, 40)]] * 7)
-    times = [0, 100, 200, 1500, 2000, 2500, 2590]  # a picture that stood still, then two frames a second
+    times = [0, 100, 200, 1500, 2000, 2500, 2590]  # a still image, then two frames a second
     path = write_clip(tmp_path / "sparse.mp4", numbered(7), times_ms=times)
     track = track_faces(open_clip(path), detector)
     assert track.status[:6] == ["detected", "tracked", "detected", "detected", "detected", "detected"]
-
-
-def test_boxes_are_smooth():
-    rng = np.random.default_rng(0)
-    jitter, linker = rng.normal(0, 3, 60), TrackLinker()
-    for number, offset in enumerate(jitter):
-        linker.add(number / 10, np.array([box(50 + offset, 30, 40)]))
-    (track,) = linker.tracks
-    smooth = [track.box_at(np.arange(i - 2, i + 3) / 10)[0] for i in range(60)]
-    assert np.diff(smooth).std() < 0.4 * np.diff(jitter).std()
-    np.testing.assert_allclose(smooth[0], 50 + jitter[0])  # no neighbour on one side: none on the other
-    np.testing.assert_allclose(smooth[30], 50 + np.average(jitter[28:33], weights=[1, 2, 3, 2, 1]))
-    assert track.box_at(np.arange(58, 63) / 10 + 0.01) is None  # behind the end nothing is invented
-
-
-def test_interpolation_ends_where_a_stretch_ends():
-    track = Track(0, [0.0, 0.3, 2.0], [np.array(box(x, 0, 10)) for x in (0, 30, 90)])
-    around = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
-    np.testing.assert_allclose(track.box_at(around + 0.15)[0], 15)
-    assert track.box_at(around + 0.5) is None and track.box_at(around - 0.1) is None
-    np.testing.assert_allclose(track.box_at(around + 2.0)[0], 90)
-    np.testing.assert_allclose(track.box_at(np.array([np.nan, np.nan, 0.0, 0.1, 0.2]))[0], 0)
-
-
-def test_memory_of_the_past_is_bounded():
-    linker = TrackLinker()
-    for number in range(2000):
-        time = number / 10
-        linker.add(time, np.array([box(50, 30, 40), box(number % 900 * 5, 300, 40)]))
-        linker.forget(time - 1)
-    assert len(linker.tracks) < 40 and all(len(track.times) < 40 for track in linker.tracks)
-    assert linker.tracks[0].number == 0  # the face that stayed
 
 
 def test_false_alarms_are_no_track(tmp_path):
@@ -235,67 +99,7 @@ def test_windows_hold_the_same_faces_as_the_whole(tmp_path):
         np.testing.assert_array_equal(np.concatenate([getattr(w, name) for w in windows]), getattr(whole, name))
 
 
-# --- the speaker
-
-
-def test_size_decides_and_a_window_keeps_its_face(tmp_path):
-    sides = [(40, 42)] * 10 + [(42, 40)] * 10 + [(30, 55)] * 10
-    faces = [[box(2, 2, a), box(64, 2, b)] for a, b in sides]
-    windows = list(face_windows(clip_of(tmp_path, numbered(30)), ScriptedDetector(faces), window=1.0))
-    assert [window.boxes[5, 0] > 50 for window in windows] == [True, True, True]
-    assert [window.num_faces for window in windows] == [2, 2, 2]
-    faces = faces[10:20] + faces[:10] + faces[20:]
-    windows = list(face_windows(clip_of(tmp_path, numbered(30)), ScriptedDetector(faces), window=1.0))
-    assert [window.boxes[5, 0] > 50 for window in windows] == [False, False, True]
-
-
-def test_the_mouth_that_moves_with_the_sound_speaks(tmp_path):
-    rng = np.random.default_rng(0)
-    speaking = np.repeat(rng.random(10) > 0.5, 3)  # of each 0.1 s
-    frames = numbered(30, 120, 160)
-    for number, frame in enumerate(frames):
-        # two faces; the mouth of the left, smaller one moves while there is sound, the other one's while there is none
-        for left, side, moves in ((4, 50, speaking[number]), (70, 80, not speaking[number])):
-            rows, columns = slice(10 + side // 2, 10 + side), slice(left, left + side)
-            frame[rows, columns] = 100 + 60 * (number % 2) * moves
-    sound = voice(3.0, 150) * np.repeat(speaking, 1600)
-    path = write_clip(tmp_path / "two.mp4", frames, 10, sound, 16_000)
-    faces = [[box(4, 10, 50), box(70, 10, 80)]] * 30
-    assert track_faces(open_clip(path), ScriptedDetector(faces)).boxes[0, 0] == 70
-    assert track_faces(open_clip(path), ScriptedDetector(faces), speaker="speech").boxes[0, 0] == 4
-
-
-def test_speech_evidence_is_a_correlation():
-    rng = np.random.default_rng(0)
-    loud = np.repeat(rng.random(60), 1)
-    crops = np.full((60, 40, 40, 3), 100, np.uint8)
-    crops[:, 26:36, 12:28] += (np.cumsum(np.round(40 * loud)) % 100).astype(np.uint8)[:, None, None, None]
-    times = np.arange(60) / 10
-    levels = np.repeat(20 * np.log10(loud), 10)
-    assert speech_evidence(crops, times, levels) > 0.3 > speech_evidence(crops, times, rng.permutation(levels))
-    still = np.full_like(crops, 100)
-    assert speech_evidence(still, times, levels) == 0.0
-    assert speech_evidence(crops[:5], times[:5], levels) == 0.0 and speech_evidence(crops, times, levels[:0]) == 0.0
-
-
-def test_without_evidence_size_decides():
-    assert choose_speaker({3: 100.0, 5: 90.0}, {3: -0.2, 5: 0.1}) == 3
-    assert choose_speaker({3: 100.0, 5: 90.0}, {3: 0.25, 5: 0.4}) == 5
-    assert choose_speaker({3: 100.0, 5: 190.0}, {}) == 5
-
-
-def test_sound_levels_of_a_tone(tmp_path):
-    clip = open_clip(
-        write_clip(tmp_path / "tone.wav", sound=tone(2.5, 16_000, channels=1), rate=16_000, codecs=("", "pcm_s16le"))
-    )
-    levels = list(sound_levels(clip, 1.0))
-    assert [len(part) for part in levels] == [100, 100, 50]
-    np.testing.assert_allclose(levels[0], 10 * np.log10(0.125), atol=0.5)  # amplitude one half
-    (whole,) = sound_levels(clip, float("inf"))
-    np.testing.assert_allclose(whole, np.concatenate(levels), atol=1e-6)
-
-
-def test_without_picture_and_all_black(tmp_path):
+def test_without_video_and_all_black(tmp_path):
     sound = open_clip(write_clip(tmp_path / "sound.m4a", sound=tone(0.5)))
     track = track_faces(sound, "cascade")
     assert (track.coverage, track.num_frames, track.timestamps.shape) == (0.0, 0, (0,))
@@ -303,7 +107,7 @@ def test_without_picture_and_all_black(tmp_path):
     assert (black.coverage, black.num_frames) == (0.0, 5)
 
 
-def test_crop_repeats_the_edge_where_it_leaves_the_picture():
+def test_crop_repeats_the_edge_where_it_leaves_the_frame():
     frame = np.zeros((60, 60, 3), np.uint8)
     frame[:, :30] = 200
     crop = crop_square(frame, np.array([-20, -20, 20, 20]), 40, margin=0.0)
@@ -315,9 +119,6 @@ def test_crop_repeats_the_edge_where_it_leaves_the_picture():
 def test_settings_out_of_range(tmp_path, options):
     with pytest.raises(ValueError, match=next(iter(options))):
         track_faces(clip_of(tmp_path, gray_frames([90] * 3)), **options)
-
-
-# --- the demo clip and real clips
 
 
 def test_demo_clip_has_a_face_and_a_voice(tmp_path, request):
@@ -344,14 +145,18 @@ def test_faces_of_real_clips(shared, monkeypatch):
     assert 0.3 < leaves.coverage < 0.45 and leaves.timestamps.max() < 2.6
 
 
-@pytest.mark.corpora
-def test_blazeface_coordinates_in_wide_and_tall_frames(shared, monkeypatch, paste_faces):
-    home = shared / "weights" / "torch_home"
-    if not home.is_dir():
-        pytest.skip("needs detector weights beside the checkout (../shared/weights/torch_home)")
-    monkeypatch.setenv("TORCH_HOME", os.fspath(home))
-    detector = load_detector("blazeface")
-    wide = paste_faces((180, 40, 160))
-    tall = cv2.copyMakeBorder(wide[:, 150:], 300, 100, 0, 0, cv2.BORDER_REPLICATE)
-    (a,), (b,) = detector.detect(wide[None])[0], detector.detect(tall[None])[0]
-    np.testing.assert_allclose(b[:4] + np.array([150, -300, 150, -300]), a[:4], atol=10)
+def test_images_in_memory_are_searched_as_a_clip_is(tmp_path):
+    images, faces = np.stack(numbered(20)), [[box(40 + i, 30, 40)] for i in range(20)]
+    from_file = track_faces(clip_of(tmp_path, images), ScriptedDetector(faces), speaker="speech")
+    in_memory = track_faces(MemoryClip(images, np.arange(20) / 10), ScriptedDetector(faces), speaker="speech")
+    np.testing.assert_array_equal(in_memory.boxes, from_file.boxes)
+    assert in_memory.status == from_file.status and in_memory.crops.shape == from_file.crops.shape
+
+
+@pytest.mark.parametrize(("old", "new"), [("FaceTrack", FollowedFace), ("FrameSequence", MemoryClip)])
+def test_old_names_of_classes_still_work(old, new):
+    with pytest.warns(DeprecationWarning, match=f"media.{old} is now .*{new.__name__}"):
+        assert getattr(media, old) is new
+    assert old not in media.__all__
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = media.Nothing

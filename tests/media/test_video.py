@@ -10,7 +10,7 @@ from PIL import Image
 
 from av_emotion_hf.media import open_clip
 from av_emotion_hf.media.source import Source
-from av_emotion_hf.media.video import Picture, _read_decord
+from av_emotion_hf.media.video import VideoTrack, _read_decord
 
 LEVELS = np.arange(50) * 4 + 30
 CORNERS = np.zeros((96, 128, 3), np.uint8)  # red and green above, blue and white below
@@ -70,14 +70,14 @@ def test_both_readers_give_the_same_frames_at_the_same_times(tmp_path, suffix):
     path = write_frames(tmp_path / f"p.{suffix}", codec, pix_fmt, original)
     clip = open_clip(path)
     times, frames = read(clip)
-    assert clip.picture_reader == "pyav" and frames.shape == (12, *size, 3)
+    assert clip.video_reader == "pyav" and frames.shape == (12, *size, 3)
     indices = np.round(times * 25).astype(int)
     assert indices.tolist() == np.floor(np.arange(12) * 2.5).astype(int).tolist()
     np.testing.assert_allclose(times, indices / 25, atol=1e-3)
     if pix_fmt != "gray":
         assert psnr(np.stack([original[index] for index in indices]), frames) > 20
 
-    second = Picture("decord", partial(_read_decord, Source(path)), None, True)
+    second = VideoTrack("decord", partial(_read_decord, Source(path)), None, True)
     other_times, other_frames = zip(*second.sample(10, second.lead), strict=True)
     np.testing.assert_allclose(other_times, times, atol=1e-3)
     assert psnr(np.stack(other_frames), frames) > 30
@@ -90,7 +90,7 @@ def test_decord_takes_over_where_pyav_cannot(tmp_path, monkeypatch):
     monkeypatch.setattr(Source, "tracks", lambda self: None)
     for source in (path, path.read_bytes()):
         again = open_clip(source)
-        assert again.picture_reader == "decord" and not again.has_sound and again.sound_reader is None
+        assert again.video_reader == "decord" and not again.has_audio and again.audio_reader is None
         assert again.duration == pytest.approx(clip.duration, abs=1e-3)
         np.testing.assert_array_equal(read(again)[1], read(clip)[1])
 
@@ -110,7 +110,7 @@ def test_rotation_flags(tmp_path, rotation, suffix):
     path = write_frames(tmp_path / f"p.{suffix}", "libx264", "yuv420p", [CORNERS] * 5, rotation)
     upright = read(open_clip(path))[1][0]
     assert psnr(upright, np.rot90(CORNERS, rotation // 90)) > 20
-    second = Picture("decord", partial(_read_decord, Source(path)), None, True)
+    second = VideoTrack("decord", partial(_read_decord, Source(path)), None, True)
     assert psnr(next(second.sample(10, 0.0))[1], upright) > 35
 
 
@@ -126,7 +126,7 @@ def test_frames_that_are_stored_out_of_order(tmp_path, suffix, codec):
     assert clip.duration == pytest.approx(2.0, abs=1e-3)
 
 
-def test_a_picture_that_changes_its_size_starts_a_new_batch(tmp_path):
+def test_a_video_that_changes_its_size_starts_a_new_batch(tmp_path):
     parts = []
     for height, width in ((96, 128), (64, 80)):
         path = write_frames(tmp_path / "p.ts", "mpeg2video", "yuv420p", moving_corners(height, width, 25))
@@ -144,12 +144,12 @@ def test_raw_stream_without_timestamps(tmp_path):
     assert len(frames) == 50
 
 
-def test_times_count_from_the_first_frame_of_a_late_picture(tmp_path):
+def test_times_count_from_the_first_frame_of_a_late_video(tmp_path):
     path = write_clip(tmp_path / "p.mp4", gray_frames(LEVELS[:3]), times_ms=[5000, 5100, 5200])
     assert read(open_clip(path))[0].tolist() == pytest.approx([0, 0.1, 0.2], abs=1e-3)
 
 
-def test_the_cover_of_a_song_is_no_picture(tmp_path):
+def test_the_cover_of_a_song_is_not_a_video(tmp_path):
     cover = io.BytesIO()
     Image.fromarray(CORNERS).save(cover, "PNG")
     with av.open(str(tmp_path / "song.mp3"), "w") as file:
@@ -169,7 +169,7 @@ def test_the_cover_of_a_song_is_no_picture(tmp_path):
     with av.open(str(tmp_path / "song.mp3")) as file:
         assert len(file.streams.video) == 1
     clip = open_clip(tmp_path / "song.mp3")
-    assert not clip.has_picture and clip.picture_reader is None and clip.has_sound
+    assert not clip.has_video and clip.video_reader is None and clip.has_audio
     assert clip.duration == pytest.approx(1.0, abs=0.1)
 
 
@@ -181,11 +181,11 @@ def test_nothing_is_written_for_bytes(tmp_path, monkeypatch):
 
 def test_only_frames_that_are_asked_for_are_converted(tmp_path, monkeypatch):
     clip = open_clip(write_clip(tmp_path / "p.mp4", gray_frames(LEVELS)), fps=5)
-    raw, converted = clip._picture._raw_frames, []
+    raw, converted = clip._video._raw_frames, []
 
     def counted():
         for index, (stamp, duration, to_rgb) in enumerate(raw()):
             yield stamp, duration, lambda index=index, to_rgb=to_rgb: converted.append(index) or to_rgb()
 
-    monkeypatch.setattr(clip._picture, "_raw_frames", counted)
+    monkeypatch.setattr(clip._video, "_raw_frames", counted)
     assert len(read(clip)[0]) == 10 and converted == list(range(0, 50, 5))

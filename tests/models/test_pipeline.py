@@ -14,7 +14,7 @@ from transformers.pipelines.pt_utils import KeyDataset
 
 import av_emotion_hf as av
 from av_emotion_hf.hub import stage_remote_code
-from av_emotion_hf.media import FrameSequence, open_clip, track_faces
+from av_emotion_hf.media import MemoryClip, open_clip, track_faces
 
 TASK = "audio-visual-emotion-recognition"
 
@@ -102,7 +102,7 @@ def test_faces_are_found_in_frames(pipe, clip, paste_faces):
     frames = np.stack([paste_faces((60 + 5 * i, 30, 150)) for i in range(6)])
     emotions = pipe("image", detector="cascade")
     scores = emotions({"frames": frames, "fps": 10})
-    faces = track_faces(FrameSequence(frames, np.arange(6) / 10), "cascade").crops
+    faces = track_faces(MemoryClip(frames, np.arange(6) / 10), "cascade").crops
     assert len(faces) == 6 and by_label(scores) == pytest.approx(expected(emotions, None, faces), abs=1e-6)
     assert emotions({"frames": np.full_like(frames, 90)}) == []
 

@@ -202,7 +202,7 @@ def test_a_stream_of_clips_is_read_when_its_turn_has_come(clips, options, small)
     record = pretrain([stream], [], args=run, modality="audio", config_overrides=small["audio"])
     assert record["steps"] == 3 and record["statistics"]["frames"] > 20
     (failure,) = record["failures"]
-    assert "neither sound nor picture" in failure["error"]
+    assert "neither audio nor video" in failure["error"]
 
 
 def test_groups_are_held_out_in_each_dataset(features):

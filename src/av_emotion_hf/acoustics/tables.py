@@ -190,7 +190,7 @@ def open_voice(row: dict) -> Clip:
         InputError: the clip cannot be read or has no audio.
     """
     clip = open_clip(clip_source(row), trim_black=False)
-    if not clip.has_sound:
+    if not clip.has_audio:
         raise InputError(f"{clip.name}: has no audio, and a voice is to be described; remove the clip")
     return clip
 

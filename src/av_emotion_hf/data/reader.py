@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..media import (
     SPEAKERS,
     FaceDetector,
-    FaceTrack,
+    FollowedFace,
     blazeface_is_cached,
     face_windows,
     load_detector,
@@ -131,9 +131,9 @@ class ClipReader:
 
     def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
         clip = open_clip(source, fps=self.options.fps)
-        sound = clip.audio(self.options.window) if self.modality != "image" and clip.has_sound else iter(())
-        faces: Iterator[FaceTrack] = iter(())
-        if self.modality != "audio" and clip.has_picture:
+        sound = clip.audio(self.options.window) if self.modality != "image" and clip.has_audio else iter(())
+        faces: Iterator[FollowedFace] = iter(())
+        if self.modality != "audio" and clip.has_video:
             faces = face_windows(
                 clip, self.load(), self.options.crop_size, speaker=self.options.speaker, window=self.options.window
             )

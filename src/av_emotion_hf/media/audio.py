@@ -1,19 +1,19 @@
-"""The sound track of a media file: mono, 16 kHz, in blocks, each sample at its true time."""
+"""The audio track of a media file: mono, 16 kHz, in blocks, each sample at its true time."""
 
 from collections.abc import Iterator
 
 import av
 import numpy as np
 
-from .source import MAX_BACKWARD, MAX_GAP, Source, Track
+from .source import MAX_BACKWARD, MAX_GAP, Source, Stream
 
 SAMPLING_RATE = 16_000
-RATES = range(1000, 1_000_000)  # Hz: what else a header says is damage
-TOLERANCE = 0.02  # seconds that timestamps may jitter
+RATES = range(1000, 1_000_000)  # Hz: any other rate in a header is damage
+TIMESTAMP_JITTER = 0.02  # seconds
 
 
-class Sound:
-    """One sound track, decoded anew and resampled by each call of `blocks`.
+class AudioTrack:
+    """One audio track, decoded and resampled from its start by each call of `blocks`.
 
     Attributes:
         reader: "pyav".
@@ -25,8 +25,8 @@ class Sound:
 
     reader = "pyav"
 
-    def __init__(self, source: Source, track: Track):
-        self._source, self._track = source, track
+    def __init__(self, source: Source, stream: Stream):
+        self._source, self._stream = source, stream
         first = next(self._frames(), None)
         if first is None:
             raise ValueError("no sample can be decoded")
@@ -34,15 +34,15 @@ class Sound:
 
     def end(self, start: float | None) -> float:
         """Seconds from the timestamp `start` to the end of the track."""
-        return self._offset(start) + self._track.length_from(self.start)
+        return self._offset(start) + self._stream.length_from(self.start)
 
     def blocks(self, start: float | None, lead: float, size: int) -> Iterator[np.ndarray]:
-        """Consecutive blocks of sound in constant memory.
+        """Consecutive blocks of audio in constant memory.
 
         Args:
-            start: timestamp to begin with, None to begin with the first sample. Before a track that starts later
-                comes silence.
-            lead: seconds that are left out from there.
+            start: timestamp to begin with, None to begin with the first sample. A track that starts later is
+                preceded by silence.
+            lead: seconds that are skipped from there.
             size: samples per block.
 
         Yields:
@@ -66,7 +66,7 @@ class Sound:
         return offset if abs(offset) <= MAX_GAP else 0.0
 
     def _placed(self, offset: float) -> Iterator[np.ndarray]:
-        """Consecutive samples from time 0 on, silence in the gaps, where the track begins at `offset` seconds."""
+        """Consecutive samples from time 0 on, with silence in the gaps; the track begins at `offset` seconds."""
         position = late = 0
         for time, samples in self._runs():
             if time is not None:
@@ -88,11 +88,11 @@ class Sound:
             if not -MAX_BACKWARD < time - expected <= MAX_GAP:
                 shift, time = shift + expected - time, expected
             begin = None
-            if abs(time - expected) > TOLERANCE or setup != (frame.sample_rate, frame.format.name, frame.layout.name):
+            new_setup = frame.sample_rate, frame.format.name, frame.layout.name
+            if resampler is None or abs(time - expected) > TIMESTAMP_JITTER or setup != new_setup:
                 yield None, _mono(resampler.resample(None) if resampler else [])
                 # packed: of more than 8 planes PyAV reads beyond the end
-                resampler = av.AudioResampler("flt", rate=SAMPLING_RATE)
-                setup = frame.sample_rate, frame.format.name, frame.layout.name
+                resampler, setup = av.AudioResampler("flt", rate=SAMPLING_RATE), new_setup
                 begin = expected = time
             expected += frame.samples / frame.sample_rate
             frame.pts = None  # the resampler would fill gaps, too
@@ -100,17 +100,22 @@ class Sound:
         yield None, _mono(resampler.resample(None) if resampler else [])
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        for frame in self._source.decode(self._track, threads=1):
-            if frame.samples and frame.sample_rate in RATES:
+        for frame in self._source.decode(self._stream, threads=1):
+            if isinstance(frame, av.AudioFrame) and frame.samples and frame.sample_rate in RATES:
                 yield frame
 
 
-def open_sound(source: Source, tracks: list[Track] | None) -> Sound | None:
-    """The first track of sound that can be decoded."""
-    for track in tracks or ():
-        if track.kind == "audio" and track.decodable:
+def open_audio(source: Source, streams: list[Stream] | None) -> AudioTrack | None:
+    """The first audio stream that can be decoded.
+
+    Args:
+        source: the file.
+        streams: what is in it, None if PyAV cannot tell.
+    """
+    for stream in streams or ():
+        if stream.kind == "audio" and stream.decodable:
             try:
-                return Sound(source, track)
+                return AudioTrack(source, stream)
             except ValueError:
                 continue
     return None
@@ -121,3 +126,6 @@ def _mono(frames: list[av.AudioFrame]) -> np.ndarray:
     mono = [frame.to_ndarray().reshape(frame.samples, -1).mean(axis=1, dtype=np.float32) for frame in frames]
     samples = np.concatenate(mono) if mono else np.zeros(0, np.float32)
     return np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+
+
+__all__ = ["SAMPLING_RATE", "AudioTrack", "open_audio"]

@@ -1,6 +1,7 @@
-"""A media clip: blocks of sound, and frames with timestamps."""
+"""A media clip: blocks of audio, and video frames with timestamps."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,21 +10,21 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import InputError
-from .audio import SAMPLING_RATE, Sound, open_sound
+from .audio import SAMPLING_RATE, AudioTrack, open_audio
 from .source import ClipError, Source
-from .video import Picture, open_picture
+from .video import VideoTrack, open_video
 
 
 @dataclass
 class Clip:
-    """What `open_clip` returns: sound and picture, each read anew by each call of `audio` and `frames`.
+    """What `open_clip` returns: audio and video, each decoded from its start by each call of `audio` and `frames`.
 
     Attributes:
         name: path of the file, "<bytes>" or "<file>".
-        duration: seconds, of the longer of both tracks, counted from behind the black start.
+        duration: seconds, of the longer of both tracks, counted from the end of the black start.
         lead_black: seconds of black that are cut from the start of both tracks.
-        fps: highest number of frames per second that `frames` gives.
-        sampling_rate: of the sound, in Hz.
+        fps: highest number of frames per second that `frames` yields.
+        sampling_rate: of the audio, in Hz.
     """
 
     name: str
@@ -31,40 +32,65 @@ class Clip:
     lead_black: float
     fps: float
     sampling_rate: int = SAMPLING_RATE
-    _picture: Picture | None = field(default=None, repr=False)
-    _sound: Sound | None = field(default=None, repr=False)
+    _video: VideoTrack | None = field(default=None, repr=False)
+    _audio: AudioTrack | None = field(default=None, repr=False)
+
+    @property
+    def has_video(self) -> bool:
+        """Whether there is a video track of which at least one frame can be decoded."""
+        return self._video is not None
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is an audio track of which at least one sample can be decoded."""
+        return self._audio is not None
+
+    @property
+    def video_reader(self) -> str | None:
+        """Which library decodes the video: "pyav" or "decord"; None without video."""
+        return self._video.reader if self._video else None
+
+    @property
+    def audio_reader(self) -> str | None:
+        """Which library decodes the audio: "pyav"; None without audio."""
+        return self._audio.reader if self._audio else None
 
     @property
     def has_picture(self) -> bool:
-        """Whether there is a picture track of which at least one frame can be decoded."""
-        return self._picture is not None
+        """Deprecated name of `has_video`."""
+        _warn("has_picture", "has_video")
+        return self.has_video
 
     @property
     def has_sound(self) -> bool:
-        """Whether there is a sound track of which at least one sample can be decoded."""
-        return self._sound is not None
+        """Deprecated name of `has_audio`."""
+        _warn("has_sound", "has_audio")
+        return self.has_audio
 
     @property
     def picture_reader(self) -> str | None:
-        """Which library decodes the picture: "pyav" or "decord"; None without a picture."""
-        return self._picture.reader if self._picture else None
+        """Deprecated name of `video_reader`."""
+        _warn("picture_reader", "video_reader")
+        return self.video_reader
 
     @property
     def sound_reader(self) -> str | None:
-        """Which library decodes the sound: "pyav"; None without sound."""
-        return self._sound.reader if self._sound else None
+        """Deprecated name of `audio_reader`."""
+        _warn("sound_reader", "audio_reader")
+        return self.audio_reader
 
     def frames(self, batch_size: int = 32) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Read the picture from its start to its end in bounded memory; nothing comes without a picture track.
+        """Read the video from its start to its end in bounded memory; yields nothing without a video track.
 
-        For each tick of the clock at `fps` comes the last frame at or before it. A source with fewer frames per
-        second gives each of its frames once. A batch ends early where the size of the picture changes.
+        For each tick of the clock at `fps`, the last frame at or before it is read. A source with fewer frames per
+        second yields each of its frames once. A batch ends early where the size of the frames changes.
 
         Args:
             batch_size: frames that are held in memory at a time.
 
         Yields:
-            Timestamps (n,) float64 in seconds, counted from behind the black start, and frames (n, H, W, 3) uint8 RGB.
+            Timestamps (n,) float64 in seconds, counted from the end of the black start, and frames (n, H, W, 3) uint8
+            RGB.
 
         Raises:
             ValueError: `batch_size` is not positive.
@@ -72,7 +98,7 @@ class Clip:
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}: at least one frame has to be read at a time; use 1 or more")
         times, frames, filled = np.empty(0), np.empty(0, np.uint8), 0
-        for time, frame in self._picture.sample(self.fps, self.lead_black) if self._picture else ():
+        for time, frame in self._video.sample(self.fps, self.lead_black) if self._video else ():
             if filled and (filled == batch_size or frame.shape != frames.shape[1:]):
                 yield times[:filled], frames[:filled]
                 filled = 0
@@ -84,10 +110,10 @@ class Clip:
             yield times[:filled], frames[:filled]
 
     def audio(self, block: float = 10.0) -> Iterator[np.ndarray]:
-        """Read the sound from behind the black start to its end in bounded memory; nothing comes without sound.
+        """Read the audio from the end of the black start in bounded memory; yields nothing without an audio track.
 
         Args:
-            block: seconds of sound that are held in memory at a time.
+            block: seconds of audio that are held in memory at a time.
 
         Yields:
             Consecutive blocks (samples,) float32 in [-1, 1], mono, 16 kHz, of `block` seconds; the last is shorter.
@@ -97,17 +123,17 @@ class Clip:
         """
         if not 1 / SAMPLING_RATE <= block < float("inf"):
             raise ValueError(
-                f"block={block}: a block of sound lasts at least one sample; use 10 seconds, for instance"
+                f"block={block}: a block of audio lasts at least one sample; use 10 seconds, for instance"
             )
-        if self._sound:
-            start = self._picture.start if self._picture else None
-            yield from self._sound.blocks(start, self.lead_black, round(block * SAMPLING_RATE))
+        if self._audio:
+            start = self._video.start if self._video else None
+            yield from self._audio.blocks(start, self.lead_black, round(block * SAMPLING_RATE))
 
     @cached_property
     def waveform(self) -> np.ndarray | None:
-        """The whole sound (samples,) float32 in [-1, 1], mono, 16 kHz; None without sound.
+        """The whole audio (samples,) float32 in [-1, 1], mono, 16 kHz; None without audio.
 
-        It is kept from the first access on, 230 MB for an hour; `audio` keeps nothing.
+        It is kept after the first access, 230 MB for an hour; `audio` keeps nothing.
         """
         blocks = list(self.audio())
         return np.concatenate(blocks) if blocks else None
@@ -116,39 +142,44 @@ class Clip:
 def open_clip(source: str | os.PathLike | bytes | BinaryIO, fps: float = 10.0, trim_black: bool = True) -> Clip:
     """Open a media file of any container that PyAV or decord reads.
 
-    A track that cannot be read counts as absent: what is left is a clip with sound only or with picture only.
+    A track that cannot be read counts as absent: the clip then has audio only, or video only.
 
     Args:
-        source: path of a file, its content, or a file object; what a file object still holds is copied to a
-            temporary file, so that it may be one that cannot seek.
-        fps: frames per second that `Clip.frames` gives at most.
-        trim_black: cut black frames from the start, and as much from the sound. A clip that is black from beginning
+        source: path of a file, its content, or a file object. What a file object still contains is copied to a
+            temporary file, so the object need not be seekable.
+        fps: frames per second that `Clip.frames` yields at most.
+        trim_black: cut black frames from the start, and as much from the audio. A clip that is black from beginning
             to end is left as it is.
 
     Raises:
-        ClipError: no such file, a folder, an empty file, a text file, or neither sound nor picture can be read.
+        ClipError: no such file, a folder, an empty file, a text file, or neither audio nor video can be read.
         InputError: `fps` is not positive.
     """
     if not 0 < fps < float("inf"):
         raise InputError(f"fps={fps}: frames per second have to be positive; use 10, for instance")
-    source = Source(source)
-    tracks = source.tracks()
-    picture = open_picture(source, tracks, trim_black)
-    sound = open_sound(source, tracks)
-    if picture is None and sound is None:
+    file = Source(source)
+    streams = file.streams()
+    video = open_video(file, streams, trim_black)
+    audio = open_audio(file, streams)
+    if video is None and audio is None:
         raise ClipError(
-            f"{source.name}: neither sound nor picture can be read, and a clip needs one of them; "
-            "check that it is a complete media file (try to play it) and copy or convert it anew"
+            f"{file.name}: neither audio nor video can be read, and a clip needs one of them; "
+            "check that it is a complete media file (try to play it) and copy or convert it again"
         )
-    lead = picture.lead if picture else 0.0
-    sound_end = sound.end(picture and picture.start) if sound else 0.0
-    if sound_end <= lead:
-        sound = None
+    lead = video.lead if video else 0.0
+    audio_end = audio.end(video.start if video else None) if audio else 0.0
     return Clip(
-        name=source.name,
-        duration=max(picture.length if picture else 0.0, sound_end) - lead,
+        name=file.name,
+        duration=max(video.length if video else 0.0, audio_end) - lead,
         lead_black=lead,
         fps=fps,
-        _picture=picture,
-        _sound=sound,
+        _video=video,
+        _audio=audio if audio_end > lead else None,
     )
+
+
+def _warn(old: str, new: str) -> None:
+    warnings.warn(f"Clip.{old} is now Clip.{new}; the old name works until 0.3", DeprecationWarning, stacklevel=3)
+
+
+__all__ = ["Clip", "open_clip"]

@@ -1,13 +1,18 @@
-"""Face detectors: those of face-alignment where their weights are, scikit-image's frontal-face cascade elsewhere."""
+"""Face detectors: those of face-alignment if their weights are there, scikit-image's frontal-face cascade otherwise.
+
+Each detector imports its libraries when it is loaded: together they take seconds.
+"""
 
 import importlib
+import importlib.util
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from ..errors import InputError
+from ..utils import reason
 
 LONG_SIDE = {"sfd": 320, "retinaface": 320, "yunet": 320, "scrfd": 640}  # pixels to which frames are scaled down
 DETECTORS = ("auto", "blazeface", *LONG_SIDE, "cascade")
@@ -56,11 +61,11 @@ def load_detector(choice: str = "auto", device: str = "cpu") -> FaceDetector:
         choice: "blazeface", "sfd", "retinaface", "yunet" or "scrfd" (face-alignment's; weights that are not in
             `$TORCH_HOME` yet are downloaded), one of these with a path to its weights ("sfd=s3fd.pth"; for blazeface,
             a folder), "cascade" (needs no weights), or "auto": blazeface if its weights are there already, cascade
-            otherwise. "auto" never touches the network.
-        device: where it computes; cascade and yunet know the CPU only.
+            otherwise. "auto" never uses the network.
+        device: where it runs; cascade and yunet run on the CPU only.
 
     Raises:
-        InputError: unknown name, or the weights can be neither found nor downloaded, or do not load.
+        InputError: the name is unknown, or the weights can be neither found nor downloaded, or cannot be loaded.
     """
     name, weights = parse_detector(choice)
     if name == "cascade" or (name == "auto" and not blazeface_is_cached()):
@@ -74,14 +79,15 @@ def load_detector(choice: str = "auto", device: str = "cpu") -> FaceDetector:
             return CascadeDetector()
         raise InputError(
             f"detector={choice!r}: its weights cannot be loaded from {weights or _checkpoints()} "
-            f"({_first_line(error)}); set TORCH_HOME to a folder that has them in hub/checkpoints, name them "
+            f"({reason(error)}); set TORCH_HOME to a folder that has them in hub/checkpoints, name them "
             f"({name}=WEIGHTS), or use --detector cascade"
         ) from error
 
 
 def blazeface_is_cached() -> bool:
     """Whether the weights of blazeface are in the cache of torch.hub."""
-    return all((_checkpoints() / file).is_file() for file in _BLAZEFACE_FILES)
+    folder = _checkpoints()
+    return all((folder / file).is_file() for file in _BLAZEFACE_FILES)
 
 
 class BlazeFaceDetector:
@@ -93,11 +99,16 @@ class BlazeFaceDetector:
     name = "blazeface"
 
     def __init__(self, weights: str | None = None, device: str = "cpu"):
-        from face_alignment.detection.blazeface import FaceDetector as BlazeFace
+        if weights is None and not blazeface_is_cached():
+            from face_alignment.detection.blazeface import FaceDetector as Downloader
 
-        paths = [Path(weights) / file for file in _BLAZEFACE_FILES] if weights else [None] * 4
-        self._near = BlazeFace(device, False, *paths[:2], min_score_thresh=0.5)
-        self._far = BlazeFace(device, True, *paths[2:], min_score_thresh=0.5)
+            for is_long_range in (False, True):
+                Downloader("cpu", is_long_range)
+        folder = _checkpoints() if weights is None else Path(weights)
+        module = _blazeface_module()
+        near_weights, near_anchors, far_weights, far_anchors = (folder / file for file in _BLAZEFACE_FILES)
+        self._near = _load_blazeface(module.BlazeFace(back_model=False), near_weights, near_anchors, device)
+        self._far = _load_blazeface(module.BlazeFace(back_model=True), far_weights, far_anchors, device)
 
     def detect(self, frames: np.ndarray) -> list[np.ndarray]:
         """See `FaceDetector.detect`."""
@@ -109,21 +120,26 @@ class BlazeFaceDetector:
         return faces
 
     @staticmethod
-    def _run(network, size: int, min_score: float, frames: np.ndarray, batch_size: int = 32) -> list[np.ndarray]:
-        # face-alignment crops the centre square; squares of our own keep the sides of the picture
-        squares = np.stack([_fit(frame, size) for frame in frames]).transpose(0, 3, 1, 2)
+    def _run(network: Any, size: int, min_score: float, frames: np.ndarray, batch_size: int = 32) -> list[np.ndarray]:
+        import torch
+
+        # face-alignment crops the center square; padded squares keep the sides of the frame
+        squares = np.stack([_fit(frame, size) for frame in frames])
         scale = max(frames.shape[1:3]) / size
         faces = []
         for start in range(0, len(squares), batch_size):
             with torch.inference_mode():
-                faces += network.detect_from_batch(np.ascontiguousarray(squares[start : start + batch_size]))
+                found = network.predict_on_batch(squares[start : start + batch_size])
+            # each (k, 17): y0, x0, y1, x1 as fractions of the side, six landmarks, and the score
+            arrays = [face.double().numpy() for face in found]
+            faces += [np.hstack([array[:, [1, 0, 3, 2]] * size, array[:, 16:]]) for array in arrays]
         return [found[found[:, 4] >= min_score] * [scale, scale, scale, scale, 1] for found in faces]
 
 
 class FaceAlignmentDetector:
     """The larger detectors of face-alignment, on frames that are scaled down.
 
-    They find smaller, turned and half hidden faces; sfd takes some hundred times as long as blazeface.
+    They find smaller, turned and half hidden faces; sfd takes about a hundred times as long as blazeface.
     """
 
     def __init__(self, name: str, weights: str | None = None, device: str = "cpu"):
@@ -133,6 +149,8 @@ class FaceAlignmentDetector:
 
     def detect(self, frames: np.ndarray) -> list[np.ndarray]:
         """See `FaceDetector.detect`."""
+        import torch
+
         long_side = min(LONG_SIDE[self.name], max(frames.shape[1:3]))
         small = np.stack([_fit(frame, long_side, pad=False) for frame in frames])
         scale = max(frames.shape[1:3]) / long_side
@@ -146,10 +164,10 @@ class CascadeDetector:
 
     name = "cascade"
     _long_side = 160
-    _border = 16  # repeated edge, for faces that fill the picture
+    _border = 16  # repeated edge, for faces that fill the frame
     _smallest_face = 24
 
-    def __init__(self):
+    def __init__(self) -> None:
         from skimage.data import lbp_frontal_face_cascade_filename
         from skimage.feature import Cascade
 
@@ -163,11 +181,11 @@ class CascadeDetector:
         import cv2
 
         border = self._border
-        grey = cv2.cvtColor(_fit(frame, self._long_side, pad=False), cv2.COLOR_RGB2GRAY)
-        grey = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_REPLICATE)
-        largest = min(grey.shape)
+        gray = cv2.cvtColor(_fit(frame, self._long_side, pad=False), cv2.COLOR_RGB2GRAY)
+        gray = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
+        largest = min(gray.shape)
         found = self._cascade.detect_multi_scale(
-            grey,
+            gray,
             scale_factor=1.1,
             step_ratio=1,
             min_size=(self._smallest_face, self._smallest_face),
@@ -195,9 +213,32 @@ def _fit(frame: np.ndarray, long_side: int, pad: bool = True) -> np.ndarray:
     return square
 
 
+def _blazeface_module() -> ModuleType:
+    """face-alignment's file of the network, without the package: that imports numba and scikit-image for nothing."""
+    package = importlib.util.find_spec("face_alignment")  # does not run it
+    if package is None or not package.origin:
+        raise ModuleNotFoundError("No module named 'face_alignment'")
+    file = Path(package.origin).parent / "detection" / "blazeface" / "net_blazeface.py"
+    spec = importlib.util.spec_from_file_location("face_alignment.detection.blazeface.net_blazeface", file)
+    assert spec is not None and spec.loader is not None  # a file that ends in .py has a loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_blazeface(network: Any, weights: Path, anchors: Path, device: str) -> Any:
+    import torch
+
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    network.load_anchors_from_npy(np.load(anchors), device)
+    network.min_score_thresh = 0.5
+    return network.to(device).eval()
+
+
 def _checkpoints() -> Path:
+    import torch
+
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
+__all__ = ["DETECTORS", "FaceDetector", "blazeface_is_cached", "load_detector", "parse_detector"]

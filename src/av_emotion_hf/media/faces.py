@@ -1,4 +1,4 @@
-"""The face that a clip is about: found in its frames, followed over time, cut out."""
+"""The main face of a clip: found in its frames, followed over time, cropped."""
 
 import itertools
 from collections import Counter, deque
@@ -10,25 +10,26 @@ import numpy as np
 from ..errors import InputError
 from .clip import Clip
 from .detector import FaceDetector, load_detector
-from .speaker import SPEAKERS, choose_speaker, sound_levels, speech_evidence
-from .tracks import MAX_MISS, REACH, TrackLinker, match
+from .memory_clip import MemoryClip
+from .speaker import SPEAKERS, audio_levels, choose_speaker, speech_evidence
+from .tracks import MAX_MISS, SMOOTHING_REACH, TrackLinker, match
 
-SPACING = 0.34  # seconds at most between looks of the detector; between them boxes are interpolated
-MIN_FRAMES = 3  # a face in fewer frames is a false alarm
-MAX_FACES = 4  # largest faces of a frame that are cut out
+SPACING = 0.34  # seconds at most between runs of the detector; between them boxes are interpolated
+MIN_FACE_FRAMES = 3  # a face in fewer frames is a false alarm
+MAX_FACES = 4  # largest faces of a frame that are cropped
 BATCH = 12  # frames that are read at a time
 CONTINUITY = 1.2  # factor on the size of the face that was chosen in the window before
 
 
 @dataclass
-class FaceTrack:
+class FollowedFace:
     """The face that was followed through a clip, or through a window of it.
 
     Attributes:
         crops: (Tv, S, S, 3) uint8 RGB, only of frames that show the face.
         timestamps: (Tv,) float64, seconds.
         boxes: (Tv, 4) float64, the face without margin: x0, y0, x1, y1 in pixels of the frame.
-        frame_times: (n,) float64, seconds, of all frames that were looked at.
+        frame_times: (n,) float64, seconds, of all frames that were examined.
         status: n words, one for each of these frames: `detected`, `tracked` (interpolated) or `none`.
         num_faces: faces among which this one was chosen.
         detector: name of the detector.
@@ -44,25 +45,25 @@ class FaceTrack:
 
     @property
     def num_frames(self) -> int:
-        """Number of frames that were looked at."""
+        """Number of frames that were examined."""
         return len(self.frame_times)
 
     @property
     def coverage(self) -> float:
-        """Share of the frames that show the face; 0 without a picture."""
+        """Fraction of the frames that show the face; 0 without video."""
         return len(self.timestamps) / self.num_frames if self.num_frames else 0.0
 
 
 def track_faces(
-    clip: Clip,
+    clip: Clip | MemoryClip,
     detector: FaceDetector | str = "auto",
     crop_size: int = 112,
     margin: float = 0.3,
     speaker: str = "size",
-) -> FaceTrack:
+) -> FollowedFace:
     """Follow one face through a whole clip; arguments and errors as for [`face_windows`].
 
-    All its crops are in memory at the end; for clips of many minutes take [`face_windows`].
+    All its crops are in memory at the end; for clips of many minutes use [`face_windows`].
     """
     if isinstance(detector, str):
         detector = load_detector(detector)
@@ -71,32 +72,32 @@ def track_faces(
 
 
 def face_windows(
-    clip: Clip,
+    clip: Clip | MemoryClip,
     detector: FaceDetector | str = "auto",
     crop_size: int = 112,
     margin: float = 0.3,
     speaker: str = "size",
     window: float = 10.0,
-) -> Iterator[FaceTrack]:
+) -> Iterator[FollowedFace]:
     """Follow the face of the speaker, window after window, in memory that does not grow with the clip.
 
-    Frames are read once. The detector looks at some three of them a second, and at those between where a face comes,
-    goes or jumps; elsewhere boxes are interpolated. Misses of up to half a second are bridged.
+    Frames are read once. The detector runs on about three of them per second, and on those in between where a face
+    appears, disappears or jumps; elsewhere boxes are interpolated. Gaps of up to half a second are bridged.
 
     Args:
-        clip: the clip; nothing comes without a picture track.
+        clip: the clip; without a video track nothing is yielded.
         detector: a detector or its name.
         crop_size: side of the crops in pixels.
-        margin: part of the box that is added to its longer side to make the side of the crop.
-        speaker: which face is followed where there are several: `size`, the one that is largest for longest, or
-            `speech`, the one whose mouth moves with the sound (`size` decides where none does).
+        margin: fraction of the longer side of the box that is added to it to make the side of the crop.
+        speaker: which face is followed if there are several: `size`, the one that is largest for longest, or
+            `speech`, the one whose mouth moves with the audio (`size` decides if none does).
         window: seconds for which the choice is made.
 
     Yields:
-        The face in [0, window), [window, 2 window), ... seconds; without crops where there is none.
+        The face in [0, window), [window, 2 window), ... seconds; without crops if there is none.
 
     Raises:
-        ValueError: a setting is out of range.
+        ValueError: an argument is out of range.
         InputError: an unknown detector or way to choose the speaker.
     """
     if crop_size < 1:
@@ -106,18 +107,20 @@ def face_windows(
     if not window > 0:
         raise ValueError(f"window={window}: has to be positive; use 10 seconds, for instance")
     if speaker not in SPEAKERS:
-        raise InputError(f"speaker={speaker!r}: the face is chosen by one of {', '.join(SPEAKERS)}")
+        raise InputError(f"speaker={speaker!r}: there is no such way to choose; use one of {', '.join(SPEAKERS)}")
     if isinstance(detector, str):
         detector = load_detector(detector)
 
-    levels = sound_levels(clip, window) if speaker == "speech" and clip.has_sound else iter(())
+    levels: Iterator[np.ndarray] = iter(())
+    if speaker == "speech" and isinstance(clip, Clip) and clip.has_audio:
+        levels = audio_levels(clip, window)
     chosen, number, seen = None, 0, 0
     for cuts in _windows(_Follower(clip, detector, crop_size, margin).cuts(), window):
         seen += len(cuts)
         start = number * window if number else 0.0
-        chosen = _choose(cuts, start, next(levels, None), chosen, min(MIN_FRAMES, seen))
+        chosen = _choose(cuts, start, next(levels, None), chosen, min(MIN_FACE_FRAMES, seen))
         track = _assemble(cuts, chosen, crop_size, detector.name)
-        cuts.clear()  # its crops; two windows of them are much
+        cuts.clear()  # the crops of two windows would take much memory
         yield track
         del track
         number += 1
@@ -132,13 +135,13 @@ class _Cut:
 
 
 class _Follower:
-    """Finds and cuts out the large faces of a clip, holding only frames in which they are not settled yet."""
+    """Finds and crops the large faces of a clip, holding only frames in which they are not settled yet."""
 
-    def __init__(self, clip: Clip, detector: FaceDetector, crop_size: int, margin: float):
+    def __init__(self, clip: Clip | MemoryClip, detector: FaceDetector, crop_size: int, margin: float):
         self.clip, self.detector, self.crop_size, self.margin = clip, detector, crop_size, margin
         self.linker = TrackLinker()
-        self.held: deque[tuple[float, np.ndarray]] = deque()  # frames that were not cut yet
-        self.before: deque[float] = deque([np.nan] * REACH, maxlen=REACH)  # times of the last that were
+        self.held: deque[tuple[float, np.ndarray]] = deque()  # frames whose faces were not cropped yet
+        self.before: deque[float] = deque([np.nan] * SMOOTHING_REACH, SMOOTHING_REACH)  # times of the last that were
 
     def cuts(self) -> Iterator[_Cut]:
         """Each frame of the clip with its faces."""
@@ -155,8 +158,9 @@ class _Follower:
         yield from self._settled(np.inf)
 
     def _groups(self) -> Iterator[list[list[tuple[float, np.ndarray]]]]:
-        """Frames in groups at whose ends the detector looks; those of a batch together, as it is faster on several."""
-        look, group = -np.inf, []
+        """Frames in groups at whose ends the detector runs; those of a batch together, as it is faster on several."""
+        look = -np.inf  # time of the last run of the detector
+        group: list[tuple[float, np.ndarray]] = []  # frames since then
         for times, frames in self.clip.frames(BATCH):
             groups = []
             for frame in zip(times.tolist(), frames, strict=True):
@@ -180,20 +184,25 @@ class _Follower:
         return found
 
     def _settled(self, now: float) -> Iterator[_Cut]:
-        """Cut the frames whose faces no detection after `now` can change."""
+        """Crop the faces of the frames that no detection after `now` can change."""
         while self.held:
-            ahead = [self.held[i][0] if i < len(self.held) else np.nan for i in range(REACH + 1)]
+            ahead = [self.held[i][0] if i < len(self.held) else np.nan for i in range(SMOOTHING_REACH + 1)]
             if now < np.inf and not ahead[-1] + MAX_MISS <= now:
                 return
             time, frame = self.held.popleft()
             times = np.array([*self.before, *ahead])
-            boxes = {track.number: (track.box_at(times), time in track.times) for track in self.linker.tracks}
-            largest = sorted((n for n in boxes if boxes[n][0] is not None), key=lambda n: -_area(boxes[n][0]))
+            placed = [(track, track.box_at(times)) for track in self.linker.tracks]
+            seen = [(track, box) for track, box in placed if box is not None]
+            largest = sorted(seen, key=lambda pair: -_area(pair[1]))[:MAX_FACES]
             yield _Cut(
                 time,
                 {
-                    n: (boxes[n][0], crop_square(frame, boxes[n][0][:4], self.crop_size, self.margin), boxes[n][1])
-                    for n in largest[:MAX_FACES]
+                    track.number: (
+                        box,
+                        crop_square(frame, box[:4], self.crop_size, self.margin),
+                        time in track.times,
+                    )
+                    for track, box in largest
                 },
             )
             self.before.append(time)
@@ -201,14 +210,15 @@ class _Follower:
 
 
 def _changed(before: np.ndarray, found: np.ndarray) -> bool:
-    """Whether a face came, went or jumped between two looks."""
+    """Whether a face appeared, disappeared or jumped between two runs of the detector."""
     pairs, new = match(list(before), found)
     return bool(new) or len(pairs) < len(before)
 
 
 def _windows(cuts: Iterator[_Cut], window: float) -> Iterator[list[_Cut]]:
     """The frames of [0, window), [window, 2 window), ...; empty lists for windows without a frame."""
-    held, number = [], 0
+    held: list[_Cut] = []
+    number = 0
     for cut in cuts:
         while cut.time // window > number:
             yield held
@@ -221,7 +231,7 @@ def _windows(cuts: Iterator[_Cut], window: float) -> Iterator[list[_Cut]]:
 def _choose(
     cuts: list[_Cut], start: float, levels: np.ndarray | None, previous: int | None, min_frames: int
 ) -> int | None:
-    """Number of the track of the speaker; None where no face is seen long enough."""
+    """Number of the speaker's track; None if no face is seen long enough."""
     faces: dict[int, list[tuple[float, np.ndarray, np.ndarray]]] = {}
     for cut in cuts:
         for number, (box, crop, _) in cut.faces.items():
@@ -240,12 +250,12 @@ def _choose(
     return choose_speaker(sizes, evidence)
 
 
-def _assemble(cuts: list[_Cut], chosen: int | None, crop_size: int, detector: str) -> FaceTrack:
+def _assemble(cuts: list[_Cut], chosen: int | None, crop_size: int, detector: str) -> FollowedFace:
     """The chosen face's part of the frames."""
     shown = [(cut.time, *cut.faces[chosen]) for cut in cuts if chosen in cut.faces]
     words = {True: "detected", False: "tracked"}
     seen = Counter(number for cut in cuts for number in cut.faces)
-    return FaceTrack(
+    return FollowedFace(
         crops=np.stack([crop for _, _, crop, _ in shown])
         if shown
         else np.zeros((0, crop_size, crop_size, 3), np.uint8),
@@ -253,7 +263,7 @@ def _assemble(cuts: list[_Cut], chosen: int | None, crop_size: int, detector: st
         boxes=np.array([box[:4] for _, box, _, _ in shown], np.float64).reshape(-1, 4),
         frame_times=np.array([cut.time for cut in cuts], np.float64),
         status=[words[cut.faces[chosen][2]] if chosen in cut.faces else "none" for cut in cuts],
-        num_faces=sum(count >= min(MIN_FRAMES, len(cuts)) for count in seen.values()),
+        num_faces=sum(count >= min(MIN_FACE_FRAMES, len(cuts)) for count in seen.values()),
         detector=detector,
     )
 
@@ -263,13 +273,13 @@ def _area(box: np.ndarray) -> float:
 
 
 def crop_square(frame: np.ndarray, box: np.ndarray, crop_size: int, margin: float = 0.3) -> np.ndarray:
-    """Cut a square around a box; where it leaves the picture, the edge is repeated.
+    """Crop a square around a box; where it leaves the frame, the edge is repeated.
 
     Args:
         frame: (H, W, 3) uint8.
         box: x0, y0, x1, y1 in pixels.
         crop_size: side of the result in pixels.
-        margin: part of the box that is added to its longer side.
+        margin: fraction of the longer side of the box that is added to it.
 
     Returns:
         (crop_size, crop_size, 3) uint8.
@@ -286,3 +296,6 @@ def crop_square(frame: np.ndarray, box: np.ndarray, crop_size: int, margin: floa
     square = cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE)
     method = cv2.INTER_AREA if side > crop_size else cv2.INTER_LINEAR
     return cv2.resize(square, (crop_size, crop_size), interpolation=method)
+
+
+__all__ = ["FollowedFace", "crop_square", "face_windows", "track_faces"]

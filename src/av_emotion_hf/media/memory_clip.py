@@ -1,4 +1,4 @@
-"""Frames in memory, in the place of a clip: for the search of faces."""
+"""Images in memory that are searched for faces as a clip is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ import numpy as np
 
 
 @dataclass
-class FrameSequence:
-    """Frames that [`face_windows`] and [`track_faces`] take as they take a clip.
+class MemoryClip:
+    """Images that [`face_windows`] and [`track_faces`] accept in place of a [`Clip`].
 
     Attributes:
-        pictures: (n, H, W, 3) uint8 RGB.
-        times: (n,) float64, seconds, rising.
+        images: (n, H, W, 3) uint8 RGB.
+        times: (n,) float64, seconds, increasing.
     """
 
-    pictures: np.ndarray
+    images: np.ndarray
     times: np.ndarray
-    has_picture: bool = True
-    has_sound: bool = False
+    has_video: bool = True
+    has_audio: bool = False
 
     def frames(self, batch_size: int = 32) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Times (k,) and frames (k, H, W, 3), some at a time."""
-        for i in range(0, len(self.pictures), batch_size):
-            yield self.times[i : i + batch_size], self.pictures[i : i + batch_size]
+        """Iterate over batches: timestamps (k,) in seconds, and frames (k, H, W, 3) uint8 RGB."""
+        for i in range(0, len(self.images), batch_size):
+            yield self.times[i : i + batch_size], self.images[i : i + batch_size]
 
 
-__all__ = ["FrameSequence"]
+__all__ = ["MemoryClip"]

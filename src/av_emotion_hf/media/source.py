@@ -1,13 +1,14 @@
-"""What a clip is read from: a file, bytes or a file object; opened anew by everyone who reads it."""
+"""What a clip is read from: a file, bytes or a file object. Each reader opens it anew."""
 
 import codecs
 import io
 import os
 import shutil
 import tempfile
+import weakref
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,18 +16,19 @@ import av
 from av.stream import Discard, Disposition
 
 from ..errors import InputError
+from ..utils import reason
 
 MAX_GAP = 600.0  # seconds: a timestamp that is farther from the one before it makes no sense
-MAX_BACKWARD = 0.2  # seconds: timestamps that go back farther begin anew, as where two files were joined
+MAX_BACKWARD = 0.2  # seconds: timestamps that go back farther start over, as where two files were joined
 
 
 class ClipError(InputError):
-    """A source that is no clip; the message is one line that names the source, the rule and the remedy."""
+    """A source that is not a clip; the message is one line that names the source, the rule and the remedy."""
 
 
 @dataclass(frozen=True)
-class Track:
-    """One sound or picture track of a container.
+class Stream:
+    """One audio or video stream of a container.
 
     Attributes:
         index: of the stream in the container.
@@ -34,7 +36,7 @@ class Track:
         decodable: whether PyAV has a decoder for it.
         start: timestamp of the first packet in seconds.
         length: seconds from there to the end of the last packet.
-        pixel_aspect: width of a pixel over its height; 1 for sound.
+        pixel_aspect: width of a pixel divided by its height; 1 for audio.
     """
 
     index: int
@@ -45,17 +47,16 @@ class Track:
     pixel_aspect: float = 1.0
 
     def length_from(self, stamp: float | None) -> float:
-        """Seconds from the first frame that the decoder gives; what is before, encoders put there as a run-up."""
+        """Seconds from the first decoded frame to the end; what encoders put before that frame is a run-up."""
         before = 0.0 if stamp is None else stamp - self.start
         return self.length - before if 0 < before < self.length else self.length
 
 
-@dataclass
 class Source:
     """A media file, of which any number of readers may be open at a time.
 
     Args:
-        source: path, content, or file object, which is read from where it stands to its end.
+        source: path, content, or file object, which is read from its current position to its end.
 
     Attributes:
         name: for messages: the path, "<bytes>" or "<file>".
@@ -64,77 +65,73 @@ class Source:
         ClipError: no such file, a folder, an empty file, or a text file.
     """
 
-    name: str
-    _content: str | bytes = field(repr=False)
-    _copy: object = field(default=None, repr=False)  # a temporary file, deleted together with this object
-
     def __init__(self, source: str | os.PathLike | bytes | BinaryIO):
-        self._copy = None
+        self._content: str | bytes
         if isinstance(source, (bytes, bytearray, memoryview)):
             self.name, self._content = "<bytes>", bytes(source)
             head = self._content[:4096]
-        elif hasattr(source, "read"):
-            self.name = "<file>"
-            head = self._keep(source)
-        else:
+        elif isinstance(source, (str, os.PathLike)):
             self.name, self._content = os.fspath(source), str(Path(source).absolute())
             head = _head(self.name, Path(source))
+        else:
+            self.name, self._content = "<file>", self._keep(source)
+            head = _head(self.name, Path(self._content))
         if not head:
-            raise ClipError(f"{self.name}: is empty, and a clip needs sound or picture; copy or download it anew")
+            raise ClipError(f"{self.name}: is empty, and a clip needs audio or video; copy or download it again")
         if _is_text(head):
             raise ClipError(
-                f"{self.name}: is a text file, and a clip is a sound or video file; name the media file itself"
+                f"{self.name}: is a text file, and a clip is an audio or video file; name the media file itself"
             )
 
     @property
     def path(self) -> str:
         """An absolute path, for readers that need one; bytes are written to a temporary file on the first call."""
         if isinstance(self._content, bytes):
-            self._keep(io.BytesIO(self._content))
+            self._content = self._keep(io.BytesIO(self._content))
         return self._content
 
     def open(self) -> av.container.InputContainer:
         """Open with PyAV, at the start.
 
         Raises:
-            av.FFmpegError: it is no media file.
+            av.FFmpegError: it is not a media file.
         """
-        # with the protocol named, FFmpeg takes no file name for an address
+        # with the protocol named, FFmpeg does not mistake a file name for a URL
         file = io.BytesIO(self._content) if isinstance(self._content, bytes) else f"file:{self._content}"
-        return av.open(file, metadata_errors="replace")
+        return av.open(file, "r", metadata_errors="replace")
 
-    def tracks(self) -> list[Track] | None:
-        """Tracks in the order in which they should be tried, default ones first; None where PyAV cannot open it.
+    def streams(self) -> list[Stream] | None:
+        """Streams in the order in which they should be tried, default ones first; None if PyAV cannot open the file.
 
-        All packets are read and none is decoded: headers are wrong or silent about the length too often.
+        All packets are read and none is decoded: headers are too often wrong or silent about the length.
         """
         try:
             with self.open() as container:
-                streams = {stream.index: stream for stream in container.streams if _is_wanted(stream)}
-                lengths = {index: _Length(float(stream.time_base)) for index, stream in streams.items()}
-                for packet in read_packets(container, *streams.values()):
+                wanted = {stream.index: stream for stream in container.streams if _is_wanted(stream)}
+                lengths = {index: _Length(float(stream.time_base or 0)) for index, stream in wanted.items()}
+                for packet in read_packets(container, *wanted.values()):
                     lengths[packet.stream.index].add(packet)
                 default_first = sorted(
-                    streams.values(), key=lambda stream: not stream.disposition & Disposition.default
+                    wanted.values(), key=lambda stream: not stream.disposition & Disposition.default
                 )
                 return [
-                    Track(s.index, s.type, s.codec_context is not None, *lengths[s.index].seconds, _pixel_aspect(s))
+                    Stream(s.index, s.type, s.codec_context is not None, *lengths[s.index].seconds, _pixel_aspect(s))
                     for s in default_first
                 ]
         except av.FFmpegError:
             return None
 
-    def decode(self, track: Track, threads: int) -> Iterator[av.VideoFrame | av.AudioFrame]:
-        """Decode a track from its start; a damaged packet costs its own frames only."""
+    def decode(self, stream: Stream, threads: int) -> Iterator[av.VideoFrame | av.AudioFrame]:
+        """Decode a stream from its start; a damaged packet costs only its own frames."""
         with self.open() as container:
-            stream = container.streams[track.index]
+            chosen = container.streams[stream.index]
             for other in container.streams:
-                if other is not stream:
+                if other is not chosen:
                     other.discard = Discard.all
-            stream.codec_context.thread_type, stream.codec_context.thread_count = "AUTO", threads
+            chosen.codec_context.thread_type, chosen.codec_context.thread_count = "AUTO", threads
             # AVI numbers its frames in the order of decoding; what FFmpeg makes of that is late by the decoder's delay
-            slots = deque() if container.format.name == "avi" and track.kind == "video" else None
-            for packet in read_packets(container, stream):
+            slots: deque[int] | None = deque() if container.format.name == "avi" and stream.kind == "video" else None
+            for packet in read_packets(container, chosen):
                 if slots is not None and packet.size and packet.dts is not None:
                     slots.append(packet.dts)
                 try:
@@ -148,18 +145,17 @@ class Source:
                         frame.pts = slots.popleft()
                     yield frame
 
-    def _keep(self, file: BinaryIO) -> bytes:
-        """Copy to a temporary file, which becomes the content; return its first bytes."""
-        copy = tempfile.NamedTemporaryFile(prefix="av_emotion_hf_")
-        shutil.copyfileobj(file, copy)
-        copy.flush()
-        copy.seek(0)
-        self._content, self._copy = copy.name, copy
-        return copy.read(4096)
+    def _keep(self, file: BinaryIO) -> str:
+        """Path of a temporary copy that is deleted together with this object."""
+        # closed before it is read by its name: Windows does not open a file twice
+        with tempfile.NamedTemporaryFile(prefix="av_emotion_hf_", delete=False) as copy:
+            weakref.finalize(self, _remove, copy.name)
+            shutil.copyfileobj(file, copy)
+        return copy.name
 
 
 class _Length:
-    """Adds up how long a track is, in constant memory, over stretches between which the timestamps make no sense.
+    """Adds up how long a stream is, in constant memory, over stretches between which the timestamps make no sense.
 
     Args:
         unit: seconds that timestamps are counted in.
@@ -168,11 +164,11 @@ class _Length:
     def __init__(self, unit: float):
         self.unit = unit
         self.start = self.begin = self.total = 0
-        self.end = None
+        self.end: int | None = None
 
     def add(self, packet: av.Packet) -> None:
-        """Count one more packet; they come in the order of decoding, not of showing."""
-        if not packet.size:  # the one that ends the track
+        """Count one more packet; packets come in the order of decoding, not of showing."""
+        if not packet.size:  # the one that ends the stream
             return
         duration = packet.duration or 0
         duration = duration if 0 < duration * self.unit <= MAX_GAP else 0
@@ -197,7 +193,7 @@ class _Length:
 def read_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
     """Packets of some streams up to the end, or to where the file cannot be read any further."""
     try:
-        yield from container.demux(*streams) if streams else ()  # PyAV takes none for all
+        yield from container.demux(*streams) if streams else ()  # PyAV takes no stream for all of them
     except (av.FFmpegError, IndexError):  # PyAV stumbles at the end over streams that turned up on the way
         return
 
@@ -208,7 +204,7 @@ def _is_wanted(stream: av.stream.Stream) -> bool:
 
 def _pixel_aspect(stream: av.stream.Stream) -> float:
     aspect = float(getattr(stream, "sample_aspect_ratio", None) or 1)
-    return aspect if 0.25 <= aspect <= 4 else 1.0  # others stand in damaged files only
+    return aspect if 0.25 <= aspect <= 4 else 1.0  # other values occur in damaged files only
 
 
 def _head(name: str, path: Path) -> bytes:
@@ -220,13 +216,23 @@ def _head(name: str, path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(4096)
     except OSError as error:
-        raise ClipError(f"{name}: the file cannot be read ({error.strerror}); check its permissions") from error
+        raise ClipError(f"{name}: the file cannot be read ({reason(error)}); check its permissions") from error
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:  # gone already, or still open at the end of the process, which Windows refuses
+        pass
 
 
 def _is_text(head: bytes) -> bool:
-    """FFmpeg would draw a text file as a video, and follow the addresses in a playlist."""
+    """Whether it is text: FFmpeg would draw a text file as a video, and follow the URLs in a playlist."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character in "\t\n\r\f\ufeff" for character in text)
+
+
+__all__ = ["MAX_BACKWARD", "MAX_GAP", "ClipError", "Source", "Stream", "read_packets"]

@@ -68,7 +68,7 @@ def draw_faces(
     if isinstance(detector, str):
         detector = load_detector(detector)
     clip = open_clip(source, fps=fps)
-    if not clip.has_picture:
+    if not clip.has_video:
         raise InputError(f"{clip.name}: has no picture, so there is no face to look at; name a video file")
     rate = min(fps, COLUMNS * ROWS / max(clip.duration, 0.1))
     wanted = list(open_clip(source, fps=rate).frames(1))[: COLUMNS * ROWS]
@@ -95,7 +95,7 @@ def draw_faces(
         absent=[(start, end) for start, end, word in stretches if word == "none"],
         num_faces=num_faces,
         detector=detector.name,
-        reader=clip.picture_reader,
+        reader=clip.video_reader,
     )
     status = [words[int(np.abs(np.array(times) - time).argmin())] for time in wanted_times]
     tiles = [
