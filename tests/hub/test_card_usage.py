@@ -136,7 +136,7 @@ def test_an_encoder(pushed, paste, audio_config, image_config, modality):
     assert (
         "`hidden` on the validation clips: 0.4567" in text
         and '{"mask_time_prob": 0.5}' in text
-        and "Left out altogether: 4." in text
+        and "Excluded: 4." in text
     )
     assert "| 1 | 1.000 | 0.500 | 0.250 | 0.125 |" in text and "| 15 |" not in text
     assert "voices, train: 1, 2." in text and "voices, test" not in text

@@ -91,12 +91,12 @@ def test_its_usage_runs_as_pasted(trained, picture):
 def test_a_run_without_validation_claims_no_scores(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(RECORD))  # as written before datasets and pictures were recorded
     card = check_card(write_card(tmp_path))
-    assert card.data.eval_results is None and "None: the run had no validation pictures" in card.text
-    assert "# faces\n" in card.text and "The record of the run does not name the pictures" in card.text
+    assert card.data.eval_results is None and "None: the run had no validation images" in card.text
+    assert "# faces\n" in card.text and "The record of the run does not name the images" in card.text
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["README.md", "run.json"]
 
 
-def test_the_card_of_a_recogniser_names_what_it_started_from(tmp_path):
+def test_the_card_of_a_recognizer_names_what_it_started_from(tmp_path):
     record = RECORD | {"settings": RECORD["settings"] | {"init": ["faces-of-the-web"]}}
     (tmp_path / "run.json").write_text(json.dumps(record))
     assert "| started from | faces-of-the-web |" in write_card(tmp_path)
@@ -104,15 +104,15 @@ def test_the_card_of_a_recogniser_names_what_it_started_from(tmp_path):
     assert "started from" not in write_card(tmp_path)
 
 
-def test_no_card_without_a_record_of_a_known_verb(tmp_path):
+def test_no_card_without_a_record_of_a_known_command(tmp_path):
     with pytest.raises(InputError, match=r"has no run.json to make a card from"):
         write_card(tmp_path)
     (tmp_path / "run.json").write_text('{"verb": "juggle"}')
-    with pytest.raises(InputError, match="is of the verb 'juggle'; cards are made for train-expression"):
+    with pytest.raises(InputError, match="was written by the command 'juggle'; cards are made for train-expression"):
         write_card(tmp_path)
     facts = RECORD | {"name": "faces", "title": "faces", "license": None}
     render_card(TEMPLATES["train-expression"], facts)
-    with pytest.raises(UndefinedError, match="seconds"):  # a fact that is not there is never left out in silence
+    with pytest.raises(UndefinedError, match="seconds"):  # a missing fact is never skipped in silence
         render_card(TEMPLATES["train-expression"], {key: value for key, value in facts.items() if key != "seconds"})
 
 
@@ -123,7 +123,7 @@ def test_no_card_without_a_record_of_a_known_verb(tmp_path):
         ("tags: [x]", "tags: [x", "is not YAML"),
         ("value: 0.5", "value: good", "'good', not a number"),
         ("      type: imdb\n", "", "not complete|Invalid|type"),
-        ("type: imdb\n", "type: my clips\n", "'my clips' of the card is no name"),
+        ("type: imdb\n", "type: my clips\n", "'my clips' of the card is not a name"),
         ("---\n", "", "lacks"),
     ],
 )

@@ -34,7 +34,7 @@ def test_shards_are_pushed_as_a_dataset_and_read_back_as_they_come(shards, hub, 
     files = hub.files("tester/inputs", "dataset")
     assert set(files) == listed and sum(name.endswith(".parquet") for name in files) == 3
     card = files["README.md"].decode()
-    assert "Sound and face crops of 3 clips" in card and "| dataset | three |" in card and "regulated" in card
+    assert "Audio and face crops of 3 clips" in card and "| dataset | three |" in card and "regulated" in card
     check_card(card, "dataset")
 
     hub.requests.clear()
@@ -77,11 +77,11 @@ def test_a_dataset_of_somebody_elses_making_is_not_written_over(shards, hub, cli
     client.run("from huggingface_hub import HfApi\nHfApi().create_repo('tester/inputs', repo_type='dataset')")
     hub.repos["dataset", "tester/inputs"].commit("main", {"train.parquet": b"x"})
     status, _, err = client.verb("push", shards, "inputs")
-    assert status == 2 and "the name is taken, it holds another dataset" in err
+    assert status == 2 and "the name is taken, it contains another dataset" in err
 
 
 def test_an_unfinished_extraction_is_not_pushed(shards, client):
     (shards / "manifest.json").unlink()
     status, _, err = client.verb("push", shards, "inputs")
-    assert status == 2 and "holds neither a checkpoint (config.json) nor finished shards" in err
+    assert status == 2 and "contains neither a checkpoint (config.json) nor finished shards" in err
     assert np.all([path.suffix == ".parquet" for path in (shards / "data").iterdir()])

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import av_emotion_hf as av
 from av_emotion_hf.cli import app
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.inference.export import TOLERANCE, example_inputs, export_onnx
+from av_emotion_hf.inference.export import LOGIT_TOLERANCE, example_inputs, export_onnx
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_file_gives_the_logits_of_the_model_at_any_length(checkpoint, tmp_pa
     answer = CliRunner().invoke(app, ["export", str(checkpoint), "--out", str(out), "--json"])
     assert answer.exit_code == 0, answer.output
     result = json.loads(answer.stdout.splitlines()[-1])
-    assert result["bytes"] == out.stat().st_size and result["max_difference"] < TOLERANCE
+    assert result["bytes"] == out.stat().st_size and result["max_difference"] < LOGIT_TOLERANCE
     assert [path.name for path in out.parent.iterdir()] == ["model.onnx"]
 
     session = runtime.InferenceSession(out)
@@ -53,7 +53,7 @@ def test_what_cannot_be_exported_is_named(tmp_path, checkpoint, monkeypatch):
         tmp_path / "faces"
     )
     av.AVEmotionImageProcessor().save_pretrained(tmp_path / "faces")
-    with pytest.raises(InputError, match="is an expression recogniser"):
+    with pytest.raises(InputError, match="is an expression recognizer"):
         export_onnx(str(tmp_path / "faces"), tmp_path / "model.onnx")
     load = builtins.__import__
 

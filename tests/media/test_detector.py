@@ -103,13 +103,20 @@ def test_blazeface_coordinates_in_wide_and_tall_frames(shared, monkeypatch, past
 
 @pytest.fixture
 def blazeface_weights(tmp_path):
-    """A folder of untrained weights and anchors."""
+    """A folder of weights that score at random, and find boxes of one size around random anchors."""
     from face_alignment.detection.blazeface.net_blazeface import BlazeFace
 
     torch.manual_seed(0)
-    anchors = np.random.default_rng(0).random((896, 4)).astype(np.float32)
+    anchors = np.ones((896, 4), np.float32)
+    anchors[:, :2] = np.random.default_rng(0).random((896, 2))
     for suffix, is_long_range in (("", False), ("back", True)):
-        torch.save(BlazeFace(back_model=is_long_range).state_dict(), tmp_path / f"blazeface{suffix}.pth")
+        weights = BlazeFace(back_model=is_long_range).state_dict()
+        for name in weights:
+            if name.startswith("regressor"):
+                weights[name].zero_()
+            if name.startswith("regressor") and name.endswith("bias"):
+                weights[name].view(-1, 16)[:, 2:4] = 20.0  # width and height in pixels
+        torch.save(weights, tmp_path / f"blazeface{suffix}.pth")
         np.save(tmp_path / f"anchors{suffix}.npy", anchors)
     return tmp_path
 

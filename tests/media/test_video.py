@@ -87,7 +87,7 @@ def test_both_readers_give_the_same_frames_at_the_same_times(tmp_path, suffix):
 def test_decord_takes_over_where_pyav_cannot(tmp_path, monkeypatch):
     path = write_clip(tmp_path / "p.mp4", gray_frames(LEVELS))
     clip = open_clip(path)
-    monkeypatch.setattr(Source, "tracks", lambda self: None)
+    monkeypatch.setattr(Source, "streams", lambda self: None)
     for source in (path, path.read_bytes()):
         again = open_clip(source)
         assert again.video_reader == "decord" and not again.has_audio and again.audio_reader is None

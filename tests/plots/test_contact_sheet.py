@@ -4,8 +4,9 @@ from helpers.synthetic import tone, write_clip
 from PIL import Image
 
 from av_emotion_hf.errors import InputError
+from av_emotion_hf.plots import draw_faces
 from av_emotion_hf.plots.canvas import GAP
-from av_emotion_hf.plots.contact_sheet import BAR, COLOURS, draw_faces
+from av_emotion_hf.plots.contact_sheet import BAR, COLORS
 
 
 def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
@@ -20,7 +21,7 @@ def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
 
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     bar = sheet[-3 * BAR - GAP + 5, GAP:-GAP]
-    none = (bar == COLOURS["none"]).all(axis=1)
+    none = (bar == COLORS["none"]).all(axis=1)
     assert none.mean() == pytest.approx(0.5, abs=0.06)
     assert not none[: len(none) // 3].any() and none[-len(none) // 3 :].mean() > 0.95  # the rest are ticks
     assert list(tmp_path.glob(".*")) == []
@@ -29,10 +30,10 @@ def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
 @pytest.mark.parametrize(
     ("clip", "out", "message"),
     [
-        ("song.m4a", "sheet.png", "has no picture, so there is no face to look at"),
+        ("song.m4a", "sheet.png", "has no video, so there is no face to follow"),
         ("none.mp4", "sheet.png", "there is no such file"),
-        ("song.m4a", "sheet", "is no name of a picture file; end it in .png or .jpg"),
-        ("song.m4a", "sheet.mp4", "is no name of a picture file"),
+        ("song.m4a", "sheet", "is not the name of an image file; end it in .png or .jpg"),
+        ("song.m4a", "sheet.mp4", "is not the name of an image file"),
     ],
 )
 def test_bad_calls_are_named_and_write_nothing(tmp_path, clip, out, message):

@@ -3,17 +3,17 @@ import pytest
 from PIL import Image
 
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.plots.heatmap import HIDDEN, HIGH, LOW, MIDDLE, NOTHING, colours, draw_heat_maps
+from av_emotion_hf.plots.heatmap import HIDDEN, HIGH, LOW, MIDDLE, UNDEFINED, colors, draw_heat_maps
 
 
-def test_colours_tell_values_hidden_frames_and_those_without_a_value():
+def test_colors_tell_values_hidden_frames_and_those_without_a_value():
     values = np.array([[-9.0, 0.0], [3.0, 1.5], [0.0, 0.0]])
     hidden, nothing = np.array([False, False, True]), np.zeros((3, 2), bool)
     nothing[0, 1] = True
-    picture = colours(values, hidden, nothing)
+    picture = colors(values, hidden, nothing)
     assert picture.shape == (2, 3, 3)  # a row for each feature, a column for each frame
     assert [tuple(pixel) for pixel in picture[0]] == [LOW, HIGH, HIDDEN]
-    assert tuple(picture[1, 0]) == NOTHING
+    assert tuple(picture[1, 0]) == UNDEFINED
     np.testing.assert_allclose(picture[1, 1], (np.array(MIDDLE) + np.array(HIGH)) / 2, atol=1)
 
 

@@ -5,8 +5,8 @@ from PIL import Image
 
 import av_emotion_hf as av
 from av_emotion_hf.errors import InputError
+from av_emotion_hf.plots import draw_reconstruction
 from av_emotion_hf.plots.heatmap import HIDDEN
-from av_emotion_hf.plots.reconstruction import draw_reconstruction
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def checkpoint(tmp_path, audio_config):
     return str(tmp_path / "voice")
 
 
-def test_hidden_frames_are_grey_in_the_middle_and_filled_below(tmp_path, checkpoint):
+def test_hidden_frames_are_gray_in_the_middle_and_filled_below(tmp_path, checkpoint):
     clip = write_clip(tmp_path / "voice.m4a", sound=voice(1.0, 150), rate=16_000)
     result = draw_reconstruction(checkpoint, clip, tmp_path / "picture.png", seconds=0.8)
     assert result["frames"] == 40 and result["hidden_frames"] == 12
@@ -36,7 +36,7 @@ def test_hidden_frames_are_grey_in_the_middle_and_filled_below(tmp_path, checkpo
     assert hidden.sum() == 12 * 30
     assert (true[:, ~hidden] == seen[:, ~hidden]).all() and (true[:, ~hidden] == filled[:, ~hidden]).all()
     assert (true[:, hidden] != filled[:, hidden]).any(axis=2).mean() > 0.3
-    other = draw_reconstruction(checkpoint, clip, tmp_path / "other.png", span=1, share=0.1, seconds=0.8)
+    other = draw_reconstruction(checkpoint, clip, tmp_path / "other.png", span=1, fraction=0.1, seconds=0.8)
     assert other["hidden_frames"] == 4
 
 
@@ -50,9 +50,9 @@ def test_faces_have_a_picture_too(tmp_path, image_config, paste_faces):
 
 def test_bad_calls_are_named(tmp_path, checkpoint, audio_config):
     silent = write_clip(tmp_path / "silent.mp4", gray_frames([80] * 5), 10)
-    with pytest.raises(InputError, match="has no sound, so there is nothing to reconstruct"):
+    with pytest.raises(InputError, match="has no audio, so there is nothing to reconstruct"):
         draw_reconstruction(checkpoint, silent, tmp_path / "picture.png")
-    with pytest.raises(InputError, match="is no name of a picture file"):
+    with pytest.raises(InputError, match="is not the name of an image file"):
         draw_reconstruction(checkpoint, silent, tmp_path / "picture.txt")
     av.AVEmotionAudioForSequenceClassification(audio_config).save_pretrained(tmp_path / "classifier")
     with pytest.raises(InputError, match="is an audio model that cannot reconstruct frames; give a folder that `pret"):

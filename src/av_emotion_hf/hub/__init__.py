@@ -1,4 +1,4 @@
-"""What a checkpoint needs to be at home on the Hub."""
+"""What a checkpoint needs on the Hub: a card, and the code that loads it."""
 
 from .cards import card_for, check_card, render_card, write_card
 from .remote_code import carry_remote_code, stage_remote_code

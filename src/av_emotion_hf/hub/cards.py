@@ -1,26 +1,37 @@
-"""Cards of models and datasets: Jinja templates filled from the record of a run."""
+"""Cards of models and datasets: Jinja templates filled from the record of a run.
+
+`ModelCard.from_template` does not know includes or filters and is silent about missing facts, so the templates are
+rendered here; the metadata comes from `ModelCardData`.
+"""
 
 import hashlib
-import json
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
-from huggingface_hub import DatasetCard, ModelCard
+from huggingface_hub import DatasetCard, EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import InputError
+from ..utils import read_json, write_text
 
 # in the wheel beside this folder, in a checkout at its root
 TEMPLATE_FOLDERS = (Path(__file__).parents[1] / "modeling_cards", Path(__file__).parents[3] / "modeling_cards")
-TEMPLATES = {  # by the verb of the run
+TEMPLATES = {  # by the command that wrote the run
     "train-expression": "expression.md.jinja",
     "pretrain": "encoder.md.jinja",
     "finetune": "classifier.md.jinja",
 }
 WITHOUT_RECORD = "checkpoint.md.jinja"
 OF_SHARDS = "features.md.jinja"
+METRICS = {  # type and name on the Hub
+    "uar": ("uar", "Unweighted average recall"),
+    "war": ("accuracy", "Accuracy (weighted average recall)"),
+    "macro_f1": ("f1", "Macro-F1"),
+}
 MARK = "<!-- made by av-emotion and made anew when it is pushed, unless it is edited: {} -->"
 # what Trainer and `push_to_hub` of a model write, until somebody completes it
 DRAFTS = ("This model card has been generated automatically", "# Model Card for Model ID")
@@ -28,24 +39,22 @@ NEEDED = {"model": ("license", "library_name", "pipeline_tag", "tags"), "dataset
 
 
 def write_card(folder: str | Path) -> str:
-    """Write `README.md` beside a trained model, from its `run.json` and nothing else.
+    """Write `README.md` next to a trained model, from its `run.json` and nothing else.
 
     Args:
-        folder: what a training verb wrote.
+        folder: what a training command wrote.
 
     Returns:
         The text of the card.
 
     Raises:
-        InputError: the folder has no record, or one of a verb whose models have no card.
+        InputError: the folder has no record, or that of a command whose models have no card.
     """
     folder = Path(folder)
     if not (folder / "run.json").is_file():
-        raise InputError(f"{folder}: has no run.json to make a card from; give a folder that a training verb wrote")
+        raise InputError(f"{folder}: has no run.json to make a card from; give a folder that a training command wrote")
     text = card_for(folder)
-    partial = folder / "README.md.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(folder / "README.md")
+    write_text(folder / "README.md", text)
     return text
 
 
@@ -55,30 +64,30 @@ def card_for(folder: str | Path, name: str | None = None, license_name: str | No
     Its last line tells [`is_generated`] later whether somebody has edited it.
 
     Args:
-        folder: holds `run.json`, or `manifest.json`, or `config.json` alone; and in `scores.json`, where it is there,
-            what `evaluate` measured.
+        folder: contains `run.json`, or `manifest.json`, or only `config.json`; and optionally `scores.json` with what
+            `evaluate` measured.
         name: under which the card's examples load it; by default the name of the folder.
-        license_name: of the weights or shards, as the Hub names it, such as `cc-by-4.0`; unknown when left out.
+        license_name: of the weights or shards, as the Hub names it, such as `cc-by-4.0`; unknown if not given.
 
     Raises:
-        InputError: the record is of a verb whose models have no card.
+        InputError: the record is that of a command whose models have no card.
     """
     folder = Path(folder)
     if (folder / "run.json").is_file():
-        facts = _read(folder / "run.json")
+        facts = read_json(folder / "run.json")
         if facts.get("verb") not in TEMPLATES:
             raise InputError(
-                f"{folder}: is of the verb {facts.get('verb')!r}; cards are made for {', '.join(TEMPLATES)}, "
-                "write that of others by hand"
+                f"{folder}: was written by the command {facts.get('verb')!r}; cards are made for "
+                f"{', '.join(TEMPLATES)}, write others by hand"
             )
         template = TEMPLATES[facts["verb"]]
         name = name or Path(facts["options"]["out"]).name
-        test = _read(folder / "scores.json") if (folder / "scores.json").is_file() else None
+        test = read_json(folder / "scores.json") if (folder / "scores.json").is_file() else None
         facts |= {"test": test, "results": _results(facts, test)}
     elif (folder / "manifest.json").is_file():
-        template, facts = OF_SHARDS, _read(folder / "manifest.json")
+        template, facts = OF_SHARDS, read_json(folder / "manifest.json")
     else:
-        config = _read(folder / "config.json")
+        config = read_json(folder / "config.json")
         template, facts = WITHOUT_RECORD, {"config": config, "task": _task((config.get("architectures") or [""])[0])}
     name = name or folder.resolve().name
     text = render_card(template, facts | {"name": name, "title": name.split("/")[-1], "license": license_name})
@@ -106,30 +115,82 @@ def _task(architecture: str) -> str:
     return "image-classification" if architecture.endswith("ForImageClassification") else "video-classification"
 
 
-def _results(facts: dict, test: dict | None) -> list[dict]:
-    """What was measured of a classifier of clips, on its validation clips and on those of a test."""
-    scores, settings, found = facts["scores"], facts["settings"], []
+def _results(facts: dict[str, Any], test: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """What was measured of a classifier of clips, on its validation clips and on test clips."""
+    scores, settings = facts["scores"], facts["settings"]
+    found: list[dict[str, Any]] = []
     dataset = settings.get("dataset", "unnamed")
     if "validation_uar" in scores:
         counts = settings.get("clips", {}).get("validation")
-        measured = {name: scores[f"validation_{name}"] for name in ("uar", "war", "macro_f1")}
+        measured = {name: scores[f"validation_{name}"] for name in METRICS}
         part = {"dataset": dataset, "part": "validation clips", "split": "validation"}
         found.append(measured | part | {"clips": sum(counts.values()) if counts else None})
     protocol = None
     if test is not None:
-        protocol, measured = test["protocol"], {name: test[name] for name in ("uar", "war", "macro_f1", "clips")}
+        protocol, measured = test["protocol"], {name: test[name] for name in (*METRICS, "clips")}
     elif "test_uar" in scores:
         protocol = {"group_column": settings["group_column"], "groups": settings["groups"]["test"]}
-        measured = {name: scores[f"test_{name}"] for name in ("uar", "war", "macro_f1", "clips")}
+        measured = {name: scores[f"test_{name}"] for name in (*METRICS, "clips")}
     if protocol is not None:
         groups = protocol.get("groups") or []
-        part = f"test clips ({protocol['group_column']} {', '.join(groups)})" if groups else "test clips"
-        found.append(measured | {"dataset": protocol.get("dataset") or dataset, "part": part, "split": "test"})
+        clips = f"test clips ({protocol['group_column']} {', '.join(groups)})" if groups else "test clips"
+        found.append(measured | {"dataset": protocol.get("dataset") or dataset, "part": clips, "split": "test"})
     return found
 
 
-def render_card(template: str, facts: dict) -> str:
-    """Fill a template of `modeling_cards`; a fact that it names and that is not there is an error.
+def _metadata(
+    title: str,
+    license_name: str | None,
+    task: str,
+    tags: Sequence[str] = (),
+    task_name: str | None = None,
+    datasets: Sequence[str] = (),
+    results: Sequence[dict[str, Any]] = (),
+) -> str:
+    """The metadata of a model as YAML; templates call it.
+
+    Args:
+        title: name of the model without its owner.
+        license_name: `unknown` when `None`.
+        task: as the Hub names it.
+        tags: beside `emotion-recognition`.
+        task_name: in words, for the results.
+        datasets: what the model was trained on.
+        results: dictionaries of [`METRICS`], `dataset`, `part` and `split`.
+    """
+    found = [
+        EvalResult(
+            task_type=task,
+            task_name=task_name,
+            dataset_type=_slug(result["dataset"]),
+            dataset_name=f"{result['dataset']}, {result['part']}",
+            dataset_split=result["split"],
+            metric_type=metric_type,
+            metric_name=metric_name,
+            metric_value=round(result[name], 4),
+        )
+        for result in results
+        for name, (metric_type, metric_name) in METRICS.items()
+    ]
+    data = ModelCardData(
+        license=license_name or "unknown",
+        library_name="transformers",
+        pipeline_tag=task,
+        tags=["emotion-recognition", *tags],
+        datasets=list(datasets) or None,
+        model_name=title if found else None,
+        eval_results=found or None,
+    )
+    return data.to_yaml()
+
+
+def _slug(name: str) -> str:
+    """A name without characters that the Hub refuses in the name of a dataset."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-").lower() or "unnamed"
+
+
+def render_card(template: str, facts: dict[str, Any]) -> str:
+    """Fill a template of `modeling_cards`; a fact that it names and that is missing is an error.
 
     Raises:
         jinja2.UndefinedError: a fact is missing.
@@ -142,19 +203,19 @@ def render_card(template: str, facts: dict) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    environment.filters["slug"] = lambda name: re.sub(r"[^\w.-]+", "-", name).strip("-").lower() or "unnamed"
+    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
     environment.filters["quote"] = shlex.quote
+    environment.globals["metadata"] = _metadata
     text = environment.get_template(template).render(facts)
     check_card(text, "dataset" if template == OF_SHARDS else "model")
     return text
 
 
 def check_card(text: str, kind: str = "model") -> ModelCard | DatasetCard:
-    """Check what the Hub checks of a card's metadata when it is uploaded, as far as that goes without network.
+    """Check what the Hub checks of a card's metadata on upload, as far as possible without network.
 
     Raises:
-        ValueError: there is no metadata, it is not YAML, a needed entry is missing, or a result is not complete.
+        ValueError: there is no metadata, it is not YAML, a required entry is missing, or a result is not complete.
     """
     try:
         card = ModelCard(text) if kind == "model" else DatasetCard(text)  # checks the model index
@@ -169,12 +230,10 @@ def check_card(text: str, kind: str = "model") -> ModelCard | DatasetCard:
         if not isinstance(result.metric_value, int | float):
             raise ValueError(f"the result {result.metric_type} of the card is {result.metric_value!r}, not a number")
         if not re.fullmatch(r"([\w-]+/)?[\w.-]+", result.dataset_type):
-            raise ValueError(f"the dataset {result.dataset_type!r} of the card is no name; use letters, digits, - . _")
+            raise ValueError(
+                f"the dataset {result.dataset_type!r} of the card is not a name; use letters, digits, - . _"
+            )
     return card
-
-
-def _read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 __all__ = ["card_for", "check_card", "is_generated", "render_card", "write_card"]

@@ -1,7 +1,7 @@
-"""Code beside a checkpoint, for where this package is not installed: `trust_remote_code=True` runs it.
+"""Code next to a checkpoint, for environments without this package: `trust_remote_code=True` runs it.
 
-Of the package only flat core files travel, `*_av_emotion.py`. Which of them follows from the classes that the Auto
-registry of the package names, and from what their files import.
+Only the flat files of `models` are copied, `*_av_emotion.py`. Which of them follows from the classes in the Auto
+registry of the package, and from what their files import.
 """
 
 import json
@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from .. import models
 from ..auto import HOME_OF, PIPELINE_TASK, auto_classes, model_class
 from ..errors import InputError
+from ..utils import read_json, write_text
 
 MODELS_FOLDER = Path(models.__file__).parent
 PART_TYPES = ("feature_extractor_type", "image_processor_type", "processor_class")  # where their JSON names the class
@@ -31,7 +32,7 @@ def auto_map(config: PreTrainedConfig) -> dict[str, str]:
 
 
 def custom_pipelines(config: PreTrainedConfig) -> dict[str, dict]:
-    """The pipeline of this package as `config.json` names it; empty where the checkpoint is no classifier of clips."""
+    """The pipeline of this package as `config.json` names it; empty if the checkpoint is not a classifier of clips."""
     heads = {value: auto_class for auto_class, _, value in auto_classes()}
     classifiers = [heads[name] for name in config.architectures or [] if name.endswith("ForSequenceClassification")]
     if not classifiers or not auto_map(config):
@@ -41,7 +42,7 @@ def custom_pipelines(config: PreTrainedConfig) -> dict[str, dict]:
 
 
 def code_files(config: PreTrainedConfig) -> list[Path]:
-    """The core files that a checkpoint of this configuration needs, in alphabetical order."""
+    """The files of `models` that a checkpoint of this configuration needs, in alphabetical order."""
     return _with_siblings(auto_map(config).values())
 
 
@@ -54,19 +55,19 @@ def _with_siblings(references: Iterable[str]) -> list[Path]:
 
 
 def stage_remote_code(folder: str | Path) -> list[str]:
-    """Copy the core files beside a saved checkpoint, and complete `auto_map` and `custom_pipelines` in its JSON.
+    """Copy the code next to a saved checkpoint, and complete `auto_map` and `custom_pipelines` in its JSON.
 
-    Doing it again, or after the package has changed, brings the folder up to date.
+    Calling it again, also after the package has changed, brings the folder up to date.
 
     Args:
-        folder: what `save_pretrained` or a training verb wrote.
+        folder: what `save_pretrained` or a training command wrote.
 
     Returns:
-        Names of the files of code; of an expression recogniser, which is a network of transformers' own, those of its
-        image processor alone.
+        Names of the code files; of an expression recognizer, which is a network of transformers, only those of its
+        image processor.
 
     Raises:
-        InputError: the folder holds no checkpoint.
+        InputError: the folder does not contain a checkpoint.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -74,7 +75,7 @@ def stage_remote_code(folder: str | Path) -> list[str]:
     try:
         config = AutoConfig.from_pretrained(folder)
     except ValueError as error:
-        raise InputError(f"{folder}: its config.json cannot be read; save the checkpoint anew") from error
+        raise InputError(f"{folder}: its config.json cannot be read; save the checkpoint again") from error
     references = list(auto_map(config).values())
     if references:
         _update(folder / "config.json", lambda entries: _complete_config(entries, config))
@@ -87,17 +88,18 @@ def stage_remote_code(folder: str | Path) -> list[str]:
     return [file.name for file in files]
 
 
-def carry_remote_code(*models) -> None:
-    """Make `save_pretrained` and `push_to_hub` carry the code, as transformers does for classes of one's own.
+def carry_remote_code(*models: PreTrainedModel) -> None:
+    """Make `save_pretrained` and `push_to_hub` include the code, as transformers does for custom classes.
 
-    From then on it holds for all models, configurations, processors and pipelines of this package in this process.
+    This then holds for all models, configurations, processors and pipelines of this package in this process.
 
     Args:
         *models: models whose configurations get a complete `auto_map` and `custom_pipelines`. Without that a
-            checkpoint names the Auto class of its own head only.
+            checkpoint names only the Auto class of its own head.
     """
     for auto_class, _, value in auto_classes():
-        model_class(value).register_for_auto_class(auto_class)
+        cls: Any = model_class(value)  # of transformers' models, configurations and processors
+        cls.register_for_auto_class(auto_class)
     for model in models:
         model.config.architectures = [type(model).__name__]  # as `save_pretrained` will write it
         model.config.auto_map = auto_map(model.config)
@@ -111,7 +113,7 @@ def _complete_config(entries: dict, config: PreTrainedConfig) -> None:
 
 
 def _complete_processor(entries: dict) -> list[str]:
-    """Name the Auto class of a processor and of the parts in it; gives `FILE.CLASS` of each that is this package's."""
+    """Name the Auto class of a processor and of its parts; returns `FILE.CLASS` of those that are this package's."""
     auto_class_of = {value: auto_class for auto_class, _, value in auto_classes()}
     references = []
     for part in (entries, *(value for value in entries.values() if isinstance(value, dict))):
@@ -123,9 +125,9 @@ def _complete_processor(entries: dict) -> list[str]:
 
 
 def _update(file: Path, change: Callable[[dict], Any]) -> Any:
-    entries = json.loads(file.read_text(encoding="utf-8"))
+    entries = read_json(file)
     outcome = change(entries)
-    file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(entries, indent=2, sort_keys=True) + "\n")
     return outcome
 
 

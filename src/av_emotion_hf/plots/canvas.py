@@ -1,4 +1,4 @@
-"""What the pictures of this package have in common: colours, letters, a time axis, and how they are written."""
+"""What the images of this package share: colors, font, a time axis, and how they are written."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
+from ..utils import atomic_write, reason
 
 GAP = 8  # pixels
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 36000)  # seconds between two ticks
 
 
-def font(size: int) -> ImageFont.ImageFont:
-    """The letters of all pictures, `size` pixels high."""
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all images, `size` pixels high."""
     return ImageFont.load_default(size)
 
 
@@ -27,26 +28,26 @@ def draw_time_axis(draw: ImageDraw.ImageDraw, left: int, top: int, bottom: int, 
         draw.text((x + 2, bottom + 2), f"{tick:g} s", fill=INK, font=font(14))
 
 
-def require_picture_name(out: str | os.PathLike) -> None:
-    """Raise [`InputError`] where the ending of `out` is of no kind of picture that can be written."""
+def require_image_name(out: str | os.PathLike) -> None:
+    """Raise [`InputError`] if the suffix of `out` is not that of an image format that can be written."""
     if Image.registered_extensions().get(Path(out).suffix.lower()) not in Image.SAVE:
-        raise InputError(f"{out}: is no name of a picture file; end it in .png or .jpg")
+        raise InputError(f"{out}: is not the name of an image file; end it in .png or .jpg")
 
 
-def write_picture(picture: Image.Image, out: str | os.PathLike) -> None:
-    """Write under a hidden name, then rename: there is never half a picture.
+def write_image(image: Image.Image, out: str | os.PathLike) -> None:
+    """Write an image file whole or not at all, in the format of its suffix.
 
     Raises:
         InputError: it cannot be written.
     """
     out = Path(out)
-    hidden = out.with_name(f".{out.name}")  # keeps the ending, which decides the format
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: cannot be written (there is no such folder); create the folder, or check the path")
     try:
-        picture.save(hidden)
-        hidden.rename(out)
+        with atomic_write(out) as partial:
+            image.save(partial, Image.registered_extensions()[out.suffix.lower()])
     except OSError as error:
-        hidden.unlink(missing_ok=True)
-        raise InputError(f"{out}: cannot be written ({error.strerror or error}); check the folder") from error
+        raise InputError(f"{out}: cannot be written ({reason(error)}); check the folder") from error
 
 
-__all__ = ["BACKGROUND", "GAP", "INK", "draw_time_axis", "font", "require_picture_name", "write_picture"]
+__all__ = ["BACKGROUND", "GAP", "INK", "draw_time_axis", "font", "require_image_name", "write_image"]

@@ -11,9 +11,9 @@ from ..errors import InputError
 from ..media.clip import open_clip
 from ..media.detector import FaceDetector, load_detector
 from ..media.faces import face_windows
-from .canvas import BACKGROUND, GAP, INK, draw_time_axis, font, require_picture_name, write_picture
+from .canvas import BACKGROUND, GAP, INK, draw_time_axis, font, require_image_name, write_image
 
-COLOURS = {"detected": (46, 160, 67), "tracked": (227, 179, 65), "none": (200, 60, 60)}
+COLORS = {"detected": (46, 160, 67), "tracked": (227, 179, 65), "none": (200, 60, 60)}
 COLUMNS, ROWS = 6, 3
 TILE, CROP, BAR = 240, 96, 28  # pixels
 
@@ -25,13 +25,13 @@ class FaceReport:
     Attributes:
         path: the clip.
         duration: seconds.
-        frames: number of frames that were looked at.
-        face_coverage: share of them that show the followed face.
+        frames: number of frames that were examined.
+        face_coverage: fraction of them that show the followed face.
         status: number of frames by how their face was found: `detected`, `tracked`, `none`.
         absent: (start, end) in seconds of the stretches without the face.
         num_faces: most faces among which the speaker was chosen.
         detector: name of the detector.
-        reader: library that read the picture.
+        reader: library that read the video.
     """
 
     path: str
@@ -42,7 +42,7 @@ class FaceReport:
     absent: list[tuple[float, float]]
     num_faces: int
     detector: str
-    reader: str
+    reader: str | None
 
 
 def draw_faces(
@@ -52,24 +52,25 @@ def draw_faces(
     fps: float = 10.0,
     speaker: str = "size",
 ) -> FaceReport:
-    """Draw frames with the followed face, its crops, and the coverage over time into a picture file.
+    """Draw frames with the followed face, its crops, and the coverage over time into an image file.
 
     Args:
         source: path of a clip.
-        out: picture file to write, such as `sheet.png`.
+        out: image file to write, such as `sheet.png`.
         detector: a detector or its name.
-        fps: frames per second that are looked at.
+        fps: frames per second that are examined.
         speaker: which of several faces is followed, see [`face_windows`].
 
     Raises:
-        InputError: the clip cannot be read or has no picture, or `out` is no kind of picture file that is known.
+        InputError: the clip cannot be read or has no video, or `out` is not the name of an image file.
     """
-    require_picture_name(out)
+    require_image_name(out)
     if isinstance(detector, str):
         detector = load_detector(detector)
     clip = open_clip(source, fps=fps)
     if not clip.has_video:
-        raise InputError(f"{clip.name}: has no picture, so there is no face to look at; name a video file")
+        raise InputError(f"{clip.name}: has no video, so there is no face to follow; name a video file")
+    # the tiles need whole frames, which the search for faces drops: a second pass, which converts these few alone
     rate = min(fps, COLUMNS * ROWS / max(clip.duration, 0.1))
     wanted = list(open_clip(source, fps=rate).frames(1))[: COLUMNS * ROWS]
     wanted_times = np.array([times[0] for times, _ in wanted])
@@ -91,7 +92,7 @@ def draw_faces(
         duration=round(clip.duration, 3),
         frames=len(times),
         face_coverage=round(sum(word != "none" for word in words) / max(1, len(words)), 4),
-        status={word: words.count(word) for word in COLOURS},
+        status={word: words.count(word) for word in COLORS},
         absent=[(start, end) for start, end, word in stretches if word == "none"],
         num_faces=num_faces,
         detector=detector.name,
@@ -102,7 +103,7 @@ def draw_faces(
         _tile(frames[0], time, word, boxes.get(number), crops.get(number))
         for number, ((_, frames), time, word) in enumerate(zip(wanted, wanted_times, status, strict=True))
     ]
-    write_picture(_sheet(tiles, report, stretches), out)
+    write_image(_sheet(tiles, report, stretches), out)
     return report
 
 
@@ -117,16 +118,16 @@ def _tile(frame: np.ndarray, time: float, word: str, box: np.ndarray | None, cro
     """A frame with the box of the face, below it the crop and the time."""
     height, width = frame.shape[:2]
     scale = TILE / max(height, width)
-    picture = Image.fromarray(frame).resize((max(1, round(width * scale)), max(1, round(height * scale))))
-    draw = ImageDraw.Draw(picture)
+    small = Image.fromarray(frame).resize((max(1, round(width * scale)), max(1, round(height * scale))))
+    draw = ImageDraw.Draw(small)
     if box is not None:
-        draw.rectangle([float(side) * scale for side in box], outline=COLOURS[word], width=3)
-    tile = Image.new("RGB", (TILE, picture.height + CROP), BACKGROUND)
-    tile.paste(picture, (0, 0))
+        draw.rectangle([float(side) * scale for side in box], outline=COLORS[word], width=3)
+    tile = Image.new("RGB", (TILE, small.height + CROP), BACKGROUND)
+    tile.paste(small, (0, 0))
     if crop is not None:
-        tile.paste(Image.fromarray(crop).resize((CROP, CROP)), (0, picture.height))
+        tile.paste(Image.fromarray(crop).resize((CROP, CROP)), (0, small.height))
     draw = ImageDraw.Draw(tile)
-    draw.text((CROP + GAP, picture.height + GAP), f"{time:.2f} s\n{word}", fill=COLOURS[word], font=font(18))
+    draw.text((CROP + GAP, small.height + GAP), f"{time:.2f} s\n{word}", fill=COLORS[word], font=font(18))
     return tile
 
 
@@ -150,11 +151,11 @@ def _sheet(tiles: list[Image.Image], report: FaceReport, stretches: list[tuple[f
     bottom = top + rows * (height + GAP) + GAP
     per_second = (width - 2 * GAP) / max(report.duration, 1e-3)
     for start, end, word in stretches:
-        draw.rectangle([GAP + start * per_second, bottom, GAP + end * per_second, bottom + BAR], fill=COLOURS[word])
+        draw.rectangle([GAP + start * per_second, bottom, GAP + end * per_second, bottom + BAR], fill=COLORS[word])
     draw_time_axis(draw, GAP, bottom, bottom + BAR, width - 2 * GAP, report.duration)
     x = GAP
-    for word, colour in COLOURS.items():
-        draw.rectangle([x, bottom + 2 * BAR, x + 14, bottom + 2 * BAR + 14], fill=colour)
+    for word, color in COLORS.items():
+        draw.rectangle([x, bottom + 2 * BAR, x + 14, bottom + 2 * BAR + 14], fill=color)
         draw.text((x + 20, bottom + 2 * BAR - 2), word, fill=INK, font=font(14))
         x += 110
     return sheet

@@ -1,11 +1,10 @@
-"""A picture of what a pre-trained encoder makes of the hidden frames of a clip."""
+"""An image of what a pre-trained encoder makes of the hidden frames of a clip."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
 from ..checkpoints import KINDS, MODELS, load_weights, read_config
 from ..data.reader import ClipReader
@@ -14,11 +13,13 @@ from ..errors import InputError
 from ..models.feature_extraction_av_emotion import AVEmotionFeatureExtractor
 from ..models.image_processing_av_emotion import AVEmotionImageProcessor
 from ..models.masking_av_emotion import MaskedFrames, mean_square, sample_mask
+from ..models.modeling_av_emotion import AVEmotionAudioForPreTraining, AVEmotionImageForPreTraining
 from ..training.reconstruction import guess_hidden
-from .canvas import require_picture_name
-from .heatmap import colours, draw_heat_maps
+from .canvas import require_image_name
+from .heatmap import colors, draw_heat_maps
 
 MODALITIES = {"av_emotion_audio": "audio", "av_emotion_image": "image"}
+PreTrainingModel = AVEmotionAudioForPreTraining | AVEmotionImageForPreTraining
 
 
 @torch.no_grad()
@@ -27,7 +28,7 @@ def draw_reconstruction(
     source: str | os.PathLike,
     out: str | os.PathLike,
     span: int | None = None,
-    share: float | None = None,
+    fraction: float | None = None,
     seed: int = 0,
     seconds: float = 10.0,
     fps: float = 10.0,
@@ -36,11 +37,11 @@ def draw_reconstruction(
     """Draw the true, the masked and the reconstructed features of a clip, one below the other.
 
     Args:
-        checkpoint: what `pretrain` wrote, of voices or of faces.
+        checkpoint: a folder that `pretrain` wrote, of voices or of faces.
         source: path of a clip.
-        out: picture file to write, such as `picture.png`.
+        out: image file to write, such as `image.png`.
         span: frames in one hidden stretch; as in the checkpoint's training when `None`.
-        share: of the frames that are hidden; as in the checkpoint's training when `None`.
+        fraction: of the frames that are hidden; as in the checkpoint's training when `None`.
         seed: of the masks.
         seconds: of the clip that are drawn, from its start.
         fps: frames per second of a face.
@@ -52,15 +53,15 @@ def draw_reconstruction(
 
     Raises:
         InputError: the clip or the checkpoint cannot be read, the clip has nothing of the checkpoint's modality, or
-            `out` is no kind of picture file that is known.
+            `out` is not the name of an image file.
     """
-    require_picture_name(out)
+    require_image_name(out)
     model, modality = _load(checkpoint)
     span = model.config.mask_time_length if span is None else span
-    share = model.config.mask_time_prob if share is None else share
+    fraction = model.config.mask_time_prob if fraction is None else fraction
     inputs, frames_per_second = _inputs(checkpoint, model, modality, str(source), seconds, fps, detector)
     features, frame_mask, cell_mask = model.complete_features(**inputs)
-    hidden = sample_mask(frame_mask, share, span, torch.Generator().manual_seed(seed))
+    hidden = sample_mask(frame_mask, fraction, span, torch.Generator().manual_seed(seed))
     frames = MaskedFrames(features, frame_mask, cell_mask, hidden)
     guesses = guess_hidden(model, frames)
     counted = cell_mask & hidden.unsqueeze(-1)
@@ -68,20 +69,21 @@ def draw_reconstruction(
 
     filled = torch.where(hidden.unsqueeze(-1), guesses["model"], features)
     true, restored = (_in_deviations(model, values)[0].numpy() for values in (features, filled))
-    seen, unseen, nothing = np.zeros(len(true), bool), hidden[0].numpy(), ~cell_mask[0].numpy()
+    seen, unseen, undefined = np.zeros(len(true), bool), hidden[0].numpy(), ~cell_mask[0].numpy()
     scores = f"mean squared error {errors['model']:.3f}, of interpolation {errors['interpolation']:.3f}"
     maps = {
-        "true": colours(true, seen, nothing),
-        f"what the model sees: {hidden.sum()} of {len(true)} frames hidden": colours(true, unseen, nothing),
-        f"reconstructed: {scores}": colours(restored, seen, nothing),
+        "true": colors(true, seen, undefined),
+        f"what the model sees: {hidden.sum()} of {len(true)} frames hidden": colors(true, unseen, undefined),
+        f"reconstructed: {scores}": colors(restored, seen, undefined),
     }
-    names = list(model.audio_encoder.frontend.descriptor_names) if modality == "audio" else None
+    frontend = getattr(model.base_model, "frontend", None)  # of voices
+    names = None if frontend is None else list(frontend.descriptor_names)
     title = f"{Path(source).name}, by {Path(checkpoint).name} (objective {model.config.objective})"
     draw_heat_maps(maps, names, len(true) / frames_per_second, title, out)
     return {"frames": len(true), "hidden_frames": int(hidden.sum()), **errors}
 
 
-def _load(checkpoint: str) -> tuple[PreTrainedModel, str]:
+def _load(checkpoint: str) -> tuple[PreTrainingModel, str]:
     """A pre-training model in evaluation mode, and its modality."""
     kind = read_config(checkpoint).model_type
     if kind in MODALITIES:
@@ -94,13 +96,21 @@ def _load(checkpoint: str) -> tuple[PreTrainedModel, str]:
     )
 
 
-def _inputs(checkpoint, model, modality, source, seconds, fps, detector) -> tuple[dict[str, torch.Tensor], float]:
+def _inputs(
+    checkpoint: str,
+    model: PreTrainingModel,
+    modality: str,
+    source: str,
+    seconds: float,
+    fps: float,
+    detector: str,
+) -> tuple[dict[str, torch.Tensor], float]:
     """Tensors of the start of one clip, and its frames per second."""
     window = next(ClipReader(modality, fps=fps, detector=detector, window=seconds).windows(source))
     if modality == "audio":
         waveform = window.waveform[: round(seconds * SAMPLING_RATE)]
         if not len(waveform):
-            raise InputError(f"{source}: has no sound, so there is nothing to reconstruct; name a clip with a voice")
+            raise InputError(f"{source}: has no audio, so there is nothing to reconstruct; name a clip with a voice")
         extractor = AVEmotionFeatureExtractor.from_pretrained(checkpoint)
         batch = extractor(waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt")
         return dict(batch), model.config.frames_per_second
@@ -110,8 +120,8 @@ def _inputs(checkpoint, model, modality, source, seconds, fps, detector) -> tupl
     return dict(AVEmotionImageProcessor.from_pretrained(checkpoint)([crops], return_tensors="pt")), fps
 
 
-def _in_deviations(model: PreTrainedModel, features: torch.Tensor) -> torch.Tensor:
-    """Normalised features without the gain and offset that fine-tuning may have given them."""
+def _in_deviations(model: PreTrainingModel, features: torch.Tensor) -> torch.Tensor:
+    """Normalized features without the gain and offset that fine-tuning may have given them."""
     frontend = getattr(model.base_model, "frontend", None)
     return features if frontend is None else (features - frontend.offset) / frontend.gain
 
