@@ -3,7 +3,7 @@
     python benchmarks/damaged_clips.py [OUT.json] [NUMBER] [SEED]
 
 Every other one is given as bytes, the rest as files. A result is a clip that was read to the end of its frames and
-sound, an error is a `ClipError`; anything else is a failure: another exception, a process that dies, and one that
+audio, an error is a `ClipError`; anything else is a failure: another exception, a process that dies, and one that
 takes more than 30 seconds.
 """
 
@@ -26,7 +26,7 @@ LIMIT = 30.0  # seconds per clip
 
 
 def read(source: str | bytes) -> str:
-    """Read all frames and all sound; return "result" or "error"."""
+    """Read all frames and all audio; return "result" or "error"."""
     try:
         clip = open_clip(source)
     except ClipError as error:

@@ -42,7 +42,7 @@ LARGE = ("mead_eamm__M030_sad_3_001.mp4", "pyfeat__face_noface.mov", "videoretal
 
 
 def coverage(shared: Path) -> dict:
-    """Share of the frames that show a face in which it is followed, per clip of the corpus and of the folder."""
+    """Fraction of the frames that show a face in which it is followed, per clip of the corpus and of the folder."""
     detector = load_detector("blazeface")
     shares, black = [], 0
     for row in open_dataset(str(shared / "data" / "javased_video")):
@@ -67,7 +67,7 @@ def coverage(shared: Path) -> dict:
 
 
 def speaker(shared: Path) -> dict:
-    """Two actors side by side, the sound of one of them: how often each rule follows the one who is heard."""
+    """Two actors side by side, the audio of one of them: how often each rule follows the one who is heard."""
     rows = list(open_dataset(str(shared / "data" / "javased_video")))
     draw = np.random.default_rng(0)
     detector = load_detector("blazeface")

@@ -1,9 +1,9 @@
-"""Peak memory of reading all frames and all sound of a clip of a minute and of one of an hour.
+"""Peak memory of reading all frames and all audio of a clip of a minute and of one of an hour.
 
     python benchmarks/media_memory.py [OUT.json]
 
 The clips are one short clip over and over (360x270, 25 frames a second, H.264 and AAC). Each is read in a process of
-its own, at 10 frames a second, frames and sound in turn.
+its own, at 10 frames a second, frames and audio in turn.
 """
 
 import json
@@ -53,11 +53,11 @@ def read(path: str) -> None:
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     clip = open_clip(path)
     frames = samples = 0
-    sound = clip.audio(3.2)
+    audio = clip.audio(3.2)
     for times, _ in clip.frames():  # 32 of them are 3.2 seconds
         frames += len(times)
-        samples += len(next(sound, ()))
-    samples += sum(len(block) for block in sound)
+        samples += len(next(audio, ()))
+    samples += sum(len(block) for block in audio)
     print(
         json.dumps(
             {

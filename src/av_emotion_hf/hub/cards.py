@@ -32,6 +32,7 @@ METRICS = {  # type and name on the Hub
     "war": ("accuracy", "Accuracy (weighted average recall)"),
     "macro_f1": ("f1", "Macro-F1"),
 }
+# cards on the Hub carry it, so the words are fixed
 MARK = "<!-- made by av-emotion and made anew when it is pushed, unless it is edited: {} -->"
 # what Trainer and `push_to_hub` of a model write, until somebody completes it
 DRAFTS = ("This model card has been generated automatically", "# Model Card for Model ID")

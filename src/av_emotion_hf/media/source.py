@@ -1,4 +1,4 @@
-"""What a clip is read from: a file, bytes or a file object. Each reader opens it anew."""
+"""What a clip is read from: a file, bytes or a file object. Each reader opens it for itself."""
 
 import codecs
 import io
