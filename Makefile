@@ -1,49 +1,69 @@
-# Every target installs what it needs into .venv. PYTHON chooses the interpreter (3.11 or newer).
+# Every target sets up .venv and installs what it needs there. It takes Python 3.11 or newer and its pip, no more;
+# PYTHON chooses the interpreter, JOBS how many processes run the tests.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 SHARED := ../shared
 
-.PHONY: help demo test test-corpora test-lowest lint format tables clean
+.PHONY: help demo check test test-lowest test-corpora coverage lint types format build tables clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/demo.stamp  ## make a clip with a face and a voice-like sound, and say which emotion is in it
+demo: $(VENV)/demo.stamp  ## make a clip with a face and a voice-like sound, and predict its emotion
 	@mkdir -p demo
 	$(RUN) $(BIN)/python examples/make_demo_clip.py demo/clip.mp4
 	$(RUN) $(BIN)/av-emotion predict demo/clip.mp4 --json
 
-test: $(VENV)/dev.stamp  ## run the tests that need nothing but this checkout
-	$(RUN) $(BIN)/python -m pytest -m "not corpora"
+check: lint types  ## lint, types and the fast tests: before every commit
+	$(RUN) $(PYTEST) -m "not corpora and not slow"
+
+test: $(VENV)/dev.stamp  ## run all tests that need nothing but this checkout
+	$(RUN) $(PYTEST) -m "not corpora"
 
 test-corpora: $(VENV)/dev.stamp  ## run the tests on the corpora and clips in ../shared
 	$(RUN) TORCH_HOME=$(abspath $(SHARED))/weights/torch_home $(BIN)/python -m pytest -m corpora
 
-# the environment of the tests, with these two in front of it
-test-lowest: $(VENV)/dev.stamp  ## run the tests of the Hub with the lowest versions of transformers and huggingface_hub
+# the environment of the tests with the lowest versions in front of it, so that torch is not downloaded again
+test-lowest: $(VENV)/dev.stamp  ## run fast tests with the lowest version of each dependency that pyproject.toml allows
 	$(BIN)/python -m venv --clear --without-pip $(LOWEST)
 	site=$$($(LOWEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	&& $(BIN)/pip install --quiet --no-deps --target $$site $$($(BIN)/python tools/lowest_versions.py) \
 	&& $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$site/tests.pth
-	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest tests/hub
+	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest -n $(JOBS) -m "not corpora and not slow" \
+		tests/hub tests/data tests/cli
 
-lint: $(VENV)/dev.stamp  ## check style and format
+coverage: $(VENV)/dev.stamp  ## run all tests and list the lines that none of them reaches
+	$(RUN) $(PYTEST) -m "not corpora" --cov --cov-report term-missing:skip-covered
+
+lint: $(VENV)/dev.stamp  ## check style, format and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deptry src
 
-format: $(VENV)/dev.stamp  ## repair style and format
+types: $(VENV)/dev.stamp  ## check types
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp  ## fix style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+build: $(VENV)/dev.stamp  ## build wheel and sdist, and predict with the wheel where no checkout is
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tools/try_wheel.py dist/*.whl
 
 tables: $(VENV)/dev.stamp  ## write the tables of the READMEs and the card from the JSON files of the results
 	$(BIN)/python examples/write_tables.py
 	$(BIN)/python benchmarks/write_readme.py
 
-clean:  ## remove the environment and what the demo made
-	rm -rf $(VENV) $(LOWEST) demo
+clean:  ## remove the environments, what was built and what the demo made
+	rm -rf $(VENV) $(LOWEST) dist demo
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
