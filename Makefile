@@ -34,8 +34,8 @@ test-lowest: $(VENV)/dev.stamp  ## run fast tests with the lowest version of eac
 	site=$$($(LOWEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	&& $(BIN)/pip install --quiet --no-deps --target $$site $$($(BIN)/python tools/lowest_versions.py) \
 	&& $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$site/tests.pth
-	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest -n $(JOBS) -m "not corpora and not slow" \
-		tests/hub tests/data tests/cli
+	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest -n $(JOBS) -W default \
+		-m "not corpora and not slow" tests/hub tests/data tests/cli  # old versions warn of other things
 
 coverage: $(VENV)/dev.stamp  ## run all tests and list the lines that none of them reaches
 	$(RUN) $(PYTEST) -m "not corpora" --cov --cov-report term-missing:skip-covered

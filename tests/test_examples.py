@@ -70,6 +70,7 @@ def faces(tmp_path):
     return corpus
 
 
+@pytest.mark.slow
 def test_choices_of_expression_recognisers_are_gathered_and_added_to(faces, tmp_path, script):
     records = {}
     for name, mixup in (("plain", 0.0), ("mixed", 0.2)):

@@ -55,10 +55,12 @@ def run(code):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_import_loads_nothing_and_asks_no_network():
     run(ALONE)
 
 
+@pytest.mark.slow
 def test_import_after_transformers_registers_too():
     run(REVERSE)
 

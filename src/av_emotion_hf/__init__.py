@@ -7,7 +7,8 @@ Names are loaded when they are first used, so the import is cheap.
 from . import auto, deprecated
 from .utils import lazy_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
 _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "acoustics.descriptors": ("acoustic_descriptors", "acoustic_functionals", "stream_descriptors"),
     "checkpoints": ("DEFAULT_CHECKPOINT", "build_model", "load_classifier"),

@@ -151,6 +151,7 @@ def test_a_wrong_configuration_field_is_named(run, folder):
     assert status == 2 and "rnn_type='cnn' is not one of" in err
 
 
+@pytest.mark.slow
 def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces):
     """Folder of clips with a table of labels: extract, pretrain, finetune, evaluate, predict."""
     rows = ["file_name,emotion,speaker"]

@@ -38,6 +38,7 @@ def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
         assert rows[1]["audio"] is None and rows[0]["audio"]["bytes"][:4] == b"fLaC"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stream_and_workers_give_the_same_rows(clips, tmp_path, workers):
     extract(clips, str(tmp_path / "table"), ClipReader(detector="cascade"))

@@ -62,6 +62,7 @@ def test_processes_draw_long_and_short_batches_together(folder):
     assert np.corrcoef(np.array(steps).T)[0, 1] > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "world"), [(0, 1), (2, 1), (0, 2), (2, 3)])
 def test_resumes_with_the_same_batches(folder, workers, world):
     options = {"workers": workers, "world": world, "rank": world - 1, "length": 40, "seed": 3}

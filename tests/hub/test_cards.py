@@ -77,6 +77,7 @@ def test_the_card_says_what_the_record_says(trained):
     assert str(trained.parent) not in text
 
 
+@pytest.mark.slow
 def test_its_usage_runs_as_pasted(trained, picture):
     (trained.parent / "face.jpg").write_bytes(picture)
     (code,) = re.findall(r"```python\n(.*?)```", (trained / "README.md").read_text(), flags=re.S)

@@ -75,6 +75,7 @@ TRAINING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_with_trainer_from_one_json_file_and_on_after_a_break(script, arguments, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(arguments | TRAINING))
     script("finetune_trainer.py", tmp_path / "run.json")

@@ -206,6 +206,7 @@ def test_damaged_video_leaves_the_audio(tmp_path):
     assert not clip.has_video and pitch(clip.waveform) == pytest.approx(440, abs=1)
 
 
+@pytest.mark.slow
 def test_truncated_files_end_in_a_clip_or_one_line(tmp_path):
     """In a process of its own, for a decoder that crashes must not take the test run with it."""
     mp4 = write_clip(tmp_path / "t.mp4", gray_frames(LEVELS), sound=tone(2.0))

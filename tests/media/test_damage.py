@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # in a process of its own, for a decoder that crashes must not take the test run with it
 SCRIPT = """
 import sys, tempfile
@@ -28,6 +30,7 @@ print(ends["error"], ends["result"])
 """
 
 
+@pytest.mark.slow
 def test_damaged_clips_end_in_a_result_or_in_one_line():
     tests = str(Path(__file__).parents[1])
     run = subprocess.run(

@@ -115,6 +115,7 @@ def test_gradients_reach_parameters_and_waveform(frontend):
     assert (frontend.filterbank.grad[frontend.filterbank == 0] == 0).all()  # bands stay where they are
 
 
+@pytest.mark.slow
 def test_gradients_are_right():
     config = AVEmotionAudioConfig(
         sampling_rate=8000, num_mel_bins=4, pitch_frame_length_ms=20, f0_min=100, frame_length_ms=8
@@ -237,6 +238,7 @@ def test_egemaps_of_bad_signals_stays_finite(egemaps, signal):
     egemaps.zero_grad()
 
 
+@pytest.mark.slow
 def test_egemaps_gradients_are_right():
     config = AVEmotionAudioConfig.egemaps(
         8000, num_mel_bins=4, frame_length_ms=8, fft_length=64, pitch_frame_length_ms=20, f0_min=100

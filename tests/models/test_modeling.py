@@ -46,6 +46,7 @@ def test_order_in_the_batch_does_not_matter(build, arguments, model_class):
             torch.testing.assert_close(turned[name].flip(0), value, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [AUDIO_HEADS, IMAGE_HEADS, FUSION_HEADS])
 def test_every_head_loads_from_every_fitting_checkpoint(build, tmp_path, heads):
     """No value may be left as it happened to lie in memory (transformers builds models without initializing them)."""

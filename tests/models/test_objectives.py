@@ -121,6 +121,7 @@ def test_a_clip_without_a_future_costs_nothing(build, batch):
     assert output.loss == 0 and not output.reconstruction.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("period", "lowest", "highest"), [(4, 0.0, 0.35), (None, 0.9, 1.3)])
 def test_learns_what_the_past_tells_and_cannot_learn_what_it_does_not(build, period, lowest, highest):
     """Noise that repeats after four frames is known four frames ahead; other noise is not, unless the answer leaks."""

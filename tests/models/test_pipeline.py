@@ -159,6 +159,7 @@ def file(tmp_path):
     return write_clip(tmp_path / "clip.mp4", frames, fps=10, sound=voice(2.5, 150), rate=16_000)
 
 
+@pytest.mark.slow
 def test_paths_bytes_and_addresses_are_read(pipe, file):
     emotions = pipe("fusion", detector="cascade")
     waveform = open_clip(file).waveform

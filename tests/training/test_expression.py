@@ -39,6 +39,7 @@ def network():
     return {"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]}
 
 
+@pytest.mark.slow
 def test_learns_saves_and_becomes_the_backbone(faces, options, network):
     run = options("expression", epochs=12, batch_size=8, learning_rate=1e-2)
     record = expression.train_expression(faces, faces, args=run, image_size=32, config_overrides=network)
@@ -145,6 +146,7 @@ def test_balanced_sampling_draws_classes_evenly_and_an_epoch_again_the_same():
     assert first != second == list(resumed) and list(WeightedSampler(weights, seed=4)) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "settings", "killed_at"),
     [
@@ -183,6 +185,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, monke
         assert torch.equal(tensor, second[name]), name
 
 
+@pytest.mark.slow
 def test_starts_from_a_trained_recognizer(faces, options, network):
     first = options("first", epochs=1, batch_size=8)
     expression.train_expression(faces, args=first, image_size=32, config_overrides=network)

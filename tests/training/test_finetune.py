@@ -31,6 +31,7 @@ def tune(features, options, small):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["audio", "image", "fusion"])
 def test_learns_from_speakers_and_scores_on_another(tune, features, modality, tmp_path):
     record = tune(modality)
@@ -55,6 +56,7 @@ def test_learns_from_speakers_and_scores_on_another(tune, features, modality, tm
     assert set(scores["protocol"]["modalities"]) == ({"audio", "image"} if modality == "fusion" else {modality})
 
 
+@pytest.mark.slow
 def test_fusion_starts_from_both_encoders_and_serves_each_modality_alone(tune, features, tmp_path):
     tune("audio", "audio")
     tune("image", "image")
@@ -76,6 +78,7 @@ def test_fusion_starts_from_both_encoders_and_serves_each_modality_alone(tune, f
         assert scores["protocol"]["modalities"] == list(modalities) and scores["clips"] == 32
 
 
+@pytest.mark.slow
 def test_a_pretrained_encoder_is_taken_over(tune, features, options, small, tmp_path):
     before = options("pretrained", epochs=1)
     pretrain([features], args=before, modality="audio", config_overrides=small["audio"])
@@ -90,6 +93,7 @@ def test_a_pretrained_encoder_is_taken_over(tune, features, options, small, tmp_
         torch.testing.assert_close(new, old, atol=1e-6, rtol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_unfit_checkpoints_are_named(tune, features, options, small, tmp_path):
     tune("image", "image")
     with pytest.raises(InputError, match="is an image model, which has no part for --modality audio; give a"):
@@ -132,6 +136,7 @@ def test_without_a_checkpoint_the_statistics_come_from_the_training_speakers(tun
     torch.testing.assert_close(encoder.feature_mean, torch.tensor(frames).mean(0), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_does_not_say_where_its_parts_lay(tune, tmp_path):
     tune("image", "image", epochs=1)
     tune("fusion", "fusion", init=[str(tmp_path / "image")], epochs=1)

@@ -14,6 +14,7 @@ from av_emotion_hf.errors import InputError
 from av_emotion_hf.training import PRESETS, hold_out_groups, pretrain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("modality", "size"), [("audio", 60), ("image", 6)])
 def test_learns_to_fill_in_and_keeps_the_statistics(features, options, small, modality, size):
     run = options("model", epochs=6, learning_rate=1e-2)
@@ -74,6 +75,7 @@ def test_a_stream_trains_for_the_steps_asked_for(features, options, small):
     assert record["steps"] == 11  # more than one pass of 8
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(features, options, small):
     weights = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -83,6 +85,7 @@ def test_the_same_seed_gives_the_same_weights(features, options, small):
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
+@pytest.mark.slow
 def test_goes_on_from_a_checkpoint_of_its_own(features, options, small):
     first = options("first", epochs=1)
     pretrain([features], [], args=first, modality="audio", config_overrides=small["audio"])
@@ -112,6 +115,7 @@ def test_corpora_must_hold_the_same_form(features, options, small):
         pretrain([features, sounds.add_column("face_coverage", [0.0] * 32)], [], args=options("a"), modality="audio")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("as_stream", "killed_at"), [(False, 13), (True, 6)])  # a stream: within its first pass
 def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch, as_stream, killed_at):
     corpus = features.to_iterable_dataset() if as_stream else features

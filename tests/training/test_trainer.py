@@ -38,6 +38,7 @@ def test_slow_parts_have_a_rate_of_their_own(trainer):
         assert rate[id(parameter)] == pytest.approx(1e-3 if "frontend." in name else 1e-2), name
 
 
+@pytest.mark.slow
 def test_accumulation_does_not_change_the_loss(trainer):
     whole = trainer(per_device_train_batch_size=4, max_steps=1, lr_scheduler_type="constant")
     parts = trainer(
