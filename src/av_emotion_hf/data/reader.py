@@ -13,6 +13,7 @@ from ..media import (
     SPEAKERS,
     FaceDetector,
     FollowedFace,
+    MemoryClip,
     blazeface_is_cached,
     face_windows,
     load_detector,
@@ -20,7 +21,6 @@ from ..media import (
     parse_detector,
     track_faces,
 )
-from ..media.memory_clip import FrameSequence
 from ..models.windows_av_emotion import ClipInputs, audible, concatenate, merge_short_tail
 from .schema import (
     MEDIA_COLUMNS,
@@ -112,7 +112,7 @@ class ClipReader:
         detector = self.load().name if self.modality != "audio" else None
         return {"modality": self.modality} | asdict(self.options) | {"detector": detector}
 
-    def load(self):
+    def load(self) -> FaceDetector:
         """The face detector, loaded once.
 
         Raises:
@@ -130,34 +130,30 @@ class ClipReader:
         return merge_short_tail(self._full_windows(source), self.options.window)
 
     def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
-        clip = open_clip(source, fps=self.options.fps)
-        sound = clip.audio(self.options.window) if self.modality != "image" and clip.has_audio else iter(())
+        options = self.options
+        clip = open_clip(source, fps=options.fps)
+        audio = clip.audio(options.window) if self.modality != "image" and clip.has_audio else iter(())
         faces: Iterator[FollowedFace] = iter(())
         if self.modality != "audio" and clip.has_video:
-            faces = face_windows(
-                clip, self.load(), self.options.crop_size, speaker=self.options.speaker, window=self.options.window
-            )
-        nothing = np.zeros(0, np.float32)
-        parts = itertools.zip_longest(sound, faces)
+            faces = face_windows(clip, self.load(), options.crop_size, speaker=options.speaker, window=options.window)
+        parts = itertools.zip_longest(audio, faces)
         first = next(parts, (None, None))  # a clip that has nothing of what is asked for is one empty window
-        for number, (waveform, track) in enumerate(itertools.chain([first], parts)):
-            start = number * self.options.window if number else 0.0
-            waveform = nothing if waveform is None else waveform
-            shown = track.frame_times[-1] - start if track and track.num_frames else 0.0
-            rest = max(clip.duration - start, len(waveform) / SAMPLING_RATE, shown)  # the header may be wrong
+        for number, (waveform, face) in enumerate(itertools.chain([first], parts)):
+            start = number * options.window if number else 0.0
+            waveform = np.zeros(0, np.float32) if waveform is None else waveform
+            shown = face.frame_times[-1] - start if face and face.num_frames else 0.0
+            remainder = max(clip.duration - start, len(waveform) / SAMPLING_RATE, shown)  # the header may be wrong
             yield ClipInputs(
                 waveform=audible(waveform),
-                crops=track.crops
-                if track
-                else np.zeros((0, self.options.crop_size, self.options.crop_size, 3), np.uint8),
-                face_times=track.timestamps - start if track else np.zeros(0),
-                num_frames=track.num_frames if track else 0,
+                crops=face.crops if face else np.zeros((0, options.crop_size, options.crop_size, 3), np.uint8),
+                face_times=face.timestamps - start if face else np.zeros(0),
+                num_frames=face.num_frames if face else 0,
                 start=start,
-                duration=min(rest, self.options.window),
+                duration=min(remainder, options.window),
                 lead_black=clip.lead_black,
-                detector=track.detector if track else None,
+                detector=face.detector if face else None,
             )
-            del waveform, track  # before the next window is read
+            del waveform, face  # before the next window is read
 
     def read(self, source: str | bytes) -> ClipInputs:
         """Read a whole clip; its waveform and all its crops are in memory.
@@ -167,23 +163,27 @@ class ClipReader:
         """
         return concatenate(list(self.windows(source)))
 
-    def read_frames(self, frames: np.ndarray, times: np.ndarray) -> ClipInputs:
+    def read_frames(
+        self, frames: np.ndarray, times: np.ndarray, waveform: np.ndarray, sampling_rate: int
+    ) -> ClipInputs:
         """Find the face in frames that are in memory already.
 
         Args:
             frames: `(n, H, W, 3)` uint8 RGB.
             times: `(n,)` seconds, increasing.
+            waveform: `(samples,)` float32, mono; of length 0 where there is no audio.
+            sampling_rate: of the waveform, in Hz.
         """
-        options = self.options
-        track = track_faces(FrameSequence(frames, times), self.load(), options.crop_size, speaker=options.speaker)
+        options, clip = self.options, MemoryClip(frames, times, waveform, sampling_rate)
+        face = track_faces(clip, self.load(), options.crop_size, speaker=options.speaker)
         return ClipInputs(
-            waveform=np.zeros(0, np.float32),
-            crops=track.crops,
-            face_times=track.timestamps,
-            num_frames=track.num_frames,
+            waveform=waveform,
+            crops=face.crops,
+            face_times=face.timestamps,
+            num_frames=face.num_frames,
             start=0.0,
-            duration=float(times[-1]) if len(times) else 0.0,
-            detector=track.detector,
+            duration=max(float(times[-1]) if len(times) else 0.0, len(waveform) / sampling_rate),
+            detector=face.detector,
         )
 
     @property

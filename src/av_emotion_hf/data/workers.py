@@ -126,6 +126,7 @@ def _start_worker(function: Callable) -> None:
 def _call(item: Any, sign: str) -> Any:
     path = Path(sign)
     path.touch()
+    assert _function is not None  # `_start_worker` has set it
     return _function(item, path.touch)
 
 

@@ -78,7 +78,7 @@ class EmotionPredictor:
         device: str = "auto",
         speaker: str = "size",
     ):
-        self.options = {"fps": fps, "detector": detector, "speaker": speaker}
+        self.options: dict[str, Any] = {"fps": fps, "detector": detector, "speaker": speaker}
         ReaderOptions(**self.options)  # a mistake is told before anything is loaded
         try:
             self.window = check_window(window)
@@ -118,7 +118,8 @@ class EmotionPredictor:
             for item in self.pipeline.preprocess(source, self.window, **self.options):
                 parts.append(self.pipeline.forward(item))
                 alive()
-        found = [scores for part in parts if (scores := self.pipeline.probabilities(part)) is not None]
+        probabilities = [self.pipeline.probabilities(part) for part in parts]
+        found = [each for each in probabilities if each is not None]
         ranked = self.pipeline.ranked(np.mean(found, axis=0)) if found else []
         scores = {one["label"]: round(one["score"], 4) for one in ranked}
         facts = [part["facts"] for part in parts]

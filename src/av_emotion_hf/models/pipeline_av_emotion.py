@@ -60,16 +60,19 @@ class AVEmotionPipeline(ChunkPipeline):
 
     reader_factory: ClassVar[Callable[..., Any] | None] = None  # the installed package sets it: what reads files
 
-    _load_processor = False  # its parts are loaded, of which a model of one modality has only one
+    model: Any
+    feature_extractor: Any
+    image_processor: Any
+    # the types of transformers say None for all of them
+    _load_processor = False  # type: ignore[assignment]  # its parts are loaded: a model of one modality has only one
     _load_feature_extractor = None
     _load_image_processor = None
-    _load_video_processor = False
-    _load_tokenizer = False
+    _load_video_processor = False  # type: ignore[assignment]
+    _load_tokenizer = False  # type: ignore[assignment]
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        modalities = self.model.input_modalities
-        modalities = (modalities,) if isinstance(modalities, str) else modalities
+        modalities: str | tuple[str, ...] = self.model.input_modalities
         self.has_audio, self.has_video = "audio" in modalities, "video" in modalities
         kind = type(self.model).__name__
         if not hasattr(self.model, "classifier"):
@@ -81,11 +84,11 @@ class AVEmotionPipeline(ChunkPipeline):
         sampling_rate = self.feature_extractor.sampling_rate if self.has_audio else None
         self.windows = ClipWindows(sampling_rate, self.has_video, self.reader_factory)
 
-    def __call__(self, inputs, **kwargs):
-        """Recognise emotions; see the class for what a clip may be."""
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Recognize emotions; see the class for what a clip may be."""
         return [] if isinstance(inputs, list) and not inputs else super().__call__(inputs, **kwargs)
 
-    def save_pretrained(self, save_directory, **kwargs):
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """As in transformers; of a fusion model the processor is saved, which holds both parts."""
         if not (self.has_audio and self.has_video):
             return super().save_pretrained(save_directory, **kwargs)
@@ -97,7 +100,9 @@ class AVEmotionPipeline(ChunkPipeline):
             self.feature_extractor, self.image_processor = parts
         AVEmotionProcessor(*parts).save_pretrained(save_directory)
 
-    def _sanitize_parameters(self, top_k=None, window=None, **options):
+    def _sanitize_parameters(
+        self, top_k: int | None = None, window: float | str | None = None, **options: Any
+    ) -> tuple[dict, dict, dict]:
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
             raise TypeError(f"unknown argument {unknown[0]!r}: there are top_k, window, {', '.join(OPTIONS)}")
@@ -107,16 +112,18 @@ class AVEmotionPipeline(ChunkPipeline):
         cut = {} if window is None else {"window": window}
         return cut | options, {}, cut | ({} if top_k is None else {"top_k": top_k})
 
-    def preprocess(self, clip, window: float | str | None = None, **options) -> Iterator[dict]:
+    def preprocess(  # type: ignore[override]  # windows, where the base class has one input
+        self, clip: Any, window: float | str | None = None, **options: Any
+    ) -> Iterator[dict[str, Any]]:
         """The windows of a clip as model inputs, one at a time; the last one is marked."""
-        held = None
+        held: dict[str, Any] = {}
         for inputs in self.windows(clip, window, **options):
-            if held is not None:
+            if held:
                 yield held | {"is_last": False}
             held = self.prepare(inputs)
         yield held | {"is_last": True}
 
-    def prepare(self, inputs: ClipInputs) -> dict:
+    def prepare(self, inputs: ClipInputs) -> dict[str, Any]:
         """One window as arrays; transformers would pad tensors, and does not know of clips of crops.
 
         Returns:
@@ -142,7 +149,7 @@ class AVEmotionPipeline(ChunkPipeline):
             item["pixel_values"] = given["pixel_values"][0][: len(inputs.crops)]
         return item
 
-    def _forward(self, items: dict) -> dict:
+    def _forward(self, items: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         columns = items if isinstance(items["facts"], list) else {name: [one] for name, one in items.items()}
         inputs = {}
         for values, mask in (("input_values", "attention_mask"), ("pixel_values", "pixel_mask")):
@@ -150,7 +157,7 @@ class AVEmotionPipeline(ChunkPipeline):
                 inputs[values], inputs[mask] = (part.to(self.device) for part in pad(columns[values]))
         return {"logits": self.model(**inputs).logits, "facts": items["facts"], "is_last": items["is_last"]}
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self, parts: list[dict], window: float | str | None = None, top_k: int | None = None
     ) -> list[dict]:
         """Scores of the windows of one clip where they were asked for, else those of the clip: the mean over them."""

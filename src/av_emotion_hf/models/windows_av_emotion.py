@@ -147,7 +147,7 @@ class ClipWindows:
         self.reader_factory = reader_factory
         self._readers: dict[tuple, Any] = {}
 
-    def __call__(self, clip, window: float | str | None = None, **options) -> Iterator[ClipInputs]:
+    def __call__(self, clip: Any, window: float | str | None = None, **options: Any) -> Iterator[ClipInputs]:
         """The windows of a clip, at least one.
 
         Args:
@@ -171,7 +171,7 @@ class ClipWindows:
         clip = clip if isinstance(clip, dict) else {"waveform": clip}
         return self._cut(*self._arrays(clip, reader, options.get("fps", FPS)), length)
 
-    def _reader(self, length: float | str, options: dict[str, Any]):
+    def _reader(self, length: float | str, options: dict[str, Any]) -> Any:
         """What reads files and finds faces, with its options checked; `None` where the package is not installed."""
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
@@ -190,7 +190,7 @@ class ClipWindows:
             self._readers[key] = self.reader_factory(modality, **options)
         return self._readers[key]
 
-    def _file(self, source: str | bytes, length: float | str, reader) -> Iterator[ClipInputs]:
+    def _file(self, source: str | bytes, length: float | str, reader: Any) -> Iterator[ClipInputs]:
         """Windows of a clip that is stored in a file, behind a URL, or in bytes."""
         name = source if isinstance(source, str) else "the clip"
         if isinstance(source, str) and source.startswith(("http://", "https://")):
@@ -210,7 +210,7 @@ class ClipWindows:
         """A window that the package has read, at the sampling rate of the model."""
         return replace(window, waveform=_resample(window.waveform, READER_RATE, self.rate))
 
-    def _arrays(self, clip: dict, reader, fps: float) -> tuple[ClipInputs, np.ndarray]:
+    def _arrays(self, clip: dict, reader: Any, fps: float) -> tuple[ClipInputs, np.ndarray]:
         """A waveform and face crops, or frames to find the face in, as one window; and the times of all frames."""
         waveform = np.zeros(0, np.float32)
         if self.has_audio:
@@ -228,8 +228,8 @@ class ClipWindows:
             return ClipInputs(audible(waveform), crops, times, len(times), 0.0, duration), times
         if reader is None:
             raise ValueError("nothing that is installed here finds the face in frames: pip install av-emotion-hf")
-        found = reader.read_frames(np.stack([np.asarray(frame) for frame in crops]), times)
-        return replace(found, waveform=audible(waveform), duration=duration), times
+        frames = np.stack([np.asarray(frame) for frame in crops])
+        return replace(reader.read_frames(frames, times, audible(waveform), self.rate), duration=duration), times
 
     def _cut(self, clip: ClipInputs, frame_times: np.ndarray, length: float | str) -> Iterator[ClipInputs]:
         """Windows of a clip that is in memory, whose frames were seen at `frame_times`; views of its arrays."""
@@ -257,7 +257,7 @@ class ClipWindows:
                 duration=end - start,
             )
 
-    def _waveform(self, audio, rate: int | None) -> np.ndarray:
+    def _waveform(self, audio: Any, rate: int | None) -> np.ndarray:
         """The audio of a dict at the model's rate."""
         if isinstance(audio, dict) and "array" not in audio:  # an audio cell of datasets, not decoded
             return fallback_audio(audio.get("bytes") or audio["path"], self.rate)
@@ -277,12 +277,12 @@ class ClipWindows:
         return audio if rate in (None, self.rate) else _resample(audio, rate, self.rate)
 
 
-def _first(clip: dict, names: tuple[str, ...]):
+def _first(clip: dict, names: tuple[str, ...]) -> Any:
     """The first of the entries that is there."""
     return next((clip[name] for name in names if clip.get(name) is not None), None)
 
 
-def _image(cell):
+def _image(cell: Any) -> Any:
     """A face crop; one that is stored undecoded in a column of datasets is decoded."""
     if not isinstance(cell, dict):
         return cell
@@ -320,7 +320,7 @@ def fallback_audio(source: str | bytes, rate: int) -> np.ndarray:
     except ImportError:
         return _soundfile_audio(file, rate, name)
     try:
-        with av.open(file) as container:
+        with av.open(file, "r") as container:
             resampler = av.AudioResampler("flt", layout="mono", rate=rate)
             frames = container.decode(audio=0) if container.streams.audio else ()
             pieces = [piece for frame in [*frames, None] for piece in resampler.resample(frame)]
@@ -329,7 +329,7 @@ def fallback_audio(source: str | bytes, rate: int) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.float32), *(piece.to_ndarray()[0] for piece in pieces)])
 
 
-def _soundfile_audio(file, rate: int, name: str) -> np.ndarray:
+def _soundfile_audio(file: Any, rate: int, name: str) -> np.ndarray:
     try:
         import soundfile
     except ImportError as error:
