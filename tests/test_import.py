@@ -71,7 +71,7 @@ def test_help_loads_no_heavy_library():
 
 @pytest.mark.parametrize("package", ["av_emotion_hf", "av_emotion_hf.training"])
 def test_public_names_are_there_and_stay_what_they_are(package):
-    """A module that is imported later becomes an attribute of its folder: it must not take the name of a function."""
+    """A module that is imported later becomes an attribute of its folder: it must not take the name of anything else."""
     module = importlib.import_module(package)
     assert set(module.__all__) <= set(dir(module))
     before = {name: getattr(module, name) for name in module.__all__}
@@ -92,3 +92,5 @@ def test_recipes_at_the_root_are_functions_whatever_was_imported():
             importlib.import_module(f"av_emotion_hf.{old}")
     for name in ("pretrain", "finetune", "train_expression", "evaluate", "extract", "push"):
         assert callable(getattr(av_emotion_hf, name)), name
+    old = {name.removeprefix("training.") for name in deprecated.MOVED}
+    assert not old & set(importlib.import_module("av_emotion_hf.training").__all__)

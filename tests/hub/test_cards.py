@@ -11,10 +11,10 @@ from datasets import ClassLabel, Dataset, Features, Image
 from jinja2 import UndefinedError
 from PIL import Image as PILImage
 
+from av_emotion_hf import EmotionTrainingArguments, train_expression
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card, render_card, write_card
 from av_emotion_hf.hub.cards import TEMPLATES
-from av_emotion_hf.training import EmotionTrainingArguments, train_expression
 
 ROOT = Path(__file__).parents[2]
 RECORD = {

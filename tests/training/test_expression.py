@@ -10,10 +10,11 @@ from PIL import Image as PILImage
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer
 
 import av_emotion_hf as av
+from av_emotion_hf import evaluate
 from av_emotion_hf.checkpoints import build_model
 from av_emotion_hf.data.expressions import class_weights
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.training import evaluate, expression
+from av_emotion_hf.training import expression
 from av_emotion_hf.training.trainer import WeightedSampler
 
 

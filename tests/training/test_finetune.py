@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import AutoModelForVideoClassification, AutoProcessor
 
+from av_emotion_hf import EmotionTrainer, evaluate, finetune, pretrain
 from av_emotion_hf.data import split_groups
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card
-from av_emotion_hf.training import EmotionTrainer, evaluate, finetune, pretrain
 
 GROUPS = ["0", "1", "2", "3"]
 

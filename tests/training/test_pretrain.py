@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForPreTraining, Trainer
 
+from av_emotion_hf import pretrain
 from av_emotion_hf.data import RunningStatistics
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.training import PRESETS, hold_out_groups, pretrain
+from av_emotion_hf.training import PRESETS, hold_out_groups
 
 
 @pytest.mark.slow

@@ -17,12 +17,12 @@ def trainer(audio_config, tmp_path):
 
         torch.manual_seed(0)
         audio_config.hidden_dropout = 0.0  # its draws differ with the size of a batch
-        settings = {"use_cpu": True, "max_steps": 2, "logging_steps": 1, "warmup_steps": 0, "seed": 42} | changes
+        settings = {
+            "use_cpu": True, "max_steps": 2, "logging_steps": 1, "warmup_steps": 0, "seed": 42, "save_strategy": "no",
+        } | changes  # fmt: skip
         return EmotionTrainer(
             model=AVEmotionAudioForSequenceClassification(audio_config),
-            args=EmotionTrainingArguments(
-                str(tmp_path), **settings, save_strategy="no", slow_parts=["frontend."], slow_rate=0.1
-            ),
+            args=EmotionTrainingArguments(str(tmp_path), **settings, slow_parts=["frontend."], slow_rate=0.1),
             data_collator=collate,
             train_dataset=Dataset.from_list(rows),
         )
@@ -67,3 +67,13 @@ def test_what_a_batch_draws_follows_from_its_number():
         assert not torch.equal(other([]), batches[0])
     workers = torch.utils.data.DataLoader(range(4), num_workers=2, collate_fn=NumberedCollator(draw, seed=1))
     assert torch.equal(torch.stack(list(workers)), torch.stack(batches))
+
+
+def test_resumes_from_the_last_checkpoint_when_asked_to(trainer, tmp_path):
+    trainer(max_steps=4, save_steps=2, save_strategy="steps", save_total_limit=2).train()
+    resumed = trainer(max_steps=4, save_strategy="no")
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.resumed_from == str(tmp_path / "checkpoint-4")
+    fresh = trainer(max_steps=1)
+    fresh.train(resume_from_checkpoint=False)
+    assert fresh.resumed_from is None and fresh.state.global_step == 1

@@ -61,8 +61,8 @@ def train_expression(
 ) -> None:
     """Train the expression recognizer on labeled face images; its last layer becomes the image features."""
     from ..data.selection import open_selection
-    from ..training import train_expression as recipe
-    from ..training.arguments import read_config_overrides
+    from ..training import read_config_overrides
+    from ..training.expression import train_expression as recipe
 
     train = open_selection(dataset, split, limit=limit)
     validation = open_selection(dataset, validation_split, limit=limit) if validation_split else None
@@ -126,9 +126,8 @@ def pretrain(
     from ..data.reader import ReaderOptions
     from ..data.schema import FEATURE_COLUMNS
     from ..data.selection import open_selection
-    from ..training import PRESETS, hold_out_groups, report_table
-    from ..training import pretrain as recipe
-    from ..training.arguments import read_config_overrides
+    from ..training import PRESETS, hold_out_groups, read_config_overrides, report_table
+    from ..training.pretraining import pretrain as recipe
 
     config_overrides = (PRESETS[objective] if objective else {}) | read_config_overrides(config)
     excluded = split_names(exclude_groups)
@@ -199,8 +198,8 @@ def finetune(
     from ..data.reader import ReaderOptions
     from ..data.selection import open_selection
     from ..data.splits import group_names, split_groups
-    from ..training import finetune as recipe
-    from ..training.arguments import read_config_overrides
+    from ..training import read_config_overrides
+    from ..training.finetuning import finetune as recipe
 
     config_overrides = read_config_overrides(config)
     rows = open_selection(dataset, split, streaming, limit=limit)

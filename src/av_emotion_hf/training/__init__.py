@@ -1,17 +1,16 @@
-"""Recipes (expression recognizer, pre-training, fine-tuning, evaluation) and the parts they are made of."""
+"""The parts that training is made of. The recipes themselves are at the root: `from av_emotion_hf import pretrain`."""
 
 from ..utils import lazy_names
 
+# no name of a recipe: `training.pretrain` and `training.finetune` were modules, and are until 0.3
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "arguments": ("EmotionTrainingArguments", "read_config_overrides"),
-        "evaluation": ("evaluate", "seen_in_training"),
-        "expression": ("train_expression",),
-        "finetuning": ("finetune",),
+        "evaluation": ("seen_in_training",),
         "metrics": ("EmotionScores", "compute_metrics", "confusion_matrix"),
         "normalization": ("estimate_statistics", "set_feature_statistics"),
-        "pretraining": ("PRESETS", "hold_out_groups", "pretrain"),
+        "pretraining": ("PRESETS", "hold_out_groups"),
         "reconstruction": ("reconstruction_report", "report_table"),
         "record": ("RunRecord", "checkpoint_names"),
         "trainer": ("EmotionTrainer", "SaveProcessorCallback"),

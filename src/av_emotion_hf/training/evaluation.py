@@ -51,7 +51,7 @@ def evaluate(
     """
     require_columns(dataset, label_column)
     modality, classifier = load_classifier(checkpoint)
-    model = classifier.model
+    model: Any = classifier.model  # one of five classes
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
     collate: FaceCollator | ClipCollator
     if modality == "expression":

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..hub.cards import write_card
 from ..models.configuration_av_emotion import AVEmotionImageConfig
 from ..models.image_processing_av_emotion import AVEmotionImageProcessor
-from ..utils import reason
+from ..utils import label_maps, reason
 from .arguments import EmotionTrainingArguments
 from .metrics import compute_metrics
 from .record import RunRecord, checkpoint_names
@@ -44,10 +44,10 @@ def expression_config(
             raise InputError(f"a ResNet has no field {unknown[0]!r}; among those it has are hidden_sizes and depths")
         for name in ("out_features", "out_indices", "stage_names"):
             fields.pop(name, None)  # they follow from the number of stages
-        return ResNetConfig.from_dict(fields | overrides | _label_maps(labels))
+        return ResNetConfig.from_dict(fields | overrides | label_maps(labels))
     if architecture in ARCHITECTURES:
         return TimmWrapperConfig(
-            architecture=architecture, model_args={"in_chans": 3} | overrides, **_label_maps(labels)
+            architecture=architecture, model_args={"in_chans": 3} | overrides, **label_maps(labels)
         )
     raise InputError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
 
@@ -80,7 +80,7 @@ def pretrained_expression_model(checkpoint: str, labels: list[str]) -> PreTraine
     """
     try:
         model = AutoModelForImageClassification.from_pretrained(
-            checkpoint, **_label_maps(labels), ignore_mismatched_sizes=True
+            checkpoint, **label_maps(labels), ignore_mismatched_sizes=True
         )
     except (OSError, ValueError) as error:
         raise InputError(
@@ -88,10 +88,6 @@ def pretrained_expression_model(checkpoint: str, labels: list[str]) -> PreTraine
             "train-expression wrote, or an image classifier on the Hub"
         ) from error
     return model.to(memory_format=torch.channels_last)
-
-
-def _label_maps(labels: list[str]) -> dict[str, Any]:
-    return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
 
 
 class ExpressionLoss:

@@ -85,7 +85,8 @@ def pretrain(
     validation_rows = _frames_only(validation or [], modality, reader, num_proc)
     set_seed(args.seed)
     initial = build_model("pretraining", modality, init or [], config_overrides=config_overrides)
-    model, processor = initial.model, initial.processor(modality)
+    processor = initial.processor(modality)
+    model: Any = initial.model  # its encoder is known to no type
     collate = ClipCollator(modality, initial.feature_extractor, initial.image_processor, initial.feature_sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
     record = RunRecord(
