@@ -127,7 +127,7 @@ def objective_errors_table(results: dict) -> str:
 
 
 def objective_scores_table(results: dict) -> str:
-    """UAR of classifiers by what their encoder learned before and by the share of the labels."""
+    """UAR of classifiers by what their encoder learned before and by the fraction of the labels."""
     shares = list(results["settings"]["finetuning_steps"])
     runs = by_objective(results, lambda run: len(run["scores"]) == len(shares))
     lines = [f"| objective | {' | '.join(f'UAR %, {share} % of the labels' for share in shares)} |"]
@@ -184,7 +184,7 @@ def finetune_table(runs: dict) -> str:
 
 
 def replace_block(path: Path, name: str, text: str) -> None:
-    """Replace what stands between `<!-- name -->` and `<!-- /name -->`."""
+    """Replace what is between `<!-- name -->` and `<!-- /name -->`."""
     old = path.read_text(encoding="utf-8")
     new, count = re.subn(
         rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: f"{m[1]}{text}\n{m[2]}", old, flags=re.S

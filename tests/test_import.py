@@ -71,7 +71,7 @@ def test_help_loads_no_heavy_library():
 
 @pytest.mark.parametrize("package", ["av_emotion_hf", "av_emotion_hf.training"])
 def test_public_names_are_there_and_stay_what_they_are(package):
-    """A module that is imported later becomes an attribute of its folder: it must not take the name of anything else."""
+    """A module that is imported later becomes an attribute of its folder, and must not take another name there."""
     module = importlib.import_module(package)
     assert set(module.__all__) <= set(dir(module))
     before = {name: getattr(module, name) for name in module.__all__}

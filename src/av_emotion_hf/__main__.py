@@ -1,4 +1,4 @@
-"""`python -m av_emotion_hf VERB`, also for `accelerate launch -m av_emotion_hf VERB`."""
+"""`python -m av_emotion_hf COMMAND`, also for `accelerate launch -m av_emotion_hf COMMAND`."""
 
 from .cli import main
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from ..errors import InputError
+
 
 def split_names(text: str | None) -> list[str]:
     """`"09, 10"` to `["09", "10"]`."""
@@ -21,9 +23,12 @@ def base_name(dataset: str) -> str:
     return Path(dataset).name
 
 
-def available_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def parse_number(text: str, option: str) -> float:
+    """A number that was given as text."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: is not a number; use 10, for instance") from error
 
 
 def progress(items: Iterable[Any], total: int, description: str, unit: str) -> Iterable[Any]:
@@ -53,4 +58,4 @@ def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
     report(summary, as_json, line if summary.get("complete", True) else f"{line}; other processes are still running")
 
 
-__all__ = ["available_cores", "base_name", "progress", "quietly", "report", "report_reading", "split_names"]
+__all__ = ["base_name", "parse_number", "progress", "quietly", "report", "report_reading", "split_names"]

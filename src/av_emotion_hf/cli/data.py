@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
-from .console import available_cores, base_name, quietly, report, report_reading, split_names
+from .console import base_name, quietly, report, report_reading, split_names
 from .options import (
     AsJson,
     Dataset,
@@ -76,6 +76,7 @@ def extract(
     else:
         from ..data import ClipReader, FeatureReader
         from ..data.extraction import extract as run
+        from ..devices import available_cores
 
         metadata |= {
             "excluded_groups": excluded,

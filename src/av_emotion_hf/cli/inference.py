@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
-from .console import available_cores, base_name, progress, quietly, report, split_names
+from .console import base_name, parse_number, progress, quietly, report, split_names
 from .options import (
     DATA,
     AsJson,
     Dataset,
     Detector,
+    Device,
     Fps,
     GroupColumn,
     LabelColumn,
@@ -32,25 +33,32 @@ def predict(
     fps: Fps = 10.0,
     speaker: Speaker = "size",
     window: Annotated[
-        float, typer.Option(help="Seconds; longer clips are cut and their scores averaged.", min=0.5)
-    ] = 10.0,
+        str, typer.Option(help="Seconds; longer clips are cut and their scores averaged. whole: do not cut.")
+    ] = "10",
+    device: Device = "auto",
     workers: Readers = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict the emotion in each clip."""
     from transformers.utils import logging as transformers_logging
 
+    from ..checkpoints import DEFAULT_CHECKPOINT
     from ..data.workers import call_in_workers
-    from ..inference.predictor import DEFAULT_CHECKPOINT, EmotionPredictor
+    from ..devices import available_cores
+    from ..inference.predictor import EmotionPredictor
     from ..media import expand_paths
+    from ..models.windows_av_emotion import WHOLE
 
     clips = expand_paths(paths)
     transformers_logging.disable_progress_bar()  # one bar over the clips is enough
-    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, window, speaker=speaker)
+    length = window if window == WHOLE else parse_number(window, "--window")
+    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, length, device, speaker)
+    typer.echo(str(predictor.choice), err=True)
     count = min(len(clips), available_cores()) if workers is None else workers
     failed = 0
     # in processes of their own: a clip that crashes its decoder is skipped, the others are unaffected
-    for outcome in progress(call_in_workers(predictor, clips, count), len(clips), "Predicting", "clip"):
+    outcomes = call_in_workers(predictor, clips, count, spawn=predictor.choice.device.type != "cpu")
+    for outcome in progress(outcomes, len(clips), "Predicting", "clip"):
         failed += outcome.error is not None
         error = outcome.error and (
             outcome.error if outcome.item in outcome.error else f"{outcome.item}: {outcome.error}"

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +56,7 @@ class FeatureReader:
             name: build_model("pretraining", name, [each for each in checkpoints if fits(each, name)])
             for name in wanted
         }
-        encoders = {name: each.model.base_model.eval() for name, each in initial.items()}
+        encoders: dict[str, Any] = {name: each.model.base_model.eval() for name, each in initial.items()}
         processor = initial["image"].image_processor if "image" in initial else None
         return cls(encoders.get("audio"), encoders.get("image"), processor)
 

@@ -55,6 +55,7 @@ def evaluate(
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
     collate: FaceCollator | ClipCollator
     if modality == "expression":
+        assert classifier.image_processor is not None  # what classifies images has one
         collate = FaceCollator(classifier.image_processor, image_column(dataset))
     else:
         if modality == "fusion" and len(set(modalities)) == 1:

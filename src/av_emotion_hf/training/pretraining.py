@@ -173,11 +173,11 @@ def hold_out_groups(
 
 
 def _frames_only(
-    corpora: list[AnyDataset], modality: str, reader: ClipReader, num_proc: int | None
+    datasets: list[AnyDataset], modality: str, reader: ClipReader, num_proc: int | None
 ) -> AnyDataset | None:
     """One dataset of the clips that have frames, with no columns but those that pre-training reads."""
     parts = []
-    for dataset in corpora:
+    for dataset in datasets:
         dataset = with_inputs(dataset, reader, num_proc)
         column = next(c for c in (FEATURE_COLUMNS[modality], INPUT_COLUMNS[modality]) if c in dataset.features)
         # looked at in Arrow: turning every frame into Python numbers would take longer than an epoch
@@ -188,25 +188,25 @@ def _frames_only(
     return concatenate_datasets(parts) if parts else None
 
 
-def _stream(corpora: list[AnyDataset], modality: str, reader: ClipReader) -> ClipStream:
-    """One stream of the corpora; clips are read when their turn has come."""
-    kinds = {require_modality(dataset, modality) for dataset in corpora}
+def _stream(datasets: list[AnyDataset], modality: str, reader: ClipReader) -> ClipStream:
+    """One stream of all datasets; clips are read when it is their turn."""
+    kinds = {require_modality(dataset, modality) for dataset in datasets}
     if len(kinds) > 1:
         raise InputError(MIXED)
     if kinds == {"clips"}:
         if modality != "audio":
             reader.load()
-        return ClipStream(_join(corpora), ReadClips(reader, modality))
+        return ClipStream(_join(datasets), ReadClips(reader, modality))
     column = {"features": FEATURE_COLUMNS, "inputs": INPUT_COLUMNS}[kinds.pop()][modality]
-    return ClipStream(_join([dataset.select_columns([column]) for dataset in corpora]))
+    return ClipStream(_join([dataset.select_columns([column]) for dataset in datasets]))
 
 
-def _join(corpora: list[AnyDataset]) -> IterableDataset:
+def _join(datasets: list[AnyDataset]) -> IterableDataset:
     streams = [
         dataset.to_iterable_dataset(num_shards=max(1, min(64, len(dataset))))
         if isinstance(dataset, Dataset)
         else dataset
-        for dataset in corpora
+        for dataset in datasets
     ]
     return concatenate_datasets(streams) if len(streams) > 1 else streams[0]
 

@@ -25,7 +25,7 @@ class RunRecord:
 
     Args:
         command: which one ran, or the recipe of it.
-        args: of the run; the record is written to their `output_dir`. A loop without Trainer gives the values of
+        args: of the run; the record is written to their `output_dir`. A loop without Trainer passes the values of
             [`recorded_options`] instead, with the path of the folder as `out`.
         **settings: what the recipe adds, such as the labels or the groups of each part.
 

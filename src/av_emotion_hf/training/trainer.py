@@ -233,7 +233,7 @@ class SaveProcessorCallback(TrainerCallback):
         """Save the processor into the checkpoint that was just written."""
         if state.is_world_process_zero:
             self.processor.save_pretrained(str(Path(args.output_dir) / f"checkpoint-{state.global_step}"))
-            if args.push_to_hub:  # from there, while training goes on
+            if args.push_to_hub:  # from there, while training continues
                 self.processor.save_pretrained(args.output_dir)
 
     def on_push_begin(self, args, state, control, **kwargs):
