@@ -10,6 +10,7 @@ from .options import (
     AsJson,
     Dataset,
     Detector,
+    Device,
     ExcludeGroups,
     ExtractModality,
     Form,
@@ -53,6 +54,7 @@ def extract(
     speaker: Speaker = "size",
     window: Annotated[float, typer.Option(help="Seconds; a longer clip becomes several rows.", min=1)] = 60.0,
     rows_per_shard: Annotated[int, typer.Option(help="Clips per Parquet file.", min=1)] = 500,
+    device: Device = "auto",
     workers: Readers = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +78,7 @@ def extract(
     else:
         from ..data import ClipReader, FeatureReader
         from ..data.extraction import extract as run
-        from ..devices import available_cores
+        from ..devices import available_cores, choose_device
 
         metadata |= {
             "excluded_groups": excluded,
@@ -84,12 +86,17 @@ def extract(
             "as": form,
             "init": [base_name(checkpoint) for checkpoint in init or []],
         }
+        features = None
+        if form == "features":
+            choice = choose_device(device)
+            typer.echo(str(choice), err=True)
+            features = FeatureReader.from_checkpoints(modality, init or [], choice.device)
         summary = quietly(
             run,
             rows,
             out,
             ClipReader(modality, fps=fps, detector=detector, speaker=speaker, window=window),
-            FeatureReader.from_checkpoints(modality, init or []) if form == "features" else None,
+            features,
             rows_per_shard=rows_per_shard,
             workers=available_cores() if workers is None else workers,
             metadata=metadata,

@@ -135,6 +135,7 @@ def evaluate(
     fps: Fps = 10.0,
     detector: Detector = "auto",
     batch_size: Annotated[int, typer.Option(help="Clips (images) per step.", min=1)] = 16,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Score a classifier: UAR, WAR, macro-F1, confusion matrix and protocol."""
@@ -175,6 +176,7 @@ def evaluate(
         batch_size=batch_size,
         modalities=wanted,
         reader_options=ReaderOptions(fps=fps, detector=detector),
+        device=device,
         protocol=protocol,
     )
     line = (

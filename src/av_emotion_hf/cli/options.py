@@ -86,6 +86,7 @@ class TrainingOptions:
     ] = 32
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.", rich_help_panel=RUN)] = 1e-3
     weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=RUN)] = 0.01
+    device: Device = "auto"
     seed: Seed = 0
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.", rich_help_panel=RUN)] = False
     resume: Annotated[
@@ -117,6 +118,7 @@ class TrainingOptions:
             dataloader_num_workers=self.workers,
             resume=self.resume,
             report_to=self.report_to,
+            compute_on=self.device,
             save_steps=self.save_steps or 0,
             **more,
         )

@@ -113,6 +113,11 @@ class ClipTask:
     ):
         self.reader, self.feature_reader, self.columns, self.folder = reader, feature_reader, columns, folder
 
+    @property
+    def needs_spawn(self) -> bool:
+        """Whether a worker must be a fresh process: a forked one cannot use a GPU."""
+        return self.feature_reader is not None and self.feature_reader.device.type != "cpu"
+
     def __call__(self, item: tuple[str, dict], alive: Callable[[], None]) -> None:
         """Write the file of one row.
 
@@ -179,7 +184,7 @@ def _write_part(
     with folder.writer(part.name, task.columns.arrow_schema) as write:
         items = ((f"{part.name}-{number:07d}", row) for number, row in part.rows)
         held: list[pa.RecordBatch] = []
-        for outcome in call_in_workers(task, items, workers, stall):
+        for outcome in call_in_workers(task, items, workers, stall, spawn=task.needs_spawn):
             progress()
             name, row = outcome.item
             names.append(name)

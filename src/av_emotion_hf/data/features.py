@@ -26,6 +26,7 @@ class FeatureReader:
         audio_model: for `input_features`.
         image_model: for `image_features`.
         image_processor: prepares the crops for `image_model`.
+        device: where the features are computed.
     """
 
     def __init__(
@@ -33,16 +34,21 @@ class FeatureReader:
         audio_model: "AVEmotionAudioModel | None" = None,
         image_model: "AVEmotionImageModel | None" = None,
         image_processor: "Callable[..., BatchFeature] | None" = None,
+        device: torch.device | str = "cpu",
     ):
         self.audio_model, self.image_model, self.image_processor = audio_model, image_model, image_processor
+        self.device = torch.device(device)
 
     @classmethod
-    def from_checkpoints(cls, modality: str, checkpoints: Sequence[str] = ()) -> "FeatureReader":
+    def from_checkpoints(
+        cls, modality: str, checkpoints: Sequence[str] = (), device: torch.device | str = "cpu"
+    ) -> "FeatureReader":
         """The reader that uses the encoders of checkpoints, or new ones where none of them has the modality.
 
         Args:
             modality: `audio`, `image` or `both`.
             checkpoints: folders or Hub names, see [`build_model`].
+            device: where the features are computed.
 
         Raises:
             InputError: image features are asked for and there is no checkpoint, or one cannot be read.
@@ -58,7 +64,7 @@ class FeatureReader:
         }
         encoders: dict[str, Any] = {name: each.model.base_model.eval() for name, each in initial.items()}
         processor = initial["image"].image_processor if "image" in initial else None
-        return cls(encoders.get("audio"), encoders.get("image"), processor)
+        return cls(encoders.get("audio"), encoders.get("image"), processor, device)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -98,15 +104,18 @@ class FeatureReader:
         if self.audio_model is not None:
             frames = torch.zeros(0, self.audio_model.num_features)
             if len(waveform):
-                frames = self.audio_model.extract_features(torch.from_numpy(waveform)[None])[0][0]
-            computed[FEATURE_COLUMNS["audio"]] = frames.numpy()
+                # by the process that uses it: a GPU cannot be handed to a worker
+                self.audio_model.to(self.device)  # type: ignore[arg-type]  # the stub of transformers loses `self`
+                frames = self.audio_model.extract_features(torch.from_numpy(waveform)[None].to(self.device))[0][0]
+            computed[FEATURE_COLUMNS["audio"]] = frames.cpu().numpy()
         if self.image_model is not None:
             frames = torch.zeros(0, self.image_model.num_features)
             if len(crops):
                 assert self.image_processor is not None  # it comes with the model
                 pixels = self.image_processor([crops], return_tensors="pt").pixel_values
-                frames = self.image_model.extract_features(pixels)[0][0]
-            computed[FEATURE_COLUMNS["image"]] = frames.numpy()
+                self.image_model.to(self.device)  # type: ignore[arg-type]
+                frames = self.image_model.extract_features(pixels.to(self.device))[0][0]
+            computed[FEATURE_COLUMNS["image"]] = frames.cpu().numpy()
         return computed
 
     def defined_cells(self, column: str) -> Callable[[torch.Tensor], torch.Tensor] | None:

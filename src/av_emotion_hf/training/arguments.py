@@ -2,8 +2,11 @@
 
 import copy
 import json
+import logging
+import os
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,10 @@ from datasets import Dataset, IterableDataset
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType, get_last_checkpoint
 
+from ..devices import choose_device, cpu_threads
 from ..errors import InputError
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 CHECKPOINTS = "checkpoints"  # folder in `output_dir` from which a recipe resumes
@@ -34,6 +40,9 @@ class EmotionTrainingArguments(TrainingArguments):
         per_device_eval_batch_size: as for training when 0.
         warmup_steps: fraction of the steps over which the learning rate rises, or their number, from 1 on.
         resume: continue from the last checkpoint of an interrupted recipe below `output_dir`.
+        compute_on: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, see [`choose_device`]. One process trains on one GPU;
+            start several with `torchrun` or `accelerate launch` to train on several.
+        cpu_threads: threads of this process on the CPU; chosen by what is computed when 0, see [`cpu_threads`].
         slow_parts: substrings of the names of parameters that are trained already, such as `backbone.`.
         slow_rate: factor on the learning rate of the slow parts.
 
@@ -71,6 +80,8 @@ class EmotionTrainingArguments(TrainingArguments):
         default_factory=lambda: {"dispatch_batches": False},  # else rank 0 would read the clips of all
         metadata={"help": "Configuration of Accelerate, as JSON or a JSON file."},
     )
+    compute_on: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1 or mps."})
+    cpu_threads: int = field(default=0, metadata={"help": "CPU threads; chosen when 0."})
     resume: bool = field(default=False, metadata={"help": "Resume an interrupted recipe in output_dir."})
     slow_parts: list[str] = field(
         default_factory=list, metadata={"help": "Parts of the names of parameters with a learning rate of their own."}
@@ -87,9 +98,32 @@ class EmotionTrainingArguments(TrainingArguments):
             if not getattr(self, name):
                 setattr(self, name, max(1, self.max_steps // 10) if by_steps else 500)
         self.per_device_eval_batch_size = self.per_device_eval_batch_size or self.per_device_train_batch_size
-        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # else bf16 is refused on a CPU
+        choice = choose_device("cpu" if self.use_cpu else self.compute_on)
+        self.use_cpu = choice.device.type == "cpu"  # else bf16 is refused on a CPU
+        self._choice = choice
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         super().__post_init__()
+
+    @cached_property
+    def _setup_devices(self) -> torch.device:
+        """As in transformers; one process computes on the device that was chosen, not on all GPUs by turns."""
+        device = super()._setup_devices
+        self.use_threads()
+        if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+            logger.info("%s", self._choice)
+            if self._choice.device.type == "cuda":
+                device = self._choice.device
+                torch.cuda.set_device(device)
+                self._n_gpu, self.distributed_state.device = 1, device
+        return device
+
+    def use_threads(self, parallel: bool = False) -> None:
+        """Compute with the right number of CPU threads from now on.
+
+        Args:
+            parallel: whether the work gains from several: convolutions over batches of images do, RNNs do not.
+        """
+        torch.set_num_threads(self.cpu_threads or cpu_threads(parallel)[0])
 
     @property
     def result_dir(self) -> Path:

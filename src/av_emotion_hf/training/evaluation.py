@@ -1,6 +1,7 @@
 """Evaluation of a classifier on labeled clips: scores, confusion matrix and the protocol they hold for."""
 
 import datetime
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, encode_labels, require_columns
 from ..data.reader import ClipReader, ReaderOptions, with_inputs
+from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, write_json
 from .expression import FaceCollator
 from .metrics import EmotionScores, confusion_matrix
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -30,6 +34,7 @@ def evaluate(
     modalities: tuple[str, ...] = ("audio", "image"),
     reader_options: ReaderOptions | None = None,
     protocol: dict[str, Any] | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Score a classifier.
 
@@ -42,6 +47,7 @@ def evaluate(
         modalities: the input of a fusion classifier.
         reader_options: how undecoded clips of the dataset are read.
         protocol: where the data come from and which part they are, for the record.
+        device: where the model runs, see [`choose_device`].
 
     Returns:
         `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`.
@@ -50,6 +56,8 @@ def evaluate(
         InputError: a column is missing, a label is unknown to the classifier, or there is nothing to score.
     """
     require_columns(dataset, label_column)
+    choice = choose_device(device)
+    logger.info("%s", choice)
     modality, classifier = load_classifier(checkpoint)
     model: Any = classifier.model  # one of five classes
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
@@ -65,14 +73,14 @@ def evaluate(
             modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
         )
     dataset = encode_labels(dataset, label_column, labels)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
+    model.to(choice.device)
     references, predictions = [], []
-    for batch in tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch"):
-        references += batch.pop("labels").tolist()
-        with torch.no_grad():
-            logits = model(**{name: value.to(device) for name, value in batch.items()}).logits
-        predictions += logits.argmax(-1).tolist()
+    batches = tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch")
+    with torch.no_grad(), choice.limited_threads():
+        for batch in batches:
+            references += batch.pop("labels").tolist()
+            logits = model(**{name: value.to(choice.device) for name, value in batch.items()}).logits
+            predictions += logits.argmax(-1).tolist()
     if not references:
         raise InputError("there is no labeled clip to score; check the groups and the label column")
     confusion = confusion_matrix(references, predictions, len(labels))

@@ -157,6 +157,7 @@ def train_expression(
     if init is not None and config_overrides:
         raise InputError(f"--config {config_overrides}: --init {init} decides the network; give one of the two")
     checkpoint = args.last_checkpoint()
+    args.use_threads(parallel=True)
     labels = label_names(train, label_column)
     if len(labels) < 2:
         raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a recognizer needs at least two")
