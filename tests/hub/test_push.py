@@ -41,7 +41,7 @@ def same_logits(waveforms, crops, tmp_path):
     return compare
 
 
-def test_a_dry_run_lists_what_would_go_up(checkpoint, hub, client):
+def test_a_dry_run_lists_what_would_be_uploaded(checkpoint, hub, client):
     (checkpoint / "training_args.bin").write_bytes(b"x")
     (checkpoint / "checkpoint-7").mkdir()
     (checkpoint / "checkpoint-7" / "optimizer.pt").write_bytes(b"x")
@@ -54,7 +54,7 @@ def test_a_dry_run_lists_what_would_go_up(checkpoint, hub, client):
     assert report["bytes"] == sum(sizes.values()) and (report["kind"], report["revision"]) == ("model", "main")
     assert sorted(checkpoint.iterdir()) == before and "auto_map" not in (checkpoint / "config.json").read_text()
     status, out, _ = client.verb("push", checkpoint, "mine", "--dry-run", token=None)
-    assert status == 0 and f"{sizes['model.safetensors']:,}  model.safetensors" in out and "would go up" in out
+    assert status == 0 and f"{sizes['model.safetensors']:,}  model.safetensors" in out and "would be uploaded" in out
     assert not hub.requests
 
 
@@ -256,5 +256,5 @@ def test_a_card_that_was_edited_on_the_hub_stays(checkpoint, hub, client):
     for card, stays in ((edited, True), (b"---\nlicense: mit\n---\n", False), (draft, False), (made, False)):
         hub.repos["model", "tester/mine"].commit("main", hub.files("tester/mine") | {"README.md": card})
         status, _, err = client.verb("push", checkpoint, "mine", "--license", "cc-by-4.0")
-        assert status == 0 and ("README.md was edited on the Hub and stays" in err) == stays
+        assert status == 0 and ("README.md was edited on the Hub and is kept" in err) == stays
         assert (hub.files("tester/mine")["README.md"] == card) == stays
