@@ -2,7 +2,7 @@ import numpy as np
 from helpers.scripted_faces import ScriptedDetector, box, clip_of, numbered
 from helpers.synthetic import tone, voice, write_clip
 
-from av_emotion_hf.media import face_windows, open_clip, track_faces
+from av_emotion_hf.media import MemoryClip, face_windows, open_clip, track_faces
 from av_emotion_hf.media.speaker import audio_levels, choose_speaker, speech_evidence
 
 
@@ -31,6 +31,9 @@ def test_the_mouth_that_moves_with_the_sound_speaks(tmp_path):
     faces = [[box(4, 10, 50), box(70, 10, 80)]] * 30
     assert track_faces(open_clip(path), ScriptedDetector(faces)).boxes[0, 0] == 70
     assert track_faces(open_clip(path), ScriptedDetector(faces), speaker="speech").boxes[0, 0] == 4
+    in_memory = MemoryClip(np.stack(frames), np.arange(30) / 10, sound[0])
+    assert track_faces(in_memory, ScriptedDetector(faces)).boxes[0, 0] == 70
+    assert track_faces(in_memory, ScriptedDetector(faces), speaker="speech").boxes[0, 0] == 4
 
 
 def test_speech_evidence_is_a_correlation():

@@ -112,7 +112,7 @@ def face_windows(
         detector = load_detector(detector)
 
     levels: Iterator[np.ndarray] = iter(())
-    if speaker == "speech" and isinstance(clip, Clip) and clip.has_audio:
+    if speaker == "speech" and clip.has_audio:
         levels = audio_levels(clip, window)
     chosen, number, seen = None, 0, 0
     for cuts in _windows(_Follower(clip, detector, crop_size, margin).cuts(), window):

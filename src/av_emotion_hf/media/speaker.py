@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .clip import Clip
+from .memory_clip import MemoryClip
 
 SPEAKERS = ("size", "speech")
 MOUTH = (slice(0.62, 0.92), slice(0.3, 0.7))  # rows and columns of a square crop, as fractions of its side
@@ -14,7 +15,7 @@ LEVEL_RATE = 100  # audio levels per second
 LOWEST_LEVEL = -60.0  # decibels below full scale; anything quieter counts as this
 
 
-def audio_levels(clip: Clip, window: float) -> Iterator[np.ndarray]:
+def audio_levels(clip: Clip | MemoryClip, window: float) -> Iterator[np.ndarray]:
     """Level of the audio in each hundredth of a second (m,) in decibels, window after window of `window` seconds."""
     block = min(window, 10.0)
     hop = clip.sampling_rate // LEVEL_RATE
