@@ -28,7 +28,7 @@ def waveforms(tmp_path):
 
 @pytest.fixture
 def voices(tmp_path, waveforms):
-    """A corpus of these files, one that is not there, and one without a label."""
+    """A dataset of these files, one that is not there, and one without a label."""
     files = [str(tmp_path / "a" / f"{name}.wav") for name in ("0", "1", "missing", "2")]
     features = {"file": Value("string"), "emotion": ClassLabel(names=["sad", "happy"]), "take": Value("int32")}
     rows = {"file": files, "emotion": [1, 0, 0, None], "take": [1, 2, 3, 4]}
@@ -97,8 +97,8 @@ def test_chosen_descriptors_and_their_slopes(voices, tmp_path):
 def test_clips_may_be_one_file_inputs_or_a_stream(clips, tmp_path, waveforms):
     alone = open_dataset(str(tmp_path / "a" / "1.wav"))
     streamed = open_dataset(str(tmp_path / "a" / "1.wav"), streaming=True)
-    for name, corpus in (("alone", alone), ("streamed", streamed)):
-        write_table(corpus, str(tmp_path / f"{name}.csv"), "functionals", root=tmp_path / "a")
+    for name, dataset in (("alone", alone), ("streamed", streamed)):
+        write_table(dataset, str(tmp_path / f"{name}.csv"), "functionals", root=tmp_path / "a")
     assert (tmp_path / "alone.csv").read_text() == (tmp_path / "streamed.csv").read_text()
     assert pyarrow.csv.read_csv(tmp_path / "alone.csv")["clip"].to_pylist() == ["1.wav"]
 
@@ -128,7 +128,7 @@ def test_mistakes_are_one_line_and_write_nothing(voices, tmp_path, out, settings
     assert sorted(tmp_path.iterdir()) == before and (tmp_path / "taken.csv").read_text() == "mine"
 
 
-def test_corpora_that_cannot_serve(voices, tmp_path, monkeypatch):
+def test_datasets_that_cannot_be_used(voices, tmp_path, monkeypatch):
     out = tmp_path / "t.parquet"
     with pytest.raises(InputError, match=r"not one clip could be read, nothing was written; .* there is no such"):
         write_table(voices.select([2]), str(out))
@@ -146,10 +146,10 @@ def test_corpora_that_cannot_serve(voices, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("t.*"))  # not half a table either
 
 
-def test_silence_has_frames_and_a_name_of_the_corpus_own_is_kept(tmp_path):
+def test_silence_has_frames_and_a_name_of_the_dataset_is_kept(tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(1600), 16_000)
-    corpus = Dataset.from_dict({"file": [str(tmp_path / "silence.wav")], "clip": ["nothing said"]})
-    summary = write_table(corpus, str(tmp_path / "t.parquet"), descriptors=["prosody"])
+    dataset = Dataset.from_dict({"file": [str(tmp_path / "silence.wav")], "clip": ["nothing said"]})
+    summary = write_table(dataset, str(tmp_path / "t.parquet"), descriptors=["prosody"])
     table = pyarrow.parquet.read_table(tmp_path / "t.parquet")
     assert summary["rows"] == 10 and table["clip"].to_pylist() == ["nothing said"] * 10
     assert not table["voiced"].to_numpy().any()

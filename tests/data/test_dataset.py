@@ -19,8 +19,8 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_opens_a_folder_and_a_file(folder, streaming):
-    corpus = open_dataset(str(folder), "test", streaming)
-    assert [row["speaker"] for row in corpus] == ["04", "05"]
+    dataset = open_dataset(str(folder), "test", streaming)
+    assert [row["speaker"] for row in dataset] == ["04", "05"]
     file = folder / "data" / "train-00000-of-00001.parquet"
     assert [row["emotion"] for row in open_dataset(str(file), None, streaming)] == [0, 1, 0, 1]
 
@@ -52,31 +52,31 @@ def test_images_stay_undecoded(tmp_path, face):
     from PIL import Image as PILImage
 
     PILImage.fromarray(face).save(tmp_path / "a.png")
-    corpus = open_dataset(str(tmp_path))
-    assert isinstance(corpus.features["image"], Image) and not corpus.features["image"].decode
+    dataset = open_dataset(str(tmp_path))
+    assert isinstance(dataset.features["image"], Image) and not dataset.features["image"].decode
 
 
 def test_a_missing_column_is_named(folder):
-    corpus = open_dataset(str(folder), "train")
-    require_columns(corpus, None, "speaker")
+    dataset = open_dataset(str(folder), "train")
+    require_columns(dataset, None, "speaker")
     with pytest.raises(InputError, match="column 'actor' is not in the dataset, which has emotion, speaker"):
-        require_columns(corpus, "actor")
+        require_columns(dataset, "actor")
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_labels_become_indices_into_the_models_classes(folder, streaming):
-    corpus = open_dataset(str(folder), "train", streaming)
-    assert label_names(corpus, "emotion") == ["sad", "happy"]
-    encoded = encode_labels(corpus, "emotion", ["happy", "neutral", "sad"])
+    dataset = open_dataset(str(folder), "train", streaming)
+    assert label_names(dataset, "emotion") == ["sad", "happy"]
+    encoded = encode_labels(dataset, "emotion", ["happy", "neutral", "sad"])
     assert [row["labels"] for row in encoded] == [2, 0, 2, 0]
     with pytest.raises(InputError, match="label 'sad' of column 'emotion' is not among the model's classes happy"):
-        encode_labels(corpus, "emotion", ["happy"])
+        encode_labels(dataset, "emotion", ["happy"])
 
 
 def test_text_labels_are_sorted_and_rows_without_one_dropped():
-    corpus = Dataset.from_dict({"emotion": ["sad", None, "angry"], "row": [0, 1, 2]})
-    assert label_names(corpus, "emotion") == ["angry", "sad"]
-    encoded = encode_labels(corpus, "emotion", ["angry", "sad"])
+    dataset = Dataset.from_dict({"emotion": ["sad", None, "angry"], "row": [0, 1, 2]})
+    assert label_names(dataset, "emotion") == ["angry", "sad"]
+    encoded = encode_labels(dataset, "emotion", ["angry", "sad"])
     assert encoded["row"][:] == [0, 2] and encoded["labels"][:] == [1, 0]
 
 
@@ -99,6 +99,6 @@ def test_folders_of_a_folder_are_labels(tmp_path):
         for label in ("happy", "sad"):
             (folder / label).mkdir(parents=True)
             (folder / label / f"one{suffix}").write_bytes(b"x")
-        corpus = open_dataset(str(folder))
-        assert label_names(corpus, "label") == ["happy", "sad"] and corpus["label"][:] == [0, 1]
-        assert clip_name(corpus[1]) == f"one{suffix}"
+        dataset = open_dataset(str(folder))
+        assert label_names(dataset, "label") == ["happy", "sad"] and dataset["label"][:] == [0, 1]
+        assert clip_name(dataset[1]) == f"one{suffix}"

@@ -12,7 +12,7 @@ from av_emotion_hf.errors import InputError
 
 @pytest.fixture
 def picture():
-    """Function from side and colour mode to an encoded picture."""
+    """Function from side and color mode to an encoded picture."""
     generator = np.random.default_rng(0)
 
     def make(side, mode, kind="PNG"):
@@ -29,7 +29,7 @@ def processor():
     return AVEmotionImageProcessor(size={"height": 32, "width": 32})
 
 
-def test_grey_and_coloured_pictures_of_any_size_make_one_batch(picture, processor):
+def test_grey_and_colored_pictures_of_any_size_make_one_batch(picture, processor):
     cells = [picture(48, "L"), picture(112, "RGB"), picture(48, "RGBA"), picture(112, "RGB", "JPEG"), picture(32, "P")]
     rows = [{"face": {"bytes": cell, "path": None}, "labels": i} for i, cell in enumerate(cells)]
     batch = FaceCollator(processor, "face")(rows)

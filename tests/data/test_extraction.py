@@ -55,11 +55,11 @@ def test_a_stream_and_workers_give_the_same_rows(clips, tmp_path, workers):
 def test_features_replace_inputs(clips, tmp_path, audio_config):
     model = av.AVEmotionAudioModel(audio_config)
     manifest = extract(clips, str(tmp_path / "features"), ClipReader("audio"), FeatureReader(audio_model=model))
-    corpus = open_dataset(str(tmp_path / "features"))
-    assert "audio" not in corpus.features
-    assert [len(row["input_features"]) for row in corpus] == pytest.approx([25, 0, 25], abs=3)
-    assert len(corpus[0]["input_features"][0]) == model.num_features
-    frames = np.concatenate([row["input_features"] for row in corpus if row["input_features"]])
+    dataset = open_dataset(str(tmp_path / "features"))
+    assert "audio" not in dataset.features
+    assert [len(row["input_features"]) for row in dataset] == pytest.approx([25, 0, 25], abs=3)
+    assert len(dataset[0]["input_features"][0]) == model.num_features
+    frames = np.concatenate([row["input_features"] for row in dataset if row["input_features"]])
     statistics = manifest["statistics"]["input_features"]
     position = model.frontend.descriptor_names.index("loudness")
     assert statistics["count"][position] == len(frames) == manifest["frames"]["input_features"]
@@ -153,7 +153,7 @@ def test_what_is_not_ours_is_left_alone(clips, tmp_path):
 def test_interrupted_it_resumes_without_reading_again(clips, tmp_path, monkeypatch, streaming):
     whole = tmp_path / "whole"
     expected = extract(clips, str(whole), ClipReader("audio"))
-    corpus = clips.to_iterable_dataset() if streaming else clips
+    dataset = clips.to_iterable_dataset() if streaming else clips
     read = []
     call = ClipTask.__call__
 
@@ -166,10 +166,10 @@ def test_interrupted_it_resumes_without_reading_again(clips, tmp_path, monkeypat
     monkeypatch.setattr(ClipTask, "__call__", breaks)
     out = tmp_path / "inputs"
     with pytest.raises(KeyboardInterrupt):
-        extract(corpus, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
+        extract(dataset, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
     assert not out.exists() and (tmp_path / "inputs.partial").is_dir()
     with pytest.raises(InputError, match=r"inputs.partial: was made with other settings \(modality 'audio' there"):
-        extract(corpus, str(out), ClipReader("both", detector="cascade"), rows_per_shard=2 if streaming else 500)
+        extract(dataset, str(out), ClipReader("both", detector="cascade"), rows_per_shard=2 if streaming else 500)
 
     def resumes(self, item, alive):
         if not self.path(item[0]).exists():
@@ -177,7 +177,7 @@ def test_interrupted_it_resumes_without_reading_again(clips, tmp_path, monkeypat
         call(self, item, alive)
 
     monkeypatch.setattr(ClipTask, "__call__", resumes)
-    manifest = extract(corpus, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
+    manifest = extract(dataset, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
     assert len(read) == len(set(read)) == 4
     assert list(open_dataset(str(out))) == list(open_dataset(str(whole)))
     for name in ("clips", "rows", "seconds", "failures"):

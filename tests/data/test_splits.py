@@ -44,12 +44,12 @@ def test_an_impossible_split_is_named(settings, message):
 
 
 def test_rows_of_groups():
-    corpus = Dataset.from_dict({"speaker": [2, 1, 3, 1], "row": [0, 1, 2, 3]})
-    assert group_names(corpus, "speaker") == ["1", "2", "3"]
-    assert keep_groups(corpus, "speaker", ["1"])["row"][:] == [1, 3]
-    assert drop_groups(corpus, "speaker", ["1"])["row"][:] == [0, 2]
-    stream = corpus.to_iterable_dataset(num_shards=2)
+    dataset = Dataset.from_dict({"speaker": [2, 1, 3, 1], "row": [0, 1, 2, 3]})
+    assert group_names(dataset, "speaker") == ["1", "2", "3"]
+    assert keep_groups(dataset, "speaker", ["1"])["row"][:] == [1, 3]
+    assert drop_groups(dataset, "speaker", ["1"])["row"][:] == [0, 2]
+    stream = dataset.to_iterable_dataset(num_shards=2)
     assert [row["row"] for row in drop_groups(stream, "speaker", ["3"])] == [0, 1, 3]
     assert list(keep_groups(stream, "speaker", ["1"])) == [{"speaker": 1, "row": 1}, {"speaker": 1, "row": 3}]
     with pytest.raises(InputError, match="speaker: there is no group '7'; the groups are 1, 2, 3"):
-        drop_groups(corpus, "speaker", ["7"])
+        drop_groups(dataset, "speaker", ["7"])

@@ -9,10 +9,11 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForPreTraining, Trainer
 
-from av_emotion_hf import pretrain
-from av_emotion_hf.data import RunningStatistics
+from av_emotion_hf import AVEmotionFeatureExtractor, AVEmotionImageProcessor, pretrain
+from av_emotion_hf.data import ClipCollator, ClipReader, RunningStatistics
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.training import PRESETS, hold_out_groups
+from av_emotion_hf.training.pretraining import ReadClips
 
 
 @pytest.mark.slow
@@ -208,6 +209,19 @@ def test_a_stream_of_clips_is_read_when_its_turn_has_come(clips, options, small)
     assert record["steps"] == 3 and record["statistics"]["frames"] > 20
     (failure,) = record["failures"]
     assert "neither audio nor video" in failure["error"]
+
+
+@pytest.mark.parametrize("modality", ["audio", "image"])
+def test_streamed_clips_give_the_batches_of_stored_inputs(clips, modality):
+    """Although they are neither encoded nor decoded on the way; all bits are the same."""
+    collate = ClipCollator(modality, AVEmotionFeatureExtractor(), AVEmotionImageProcessor(), {})
+    reader = ClipReader(modality, detector="cascade", window=0.3)
+    read = ReadClips(reader, modality)
+    streamed = [row for clip in clips.select(range(3)) for row in read(clip)]
+    stored = [row for clip in clips.select(range(3)) for row in reader.rows(clip)]
+    assert len(streamed) == len(stored) > 3
+    batch, expected = collate(streamed), collate(stored)
+    assert batch.keys() == expected.keys() and all(torch.equal(batch[name], expected[name]) for name in batch)
 
 
 def test_groups_are_held_out_in_each_dataset(features):

@@ -56,7 +56,7 @@ class FeatureReader:
         from ..checkpoints import build_model, fits
 
         if modality != "audio" and not checkpoints:
-            raise InputError("image features are made by a trained backbone: name its checkpoint with --init")
+            raise InputError("image features are computed by a trained backbone: name its checkpoint with --init")
         wanted = ("audio", "image") if modality == "both" else (modality,)
         initial = {
             name: build_model("pretraining", name, [each for each in checkpoints if fits(each, name)])

@@ -14,6 +14,7 @@ from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from ..data.clip_stream import ClipStream
 from ..data.stream_loader import StreamLoader
+from ..errors import Failure
 from .atomic_checkpoints import SafeTrainer
 from .throughput import FramesProgressCallback, Throughput
 
@@ -91,7 +92,7 @@ class EmotionTrainer(SafeTrainer):
             loader.load_state_dict(self.rank_state(self.resumed_from)["stream"])
         return loader
 
-    def skipped(self) -> list[dict[str, Any]]:
+    def skipped(self) -> list[Failure]:
         """What of a stream was skipped by any process: `clip`, `row` or `shard`, as far as known, and `error`."""
         failures = gather_object(self.stream_loader.failures if self.stream_loader is not None else [])
         return [failure for number, failure in enumerate(failures) if failure not in failures[:number]]
