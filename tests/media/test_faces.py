@@ -121,6 +121,7 @@ def test_settings_out_of_range(tmp_path, options):
         track_faces(clip_of(tmp_path, gray_frames([90] * 3)), **options)
 
 
+@pytest.mark.slow
 def test_demo_clip_has_a_face_and_a_voice(tmp_path, request):
     path = tmp_path / "demo.mp4"
     script = request.config.rootpath / "examples" / "make_demo_clip.py"
