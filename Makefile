@@ -40,9 +40,10 @@ test-lowest: $(VENV)/dev.stamp  ## run fast tests with the lowest version of eac
 coverage: $(VENV)/dev.stamp  ## run all tests and list the lines that none of them reaches
 	$(RUN) $(PYTEST) -m "not corpora" --cov --cov-report term-missing:skip-covered
 
-lint: $(VENV)/dev.stamp  ## check style, format and dependencies
+lint: $(VENV)/dev.stamp  ## check style, format, spelling and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell src tests examples benchmarks modeling_cards *.md
 	$(BIN)/deptry src
 
 types: $(VENV)/dev.stamp  ## check types

@@ -3,7 +3,7 @@
     pip install -e ".[benchmark]"
     python benchmarks/acoustic_frontend.py
 
-openSMILE's licence allows research only; it is needed here and nowhere in the package.
+openSMILE's license allows research only; it is needed here and nowhere in the package.
 """
 
 import argparse

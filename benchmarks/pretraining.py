@@ -3,7 +3,7 @@
     python benchmarks/pretraining.py [throughput] [processes] [memory] [--quick]
 
 Shards of random features are made in a temporary folder: clips of 2 to 12 seconds, 50 frames of 60 values a second.
-The trainer is whole: stream, collator, masks, loss, clipping, optimiser, log and checkpoints. The bare loop runs
+The trainer is whole: stream, collator, masks, loss, clipping, optimizer, log and checkpoints. The bare loop runs
 forward and backward of the same RNN on batches of the same shapes that stand in memory. They take turns in one process
 with one thread; figures are medians, by wall clock and processor time. Each part adds to `results/pretraining.json`.
 """

@@ -1,4 +1,4 @@
-"""openSMILE and Praat on the frame grid of the package: frame t is centred on t * 10 ms."""
+"""openSMILE and Praat on the frame grid of the package: frame t is centered on t * 10 ms."""
 
 import functools
 
@@ -7,7 +7,7 @@ import numpy as np
 from av_emotion_hf.models.descriptors_av_emotion import EGEMAPS_NAMES, VOICED_ONLY
 
 SHIFT = 0.01
-# openSMILE's frame i begins at i * 10 ms; that is the centre of our frame i + 1 for windows of 20 ms, i + 3 of 60 ms.
+# openSMILE's frame i begins at i * 10 ms; that is the center of our frame i + 1 for windows of 20 ms, i + 3 of 60 ms.
 # Jitter and shimmer are not from such a window but from the cycles around i * 10 ms: their r is highest there.
 SPECTRAL_DELAY, PITCH_DELAY, CYCLE_DELAY = 1, 3, 0
 FORMANT_NAMES = tuple(f"f{i}_{what}" for i in (1, 2, 3) for what in ("frequency", "bandwidth"))

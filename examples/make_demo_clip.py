@@ -3,7 +3,7 @@
     python examples/make_demo_clip.py demo.mp4
 
 The face is scikit-image's portrait of the astronaut Eileen Collins (NASA, public domain) under a slow camera move; the
-voice is synthesised: glottal pulses with vibrato through the formants of a few vowels. Same file every time.
+voice is synthesized: glottal pulses with vibrato through the formants of a few vowels. Same file every time.
 """
 
 import sys

@@ -147,12 +147,12 @@ def shared():
 def clip_files(tmp_path, paste_faces):
     """Three clips of half a second: face and voice, face without sound, voice without face."""
     faces = [paste_faces((100 + i, 40, 140)) for i in range(5)]
-    grey = gray_frames([80] * 5, 240, 360)
+    gray = gray_frames([80] * 5, 240, 360)
     sound = voice(0.5, 150)
     return [
         write_clip(tmp_path / "both.mp4", faces, 10, sound, 16_000),
         write_clip(tmp_path / "silent.mp4", faces, 10),
-        write_clip(tmp_path / "faceless.mp4", grey, 10, sound, 16_000),
+        write_clip(tmp_path / "faceless.mp4", gray, 10, sound, 16_000),
     ]
 
 

@@ -20,8 +20,8 @@ FLOORS = (
     {"hub"},
     {"auto"},  # gives the pipeline its reader
     {"acoustics"},
-    {"data", "checkpoints"},
-    {"media"},
+    {"data"},
+    {"checkpoints", "media"},
     {"models"},
     {"devices"},
     {"errors", "utils"},

@@ -22,7 +22,7 @@ class ScriptedDetector:
 
 
 def numbered(count, height=96, width=128):
-    """Frames that tell their number by their grey level."""
+    """Frames that tell their number by their gray level."""
     return gray_frames([20 + 5 * number for number in range(count)], height, width)
 
 

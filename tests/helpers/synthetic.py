@@ -7,7 +7,7 @@ import numpy as np
 
 
 def gray_frames(levels, height=96, width=128):
-    """One uniform frame (height, width, 3) per grey level."""
+    """One uniform frame (height, width, 3) per gray level."""
     return [np.full((height, width, 3), level, np.uint8) for level in levels]
 
 

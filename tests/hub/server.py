@@ -242,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def validate_yaml(self):
         if "license: nonsense" in json.loads(self.body)["content"]:
-            raise Refusal(400, message='"license" must be one of the licences that the Hub knows')
+            raise Refusal(400, message='"license" must be one of the licenses that the Hub knows')
         return {"errors": [], "warnings": []}
 
     def info(self, kind, name, revision="main"):

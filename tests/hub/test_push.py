@@ -205,7 +205,7 @@ def test_who_may_not_push_is_told_what_to_do(checkpoint, hub, client, token, rep
 def test_metadata_that_the_hub_refuses_is_told_before_weights_go_up(checkpoint, hub, client):
     (checkpoint / "README.md").write_text("---\nlicense: nonsense\n---\n# Mine\n")
     status, _, err = client.verb("push", checkpoint, "mine")
-    assert status == 2 and "must be one of the licences" in err and hub.count("PUT") == 0
+    assert status == 2 and "must be one of the licenses" in err and hub.count("PUT") == 0
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.pt", "part/model.ckpt"])

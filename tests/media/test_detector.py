@@ -20,9 +20,9 @@ def test_cascade_finds_the_face_where_it_is(paste_faces):
     assert detector.name == "cascade"
     found, none = detector.detect(np.stack([paste_faces((180, 40, 160)), paste_faces()]))
     assert none.shape == (0, 5) and found.shape[1] == 5
-    centres = np.stack([found[:, [0, 2]].mean(1), found[:, [1, 3]].mean(1)], axis=1)
+    centers = np.stack([found[:, [0, 2]].mean(1), found[:, [1, 3]].mean(1)], axis=1)
     eyes_to_mouth = np.array([180 + 80, 40 + 90])
-    assert np.linalg.norm(centres - eyes_to_mouth, axis=1).min() < 25
+    assert np.linalg.norm(centers - eyes_to_mouth, axis=1).min() < 25
 
 
 def test_auto_takes_the_cascade_without_weights_and_without_the_network(tmp_path, monkeypatch):

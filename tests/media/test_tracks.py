@@ -12,7 +12,7 @@ def test_boxes_are_smooth():
     (track,) = linker.tracks
     smooth = [track.box_at(np.arange(i - 2, i + 3) / 10)[0] for i in range(60)]
     assert np.diff(smooth).std() < 0.4 * np.diff(jitter).std()
-    np.testing.assert_allclose(smooth[0], 50 + jitter[0])  # no neighbour on one side: none on the other
+    np.testing.assert_allclose(smooth[0], 50 + jitter[0])  # no neighbor on one side: none on the other
     np.testing.assert_allclose(smooth[30], 50 + np.average(jitter[28:33], weights=[1, 2, 3, 2, 1]))
     assert track.box_at(np.arange(58, 63) / 10 + 0.01) is None  # behind the end nothing is invented
 

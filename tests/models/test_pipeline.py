@@ -154,7 +154,7 @@ def test_windows_have_times_and_scores_of_their_own(pipe, clip):
 
 @pytest.fixture
 def file(tmp_path):
-    """A clip of 2.5 seconds with a voice-like sound and grey pictures, without a face."""
+    """A clip of 2.5 seconds with a voice-like sound and gray pictures, without a face."""
     frames = [np.full((96, 128, 3), 90, np.uint8)] * 25
     return write_clip(tmp_path / "clip.mp4", frames, fps=10, sound=voice(2.5, 150), rate=16_000)
 

@@ -25,10 +25,10 @@ def test_hidden_frames_are_gray_in_the_middle_and_filled_below(tmp_path, checkpo
     again = draw_reconstruction(checkpoint, clip, tmp_path / "again.png", seconds=0.8)
     assert result == again
     picture = np.asarray(Image.open(tmp_path / "picture.png"))
-    grey = (picture == HIDDEN).all(axis=2)
+    gray = (picture == HIDDEN).all(axis=2)
     cells = 28 * 12 * 12 * (1200 // 40)  # descriptors, their pixels, hidden frames, their pixels
-    assert cells <= grey.sum() < cells + 400  # and the square of the legend
-    tall = np.flatnonzero(grey.sum(axis=1) > 100)
+    assert cells <= gray.sum() < cells + 400  # and the square of the legend
+    tall = np.flatnonzero(gray.sum(axis=1) > 100)
     assert tall.min() > 0.3 * len(picture) and tall.max() < 0.68 * len(picture)  # the map in the middle
     left, height, step = 178, 28 * 12, 28 * 12 + 36  # of a map, and from one to the next
     true, seen, filled = (picture[top : top + height, left : left + 1200] for top in (64, 64 + step, 64 + 2 * step))

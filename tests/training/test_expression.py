@@ -106,7 +106,7 @@ def test_bad_corpora_are_named(faces, options):
 def test_pictures_of_two_kinds_in_one_corpus_and_choices_in_the_record(faces, options, network):
     def recode(row):
         picture = PILImage.open(io.BytesIO(row["image"]["bytes"]))
-        large = row["emotion"] == 1  # colour and 112 pixels, or grey and 48
+        large = row["emotion"] == 1  # color and 112 pixels, or gray and 48
         buffer = io.BytesIO()
         picture.resize((112, 112) if large else (48, 48)).convert("RGB" if large else "L").save(buffer, format="PNG")
         return {"image": {"bytes": buffer.getvalue(), "path": None}}

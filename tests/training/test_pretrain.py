@@ -65,7 +65,7 @@ def test_the_report_tells_whether_it_learned(features, options, small, objective
     errors = " | ".join(f"{single[name]:.3f}" for name in ("corpus_mean", "nearest_visible", "interpolation", "model"))
     assert f"| 1 | {errors} |" in card and "| 15 |" not in card
     assert f"Loss of the objective `{objective}`" in card
-    # noise round one of two levels, both of which the neighbours tell
+    # noise round one of two levels, both of which the neighbors tell
     assert single["nearest_visible"] > 1.2 * single["interpolation"] > 0
 
 

@@ -109,6 +109,8 @@ class LogBeforeSavingCallback(TrainerCallback):
 
 def _reach_disk(folder: Path) -> None:
     """Wait until the files of a folder are on the disk."""
+    if os.name == "nt":  # Windows flushes neither a folder nor a file that is open for reading
+        return
     for path in [folder, *(file for file in folder.rglob("*") if file.is_file())]:
         handle = os.open(path, os.O_RDONLY)
         try:
