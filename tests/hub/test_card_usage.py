@@ -117,6 +117,7 @@ def test_a_recogniser(pushed, paste, config, hub, tmp_path):
     assert all(label in printed for label in LABELS)
 
 
+@pytest.mark.slow
 def test_a_recogniser_that_was_not_scored(pushed, audio_config):
     record = TUNED | {"scores": {}, "settings": TUNED["settings"] | {"modality": "audio", "groups": None, "init": []}}
     text = pushed(av.AVEmotionAudioForSequenceClassification(audio_config), av.AVEmotionFeatureExtractor(), record)

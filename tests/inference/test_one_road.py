@@ -71,6 +71,7 @@ def command(capsys, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_the_command_the_predictor_and_the_pipeline_agree(clips, pipe, command):
     predictor = av.EmotionPredictor(detector="cascade", device="cpu")
     printed = command(*clips.values(), "--detector", "cascade", "--device", "cpu")
@@ -87,6 +88,7 @@ def test_the_command_the_predictor_and_the_pipeline_agree(clips, pipe, command):
     assert found["no face"]["modalities"] == ["audio"] and found["both"]["modalities"] == ["audio", "image"]
 
 
+@pytest.mark.slow
 def test_arrays_give_what_the_file_gives(clips, pipe):
     predictor = av.EmotionPredictor(detector="cascade", device="cpu")
     for kind, path in clips.items():
@@ -138,6 +140,7 @@ def test_wrong_options_are_refused_on_every_road(pipe, long_voice, options, mess
         pipe(sound, windows=3)
 
 
+@pytest.mark.slow
 def test_type_batches_and_device_are_honored(checkpoint, clips, pipe):
     half = pipeline(TASK, model=checkpoint, device="cpu", dtype=torch.bfloat16)
     assert half.model.classifier.weight.dtype == torch.bfloat16 and half.device.type == "cpu"

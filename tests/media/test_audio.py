@@ -44,6 +44,7 @@ def write_tracks(path, *tracks):
 # --- formats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_rates_and_channels(tmp_path, rate, channels):

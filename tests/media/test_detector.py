@@ -58,6 +58,7 @@ def test_without_weights_it_says_what_to_do(tmp_path, monkeypatch, name):
         load_detector(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "module"), [("sfd", "net_s3fd.s3fd"), ("retinaface", "net_retinaface.RetinaFace")])
 def test_weights_may_be_named(tmp_path, name, module):
     """Untrained ones here: they load, run on frames of any shape, and boxes lie where boxes can lie."""
@@ -135,6 +136,7 @@ def test_blazeface_finds_what_face_alignments_own_class_finds(blazeface_weights)
         np.testing.assert_array_equal(ours, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "unwanted"),
     [

@@ -7,6 +7,7 @@ from av_emotion_hf.models.descriptors_av_emotion import CATALOG, FORMANT_NAMES
 FREE = torch.export.Dim.DYNAMIC
 
 
+@pytest.mark.slow
 def test_traced_descriptors_are_those_of_the_front_end(waveforms, tracing):
     names = [name for family in CATALOG.values() for name in family if name not in FORMANT_NAMES]
     config = av.AVEmotionAudioConfig(descriptors=names, deltas=True, smoothing_frames=3)

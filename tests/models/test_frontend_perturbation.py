@@ -8,6 +8,7 @@ from helpers.signals import INNER, columns, cycles
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("f0", [90, 140, 240])
 @pytest.mark.parametrize("jitter, shimmer", [(0.005, 0.0), (0.0, 0.05), (0.01, 0.08), (0.02, 0.1)])
 @pytest.mark.parametrize("sign", [1, -1])

@@ -77,6 +77,7 @@ def test_every_head_loads_from_every_fitting_checkpoint(build, tmp_path, heads):
                     assert torch.equal(tensor, trunk[name.removeprefix(prefix)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_class", AUDIO_HEADS + IMAGE_HEADS + FUSION_HEADS)
 def test_what_a_checkpoint_lacks_is_initialized(build, tmp_path, model_class):
     model = build(model_class)

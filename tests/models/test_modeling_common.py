@@ -75,6 +75,7 @@ def test_without_weights_it_is_drawn_as_by_its_constructor(build, head):
             assert value.std().item() == pytest.approx(drawn.std().item(), rel=0.7, abs=0.05), name
 
 
+@pytest.mark.slow
 @every_head
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_finite_and_near(build, arguments, tmp_path, head, dtype):

@@ -35,6 +35,7 @@ def test_mean_pool_is_the_mean_over_real_frames():
     assert mean_pool(states, frame_mask).tolist() == [[2.0], [0.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer_class", [torch.nn.LSTM, torch.nn.GRU])
 def test_a_traced_layer_is_the_layer(tracing, layer_class):
     torch.manual_seed(0)

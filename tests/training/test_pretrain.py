@@ -47,6 +47,7 @@ def test_learns_to_fill_in_and_keeps_the_statistics(features, options, small, mo
     assert len(owner.feature_mean) == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", PRESETS)
 def test_the_report_tells_whether_it_learned(features, options, small, objective):
     run = options("model", epochs=1)

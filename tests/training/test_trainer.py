@@ -69,6 +69,7 @@ def test_what_a_batch_draws_follows_from_its_number():
     assert torch.equal(torch.stack(list(workers)), torch.stack(batches))
 
 
+@pytest.mark.slow
 def test_resumes_from_the_last_checkpoint_when_asked_to(trainer, tmp_path):
     trainer(max_steps=4, save_steps=2, save_strategy="steps", save_total_limit=2).train()
     resumed = trainer(max_steps=4, save_strategy="no")
