@@ -29,13 +29,13 @@ test-corpora: $(VENV)/dev.stamp  ## run the tests on the corpora and clips in ..
 	$(RUN) TORCH_HOME=$(abspath $(SHARED))/weights/torch_home $(BIN)/python -m pytest -m corpora
 
 # the environment of the tests with the lowest versions in front of it, so that torch is not downloaded again
-test-lowest: $(VENV)/dev.stamp  ## run fast tests with the lowest version of each dependency that pyproject.toml allows
+test-lowest: $(VENV)/dev.stamp  ## run tests of Hub, data, commands, export with the lowest versions that are allowed
 	$(BIN)/python -m venv --clear --without-pip $(LOWEST)
 	site=$$($(LOWEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	&& $(BIN)/pip install --quiet --no-deps --target $$site $$($(BIN)/python tools/lowest_versions.py) \
 	&& $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$site/tests.pth
-	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest -n $(JOBS) -W default \
-		-m "not corpora and not slow" tests/hub tests/data tests/cli  # old versions warn of other things
+	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest -n $(JOBS) -m "not corpora" \
+		-W default tests/hub tests/data tests/cli tests/inference  # old versions warn of other things
 
 coverage: $(VENV)/dev.stamp  ## run all tests and list the lines that none of them reaches
 	$(RUN) $(PYTEST) -m "not corpora" --cov --cov-report term-missing:skip-covered

@@ -61,6 +61,7 @@ def imported(path):
                 yield name.removeprefix(SOURCE.name).removeprefix(".")
 
 
+@cache
 def arrows():
     """`{("data", "media"): ["data/reader.py", ...], ...}` between different rooms."""
     found = {}

@@ -123,6 +123,7 @@ def test_a_mistake_is_one_line_and_status_2(run, folder, words, message):
     assert sorted(path.name for path in folder.iterdir()) == before  # nothing written
 
 
+@pytest.mark.slow
 def test_pretrain_prints_the_errors_on_hidden_frames(run, folder, tmp_path):
     frames = [[[float(i % 3)] * 60 for i in range(20)] for _ in range(4)]
     corpus = Dataset.from_list([{"input_features": clip, "speaker": "abcd"[i]} for i, clip in enumerate(frames)])

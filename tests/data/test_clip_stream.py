@@ -50,6 +50,7 @@ def test_the_buffer_is_bounded_by_rows_and_by_bytes(folder):
     assert 200 <= sum(row["input_features"].nbytes for _, row in rows) < 200 + 9 * 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [1, 2, 7])
 def test_one_pass_has_every_row_once_in_order(folder, world):
     parts = []

@@ -85,6 +85,7 @@ def test_features_of_inputs_equal_features_of_clips(clips, tmp_path, audio_confi
         extract(inputs, str(tmp_path / "again"), ClipReader("audio"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_features_of_both_modalities(clips, tmp_path, config, workers):
     torch.manual_seed(0)

@@ -9,6 +9,7 @@ from av_emotion_hf.data.schema import decode_faces, decode_waveform, modality_ki
 from av_emotion_hf.errors import InputError
 
 
+@pytest.mark.slow
 def test_clips_become_inputs(clips, caplog):
     corpus = with_inputs(clips, ClipReader(detector="cascade"))
     assert "neither audio nor video" in caplog.text and corpus.num_rows == 3  # the broken one is left out, and said so
@@ -22,6 +23,7 @@ def test_clips_become_inputs(clips, caplog):
     assert both["emotion"] == "sad" and both["speaker"] == "a"
 
 
+@pytest.mark.slow
 def test_a_stream_gives_the_same_rows(clips):
     reader = ClipReader(detector="cascade")
     for row, streamed in zip(

@@ -12,6 +12,14 @@ import av_emotion_hf as av
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items):
+    """Marks what needs a client as slow: this process of its own imports everything once more."""
+    for item in items:
+        if "client" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def server():
     with LoopbackHub() as hub:

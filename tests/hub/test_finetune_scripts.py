@@ -117,6 +117,7 @@ def test_with_trainer_from_the_hub_to_the_hub(hub, client, arguments, voices, tm
     assert 'model="tester/voice"' in files["README.md"].decode()
 
 
+@pytest.mark.slow
 def test_without_trainer_and_on_after_a_break(script, arguments, tmp_path, monkeypatch):
     words = [
         word

@@ -103,6 +103,7 @@ def test_arrays_give_what_the_file_gives(clips, pipe):
                 assert by_label(arrays) == pytest.approx(by_label(file), abs=1e-6), kind
 
 
+@pytest.mark.slow
 def test_the_scores_of_a_clip_are_the_mean_over_ten_seconds(long_voice, pipe):
     path, sound = long_voice
     cuts = (0, 10, 20, 30, 35)  # the last 5 seconds are half a window, which is a window of its own

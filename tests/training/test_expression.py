@@ -103,6 +103,7 @@ def test_bad_corpora_are_named(faces, options):
         expression.train_expression(faces, args=options("d"), mixup=-0.1)
 
 
+@pytest.mark.slow
 def test_pictures_of_two_kinds_in_one_corpus_and_choices_in_the_record(faces, options, network):
     def recode(row):
         picture = PILImage.open(io.BytesIO(row["image"]["bytes"]))

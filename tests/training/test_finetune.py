@@ -109,6 +109,7 @@ def test_unfit_checkpoints_are_named(tune, features, options, small, tmp_path):
         evaluate(pretrained.output_dir, features)
 
 
+@pytest.mark.slow
 def test_labels_that_the_classifier_does_not_know_are_named(tune, features, tmp_path):
     tune("audio", epochs=1)
     foreign = features.map(lambda row: {"emotion": "bored" if row["speaker"] == "3" else row["emotion"]})
@@ -124,6 +125,7 @@ def test_a_missing_column_is_named_before_anything_is_written(features, options,
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_the_statistics_come_from_the_training_speakers(tune, features, tmp_path):
     record = tune("image", epochs=1)
     frames = [
@@ -144,12 +146,14 @@ def test_a_model_does_not_say_where_its_parts_lay(tune, tmp_path):
         assert str(tmp_path) not in (tmp_path / "fusion" / file).read_text(), file
 
 
+@pytest.mark.slow
 def test_a_fusion_model_scores_a_corpus_of_voices(tune, features, tmp_path):
     tune("fusion", epochs=1)
     scores = evaluate(str(tmp_path / "model"), features.remove_columns("image_features"), modalities=("audio",))
     assert scores["clips"] == 32 and scores["protocol"]["modalities"] == ["audio"]
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_named(tune, features, tmp_path):
     tune("audio", epochs=1)
     weights = tmp_path / "model" / "model.safetensors"

@@ -70,6 +70,7 @@ def test_the_report_tells_whether_it_learned(features, options, small, objective
     assert single["nearest_visible"] > 1.2 * single["interpolation"] > 0
 
 
+@pytest.mark.slow
 def test_a_stream_trains_for_the_steps_asked_for(features, options, small):
     stream = features.to_iterable_dataset(num_shards=2)
     with pytest.raises(InputError, match="a stream has no known length: say how long to train with --max-steps"):
@@ -203,6 +204,7 @@ def test_statistics_of_the_manifest_save_a_pass(features, options, small, monkey
     np.testing.assert_allclose(encoder.feature_mean, frames.mean(0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_stream_of_clips_is_read_when_its_turn_has_come(clips, options, small):
     stream = clips.to_iterable_dataset(num_shards=2)
     run = options("model", max_steps=3, batch_size=2)
