@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 PREDICT = [sys.executable, "-m", "av_emotion_hf", "predict"]
 LINES = {
     "import torch, transformers": "import torch, transformers",
-    "and PreTrainedModel": "import torch, transformers; from transformers import PreTrainedModel, ProcessorMixin",
-    "import the predictor": "import torch, transformers; from av_emotion_hf import EmotionPredictor",
+    "from transformers import PreTrainedModel, ProcessorMixin": "import torch, transformers; from transformers import PreTrainedModel, ProcessorMixin",
+    "from av_emotion_hf import EmotionPredictor": "import torch, transformers; from av_emotion_hf import EmotionPredictor",
 }
 WORK = """
 import sys, time
@@ -68,7 +68,7 @@ def cold_start(clip: Path, rounds: int) -> dict:
     work = subprocess.run([sys.executable, "-c", WORK, str(clip)], capture_output=True, text=True, check=True)
     work = float(work.stdout)
     result["the clip itself"] = {"seconds": round(work, 2)}
-    for name in ("and PreTrainedModel", "import the predictor", "av-emotion predict"):
+    for name in (*list(LINES)[1:], "av-emotion predict"):
         result[name]["over_base"] = round(result[name]["seconds"] - base, 2)
         result[name]["ratio_to_base"] = round(result[name]["seconds"] / base, 2)
     result["av-emotion predict"]["over_base_and_work"] = round(

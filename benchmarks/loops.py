@@ -1,4 +1,4 @@
-"""Long clips for benchmarks: a short one over and over, its packets copied without encoding anew."""
+"""Long clips for benchmarks: a short one over and over, its packets copied without being encoded again."""
 
 from pathlib import Path
 

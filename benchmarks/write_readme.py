@@ -29,6 +29,9 @@ def page() -> str:
         pretraining=results["pretraining"],
         exports=results["exports"],
         import_time=results["import_time"],
+        cold=results["cold_start"]["cold_start"],
+        cold_rounds=results["cold_start"]["rounds"],
+        threads=results["cold_start"]["threads"],
     )
     return text.rstrip() + "\n"
 

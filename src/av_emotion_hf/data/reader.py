@@ -231,7 +231,7 @@ def with_inputs(dataset: "AnyDataset", reader: ClipReader, num_proc: int | None 
     """The dataset with its clips read by `reader`, where it does not hold inputs or features already.
 
     A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by. A clip that is
-    longer than the reader's window becomes several rows. Clips that cannot be read are left out with a warning.
+    longer than the reader's window becomes several rows. Clips that cannot be read are skipped with a warning.
 
     Raises:
         InputError: the dataset has no clip, input or feature of the modality asked for, or the face detector cannot be

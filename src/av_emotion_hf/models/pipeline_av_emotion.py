@@ -22,7 +22,7 @@ class AVEmotionPipeline(ChunkPipeline):
     - a waveform `(samples,)` at the sampling rate of the model, full scale 1;
     - a dict with a clip (`path`, `file`, `video` or `bytes`);
     - a dict with a waveform (`waveform`, `audio`, `array` or `raw`, and its `sampling_rate`) and face crops (`faces`,
-      `crops` or `images`: pictures or `(Tv, H, W, 3)`), or instead of these `frames (Tv, H, W, 3)` uint8 to find the
+      `crops` or `images`: images or `(Tv, H, W, 3)`), or instead of these `frames (Tv, H, W, 3)` uint8 to find the
       face in. Either may be missing. `face_times (Tv,)` in seconds, or `fps`, say when crops and frames
       were seen.
 
@@ -124,11 +124,11 @@ class AVEmotionPipeline(ChunkPipeline):
         yield held | {"is_last": True}
 
     def prepare(self, inputs: ClipInputs) -> dict[str, Any]:
-        """One window as arrays; transformers would pad tensors, and does not know of clips of crops.
+        """One window as in [`prepare`], as far as the model takes it, and what is known of it.
 
         Returns:
-            `input_values (samples,)` and `pixel_values (Tv, 3, H, W)`, as far as the model takes them, and in `facts`
-            what is known of the window: `start`, `end`, `modalities`, `num_frames`, `num_faces` and `detector`.
+            `input_values`, `pixel_values`, and `facts`: `start`, `end`, `modalities`, `num_frames`, `num_faces` and
+            `detector`.
         """
         used = {"audio": self.has_audio, "image": self.has_video}
         facts = {
@@ -139,15 +139,8 @@ class AVEmotionPipeline(ChunkPipeline):
             "num_faces": len(inputs.face_times),
             "detector": inputs.detector,
         }
-        item: dict[str, Any] = {"facts": facts}
-        if self.has_audio:
-            extractor = self.feature_extractor
-            given = extractor(inputs.waveform, sampling_rate=extractor.sampling_rate)
-            item["input_values"] = np.asarray(given["input_values"][0], np.float32)[: len(inputs.waveform)]
-        if self.has_video:
-            given = self.image_processor([inputs.crops], return_tensors="np")
-            item["pixel_values"] = given["pixel_values"][0][: len(inputs.crops)]
-        return item
+        extractor = self.feature_extractor if self.has_audio else None
+        return {"facts": facts} | prepare(inputs, extractor, self.image_processor if self.has_video else None)
 
     def _forward(self, items: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         columns = items if isinstance(items["facts"], list) else {name: [one] for name, one in items.items()}
@@ -184,6 +177,22 @@ class AVEmotionPipeline(ChunkPipeline):
         return [{"label": self.model.config.id2label[int(i)], "score": float(probabilities[i])} for i in order]
 
 
+def prepare(inputs: ClipInputs, feature_extractor: Any = None, image_processor: Any = None) -> dict[str, np.ndarray]:
+    """One window as arrays; transformers would pad tensors, and does not know of clips of crops.
+
+    Returns:
+        `input_values (samples,)` with a feature extractor, `pixel_values (Tv, 3, H, W)` with an image processor.
+    """
+    item: dict[str, np.ndarray] = {}
+    if feature_extractor is not None:
+        given = feature_extractor(inputs.waveform, sampling_rate=feature_extractor.sampling_rate)
+        item["input_values"] = np.asarray(given["input_values"][0], np.float32)[: len(inputs.waveform)]
+    if image_processor is not None:
+        given = image_processor([inputs.crops], return_tensors="np")
+        item["pixel_values"] = given["pixel_values"][0][: len(inputs.crops)]
+    return item
+
+
 def pad(values: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Arrays `(n, ...)` of different lengths as one tensor `(B, T, ...)`, T at least 1, and its mask `(B, T)`."""
     lengths = torch.tensor([len(value) for value in values])
@@ -193,4 +202,4 @@ def pad(values: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return padded, (torch.arange(padded.shape[1]) < lengths[:, None]).long()
 
 
-__all__ = ["AVEmotionPipeline", "pad"]
+__all__ = ["AVEmotionPipeline", "pad", "prepare"]

@@ -1,6 +1,7 @@
 """An image of what a pre-trained encoder makes of the hidden frames of a clip."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from ..models.feature_extraction_av_emotion import AVEmotionFeatureExtractor
 from ..models.image_processing_av_emotion import AVEmotionImageProcessor
 from ..models.masking_av_emotion import MaskedFrames, mean_square, sample_mask
 from ..models.modeling_av_emotion import AVEmotionAudioForPreTraining, AVEmotionImageForPreTraining
+from ..models.pipeline_av_emotion import pad, prepare
 from ..training.reconstruction import guess_hidden
 from .canvas import require_image_name
 from .heatmap import colors, draw_heat_maps
 
+WANTED = {"audio": "a voice", "image": "a face"}
 MODALITIES = {"av_emotion_audio": "audio", "av_emotion_image": "image"}
 PreTrainingModel = AVEmotionAudioForPreTraining | AVEmotionImageForPreTraining
 
@@ -108,16 +111,17 @@ def _inputs(
     """Tensors of the start of one clip, and its frames per second."""
     window = next(ClipReader(modality, fps=fps, detector=detector, window=seconds).windows(source))
     if modality == "audio":
-        waveform = window.waveform[: round(seconds * SAMPLING_RATE)]
-        if not len(waveform):
-            raise InputError(f"{source}: has no audio, so there is nothing to reconstruct; name a clip with a voice")
-        extractor = AVEmotionFeatureExtractor.from_pretrained(checkpoint)
-        batch = extractor(waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt")
-        return dict(batch), model.config.frames_per_second
-    crops = window.crops[window.face_times <= seconds]
-    if not len(crops):
-        raise InputError(f"{source}: shows no face, so there is nothing to reconstruct; name a clip with a face")
-    return dict(AVEmotionImageProcessor.from_pretrained(checkpoint)([crops], return_tensors="pt")), fps
+        values, mask, lacks = "input_values", "attention_mask", "has no audio"
+        window = replace(window, waveform=window.waveform[: round(seconds * SAMPLING_RATE)])
+        item = prepare(window, feature_extractor=AVEmotionFeatureExtractor.from_pretrained(checkpoint))
+        fps = model.config.frames_per_second
+    else:
+        values, mask, lacks = "pixel_values", "pixel_mask", "shows no face"
+        window = replace(window, crops=window.crops[window.face_times <= seconds])
+        item = prepare(window, image_processor=AVEmotionImageProcessor.from_pretrained(checkpoint))
+    if not len(item[values]):
+        raise InputError(f"{source}: {lacks}, so there is nothing to reconstruct; name a clip with {WANTED[modality]}")
+    return dict(zip((values, mask), pad([item[values]]), strict=True)), fps
 
 
 def _in_deviations(model: PreTrainingModel, features: torch.Tensor) -> torch.Tensor:
