@@ -22,11 +22,9 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 PREDICT = [sys.executable, "-m", "av_emotion_hf", "predict"]
-LINES = {
-    "import torch, transformers": "import torch, transformers",
-    "from transformers import PreTrainedModel, ProcessorMixin": "import torch, transformers; from transformers import PreTrainedModel, ProcessorMixin",
-    "from av_emotion_hf import EmotionPredictor": "import torch, transformers; from av_emotion_hf import EmotionPredictor",
-}
+BASE = "import torch, transformers"
+IMPORTS = ("from transformers import PreTrainedModel, ProcessorMixin", "from av_emotion_hf import EmotionPredictor")
+LINES = {BASE: BASE} | {line: f"{BASE}; {line}" for line in IMPORTS}
 WORK = """
 import sys, time
 from av_emotion_hf import EmotionPredictor
@@ -64,11 +62,11 @@ def cold_start(clip: Path, rounds: int) -> dict:
     for name, values in found.items():
         seconds, megabytes, _ = (statistics.median(column) for column in zip(*values[1:], strict=True))
         result[name] = {"seconds": round(seconds, 2), "peak_mb": round(megabytes)}
-    base = result["import torch, transformers"]["seconds"]
+    base = result[BASE]["seconds"]
     work = subprocess.run([sys.executable, "-c", WORK, str(clip)], capture_output=True, text=True, check=True)
     work = float(work.stdout)
     result["the clip itself"] = {"seconds": round(work, 2)}
-    for name in (*list(LINES)[1:], "av-emotion predict"):
+    for name in (*IMPORTS, "av-emotion predict"):
         result[name]["over_base"] = round(result[name]["seconds"] - base, 2)
         result[name]["ratio_to_base"] = round(result[name]["seconds"] / base, 2)
     result["av-emotion predict"]["over_base_and_work"] = round(

@@ -7,6 +7,7 @@ audio, an error is a `ClipError`; anything else is a failure: another exception,
 takes more than 30 seconds.
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -70,6 +71,9 @@ def main(out: Path, number: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    results = Path(__file__).parent / "results" / "damaged_clips.json"
-    arguments = dict(enumerate(sys.argv))
-    main(Path(arguments.get(1, results)), int(arguments.get(2, 2000)), int(arguments.get(3, 0)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", nargs="?", type=Path, default=Path(__file__).parent / "results" / "damaged_clips.json")
+    parser.add_argument("number", nargs="?", type=int, default=2000, help="of damaged clips")
+    parser.add_argument("seed", nargs="?", type=int, default=0)
+    args = parser.parse_args()
+    main(args.out, args.number, args.seed)

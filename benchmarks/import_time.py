@@ -6,6 +6,7 @@ Processes that import with and without the package run in turn; the figures are 
 other programs disturb less than the clock.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -47,7 +48,9 @@ def measure(repeats: int) -> dict:
 
 
 if __name__ == "__main__":
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results" / "import_time.json"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", nargs="?", type=Path, default=Path(__file__).parent / "results" / "import_time.json")
+    out = parser.parse_args().out
     found = measure(REPEATS)
     out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))

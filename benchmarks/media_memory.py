@@ -6,6 +6,7 @@ The clips are one short clip over and over (360x270, 25 frames a second, H.264 a
 its own, at 10 frames a second, frames and audio in turn.
 """
 
+import argparse
 import json
 import resource
 import subprocess
@@ -92,4 +93,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--read"]:
         read(sys.argv[2])
     else:
-        main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results" / "media_memory.json")
+        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument(
+            "out", nargs="?", type=Path, default=Path(__file__).parent / "results" / "media_memory.json"
+        )
+        main(parser.parse_args().out)
