@@ -69,3 +69,15 @@ def test_single_processors_load_beside_their_models(audio_config, image_config, 
     image_config.save_pretrained(tmp_path / "image")
     av.AVEmotionImageProcessor(do_grayscale=False).save_pretrained(tmp_path / "image")
     assert AutoImageProcessor.from_pretrained(tmp_path / "image").do_grayscale is False
+
+
+def test_no_warning_of_a_missing_backend(image_config, tmp_path, monkeypatch):
+    from transformers.models.auto import image_processing_auto
+
+    warnings = []
+    monkeypatch.setattr(image_processing_auto.logger, "warning_once", warnings.append)
+    image_config.save_pretrained(tmp_path)
+    av.AVEmotionImageProcessor().save_pretrained(tmp_path)
+    for backend in (None, "pil", "torchvision"):
+        assert type(AutoImageProcessor.from_pretrained(tmp_path, backend=backend)) is av.AVEmotionImageProcessor
+    assert not warnings

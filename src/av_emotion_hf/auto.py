@@ -74,7 +74,10 @@ def register() -> None:
             if name == "AutoConfig":
                 registry.register(classes[0].model_type, classes[0])
             elif name == "AutoImageProcessor":
-                registry.register(classes[0], image_processor_classes={"pil": classes[1]})
+                # the one class for whichever backend is asked for: transformers warns of a missing one
+                registry.register(
+                    classes[0], image_processor_classes=dict.fromkeys(("pil", "torchvision"), classes[1])
+                )
             elif name == "PIPELINE_REGISTRY":
                 _register_pipeline(home, classes[0])
             else:
