@@ -1,4 +1,4 @@
-"""Modules that have moved: their old names work until 0.3, with a `DeprecationWarning`."""
+"""Modules that have moved: their old names work until 0.3, with a `DeprecationWarning`, as do names in them."""
 
 import importlib
 import sys
@@ -58,6 +58,12 @@ MOVED = {
     )
 }
 
+RENAMED = {  # names in modules that have moved, too
+    "data.corpus": {"open_corpus": "open_dataset"},
+    "media.frames": {"FrameSequence": "MemoryClip"},
+    "training.checkpoint": {"start": "build_model"},
+}
+
 
 class _Finder:
     """Finds an old name as the module that it has become."""
@@ -79,7 +85,10 @@ class _Loader:
     """Loads the module that has the new name."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(f"{PACKAGE}.{MOVED[spec.name.removeprefix(PACKAGE + '.')]}")
+        old = spec.name.removeprefix(f"{PACKAGE}.")
+        module = importlib.import_module(f"{PACKAGE}.{MOVED[old]}")
+        for name, new_name in RENAMED.get(old, {}).items():
+            setattr(module, name, getattr(module, new_name))
         self.spec = module.__spec__
         return module
 

@@ -7,9 +7,7 @@ import pytest
 from helpers.scripted_faces import ScriptedDetector, box, clip_of, numbered
 from helpers.synthetic import gray_frames, tone, write_clip
 
-from av_emotion_hf import media
 from av_emotion_hf.media import (
-    FollowedFace,
     MemoryClip,
     crop_square,
     face_windows,
@@ -152,12 +150,3 @@ def test_images_in_memory_are_searched_as_a_clip_is(tmp_path):
     in_memory = track_faces(MemoryClip(images, np.arange(20) / 10), ScriptedDetector(faces), speaker="speech")
     np.testing.assert_array_equal(in_memory.boxes, from_file.boxes)
     assert in_memory.status == from_file.status and in_memory.crops.shape == from_file.crops.shape
-
-
-@pytest.mark.parametrize(("old", "new"), [("FaceTrack", FollowedFace), ("FrameSequence", MemoryClip)])
-def test_old_names_of_classes_still_work(old, new):
-    with pytest.warns(DeprecationWarning, match=f"media.{old} is now .*{new.__name__}"):
-        assert getattr(media, old) is new
-    assert old not in media.__all__
-    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
-        _ = media.Nothing

@@ -1,6 +1,6 @@
 """Datasets of clips, their splits, the inputs and features made from them, and batches."""
 
-from ..utils import lazy_names
+from ..utils import lazy_names, renamed_names
 
 _HOMES = {
     "collators": ("ClipCollator", "MaskingCollator"),
@@ -12,3 +12,4 @@ _HOMES = {
 }
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
+__getattr__ = renamed_names(__name__, {"open_corpus": "data.dataset.open_dataset"}, __getattr__)

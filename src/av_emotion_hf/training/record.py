@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
-from ..utils import write_json
+from ..utils import renamed_names, write_json
 from .arguments import CHECKPOINTS
 
 LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "av-emotion-hf")
@@ -126,5 +126,7 @@ def checkpoint_names(checkpoints: list[str] | None) -> list[str]:
     """Last parts of paths: a record says which checkpoints were used, not where they were."""
     return [Path(checkpoint).name for checkpoint in checkpoints or []]
 
+
+__getattr__ = renamed_names(__name__, {"names": "training.record.checkpoint_names"})
 
 __all__ = ["RunRecord", "checkpoint_names", "hardware", "recorded_options"]
