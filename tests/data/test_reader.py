@@ -53,6 +53,10 @@ def test_the_form_of_a_corpus_is_recognised():
         with_inputs(Dataset.from_dict({"text": ["a"]}), ClipReader("image"))
     with pytest.raises(InputError, match="modality 'face' is not one of"):
         ClipReader("face")
+    with pytest.raises(InputError, match=r"reader options 10.0 are not ReaderOptions; .* by name"):
+        ClipReader("audio", 10.0)
+    with pytest.raises(InputError, match="reader option 'frames' is unknown; the options are fps, "):
+        ClipReader("audio", frames=10)
 
 
 def test_features_are_what_the_model_would_have_computed(clips, config):

@@ -95,6 +95,8 @@ class ClipReader:
     def __init__(self, modality: str = "both", options: ReaderOptions | None = None, **changes: Any):
         if modality not in MODALITIES:
             raise InputError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
+        if not isinstance(options, ReaderOptions | None):
+            raise InputError(f"reader options {options!r} are not ReaderOptions; give single ones by name, as fps=10")
         known = [field.name for field in fields(ReaderOptions)]
         for name in changes:
             if name not in known:
