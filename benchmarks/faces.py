@@ -25,6 +25,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from loops import repeat_clip  # noqa: E402
 from memory import peak_mb  # noqa: E402
+from transformers import pipeline  # noqa: E402
 
 from av_emotion_hf.checkpoints import build_model  # noqa: E402
 from av_emotion_hf.data import ClipReader, FeatureReader, open_dataset  # noqa: E402
@@ -269,7 +270,7 @@ def timed_iterator(timed, iterator):
 
 
 def memory(shared: Path) -> dict:
-    """Peak of predicting, and of extracting from, one clip of a minute and one of an hour."""
+    """Peak of both ways to scores, and of extracting, from one clip of a minute and one of an hour."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.mp4"
@@ -278,7 +279,7 @@ def memory(shared: Path) -> dict:
             path = Path(folder) / f"{minutes}" / "clip.mp4"
             path.parent.mkdir()
             repeat_clip(source, path, 60 * minutes)
-            for task in ("predict", "extract"):
+            for task in ("predict", "pipeline", "extract"):
                 words = [sys.executable, __file__, "--peak", task, str(path)]
                 result = subprocess.run(words, check=True, capture_output=True, text=True)
                 found.setdefault(task, {})[f"{minutes} min"] = json.loads(result.stdout.splitlines()[-1])
@@ -292,6 +293,9 @@ def peak(task: str, path: str) -> None:
     begin = time.perf_counter()
     if task == "predict":
         seconds = EmotionPredictor(detector="blazeface")(path).duration
+    elif task == "pipeline":
+        pipeline("audio-visual-emotion-recognition", model=DEFAULT_CHECKPOINT)(path, detector="blazeface")
+        seconds = open_clip(path).duration
     else:
         out = f"{path}.out"
         seconds = extract(open_dataset(str(Path(path).parent)), out, ClipReader(detector="blazeface"))["seconds"]

@@ -1,11 +1,12 @@
-"""Modules that have moved: their old names work until 0.3, with a `DeprecationWarning`, as do names in them."""
+"""Old names of modules, and of what is in them: they work until 0.3, with a `DeprecationWarning`."""
 
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 PACKAGE = __package__
 MOVED = {
@@ -96,10 +97,35 @@ class _Loader:
         module.__spec__ = self.spec  # the import system has replaced it by that of the old name
 
 
+def renamed_names(
+    module: str, new_names: dict[str, str], otherwise: Callable[[str], Any] | None = None
+) -> Callable[[str], Any]:
+    """`__getattr__` of a module some of whose names have changed: the old ones work until 0.3, with a warning.
+
+    Args:
+        module: its `__name__`.
+        new_names: by old name the new one with its module, relative to this package, such as `media.clip.open_clip`.
+        otherwise: is asked for all other names.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name in new_names:
+            home, _, new = f"{PACKAGE}.{new_names[name]}".rpartition(".")
+            warnings.warn(
+                f"{module}.{name} is now {home}.{new}; the old name works until 0.3", DeprecationWarning, stacklevel=2
+            )
+            return getattr(importlib.import_module(home), new)
+        if otherwise is not None:
+            return otherwise(name)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return __getattr__
+
+
 def watch() -> None:
     """Make the old names importable."""
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)
 
 
-__all__ = ["MOVED", "watch"]
+__all__ = ["MOVED", "RENAMED", "renamed_names", "watch"]

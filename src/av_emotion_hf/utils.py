@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,31 +25,6 @@ def lazy_names(package: str, homes: dict[str, tuple[str, ...]]) -> tuple[Callabl
 
     names = sorted(home_of)
     return __getattr__, lambda: names, names
-
-
-def renamed_names(
-    module: str, new_names: dict[str, str], otherwise: Callable[[str], Any] | None = None
-) -> Callable[[str], Any]:
-    """`__getattr__` of a module some of whose names have changed: the old ones work until 0.3, with a warning.
-
-    Args:
-        module: its `__name__`.
-        new_names: by old name the new one with its module, relative to this package, such as `media.clip.open_clip`.
-        otherwise: is asked for all other names.
-    """
-
-    def __getattr__(name: str) -> Any:
-        if name in new_names:
-            home, _, new = f"{__package__}.{new_names[name]}".rpartition(".")
-            warnings.warn(
-                f"{module}.{name} is now {home}.{new}; the old name works until 0.3", DeprecationWarning, stacklevel=2
-            )
-            return getattr(importlib.import_module(home), new)
-        if otherwise is not None:
-            return otherwise(name)
-        raise AttributeError(f"module {module!r} has no attribute {name!r}")
-
-    return __getattr__
 
 
 @contextmanager
@@ -102,7 +76,6 @@ __all__ = [
     "lazy_names",
     "read_json",
     "reason",
-    "renamed_names",
     "write_json",
     "write_text",
 ]

@@ -40,7 +40,11 @@ def pipe(parts):
     models, given = parts
     for model, _ in models.values():
         model.eval()
-        torch.nn.init.normal_(model.classifier.weight, generator=torch.Generator().manual_seed(1))
+        drawn = torch.Generator().manual_seed(1)
+        torch.nn.init.normal_(model.classifier.weight, generator=drawn)
+        for name, parameter in model.named_parameters():
+            if "bias" in name:  # without them, a black frame that should not be there is nothing to the model
+                torch.nn.init.normal_(parameter, std=0.5, generator=drawn)
 
     def make(kind, **options):
         model, needs = models[kind]

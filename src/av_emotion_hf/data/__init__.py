@@ -1,6 +1,7 @@
 """Datasets of clips, their splits, the inputs and features made from them, and batches."""
 
-from ..utils import lazy_names, renamed_names
+from ..deprecated import renamed_names
+from ..utils import lazy_names
 
 _HOMES = {
     "collators": ("ClipCollator", "MaskingCollator"),

@@ -3,7 +3,7 @@
 decord, OpenCV, scikit-image and torch are imported when they are first used.
 """
 
-from ..utils import renamed_names
+from ..deprecated import renamed_names
 from .clip import Clip, open_clip
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
 from .faces import FollowedFace, crop_square, face_windows, track_faces

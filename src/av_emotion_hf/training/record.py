@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
-from ..utils import renamed_names, write_json
+from ..deprecated import renamed_names
+from ..utils import write_json
 from .arguments import CHECKPOINTS
 
 LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "av-emotion-hf")
