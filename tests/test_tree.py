@@ -23,7 +23,8 @@ FLOORS = (
     {"checkpoints", "media"},
     {"models"},
     {"devices"},
-    {"deprecated", "errors", "utils"},
+    {"deprecated", "utils"},
+    {"errors"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 LONGEST = {"models/modeling_av_emotion.py": 600}

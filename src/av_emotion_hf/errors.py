@@ -1,5 +1,6 @@
-"""The one exception for a user's mistake, and the record of an input that was skipped."""
+"""The one exception for a user's mistake, the record of an input that was skipped, and names in messages."""
 
+from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 
@@ -8,6 +9,10 @@ class InputError(ValueError):
 
     The command line prints the message without a traceback and exits with status 2.
     """
+
+    def __init__(self, message: str):
+        # the name of a file may have line breaks
+        super().__init__(message if message.isprintable() else printable(message))
 
 
 class Failure(TypedDict):
@@ -31,4 +36,16 @@ def as_input_error(error: Exception) -> InputError:
     return InputError(str(error).strip().splitlines()[-1].strip().removeprefix("ValueError: "))
 
 
-__all__ = ["Failure", "InputError", "as_input_error"]
+def printable(text: str) -> str:
+    """A text with its control characters escaped, so that it is one line; a name may have any of them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def shortened(names: Sequence[str], limit: int = 5) -> str:
+    """`"7 files: a, b, c, d, e and 2 more"`."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    count = f"{len(names)} file{'s' if len(names) != 1 else ''}"
+    return f"{count}: {', '.join(printable(name) for name in names[:limit])}{more}"
+
+
+__all__ = ["Failure", "InputError", "as_input_error", "printable", "shortened"]

@@ -1,9 +1,8 @@
 import pytest
-from datasets import ClassLabel, Dataset, Features, Image, Value
+from datasets import Audio, ClassLabel, Dataset, Features, Image, List, Value
 
 from av_emotion_hf.data import encode_labels, label_names, open_dataset
-from av_emotion_hf.data.dataset import dataset_root, require_columns
-from av_emotion_hf.data.schema import clip_name
+from av_emotion_hf.data.dataset import require_columns, undecoded
 from av_emotion_hf.errors import InputError
 
 
@@ -32,7 +31,8 @@ def test_opens_a_folder_and_a_file(folder, streaming):
         ("{folder}", "dev", "has no split 'dev'; it has train, test"),
         ("{folder}/nothing", None, "no dataset could be opened there"),
         ("{folder}/notes.txt", None, r"a dataset file must be a table \(.parquet, .*\) or a clip such as .mp4"),
-        ("{folder}/empty", None, "no dataset could be opened there"),
+        ("{folder}/empty", None, "contains neither clips nor table files .it is empty."),
+        ("{folder}/notes", None, "no dataset could be opened there"),
     ],
 )
 def test_what_cannot_be_opened_is_named(folder, name, split, message):
@@ -41,11 +41,6 @@ def test_what_cannot_be_opened_is_named(folder, name, split, message):
     with pytest.raises(InputError, match=message) as caught:
         open_dataset(name.format(folder=folder), split)
     assert "\n" not in str(caught.value)
-
-
-def test_the_root_of_a_dataset_is_its_folder(folder):
-    assert dataset_root(str(folder)) == folder
-    assert dataset_root(str(folder / "data" / "test-00000-of-00001.parquet")) == folder / "data"
 
 
 def test_images_stay_undecoded(tmp_path, face):
@@ -80,25 +75,10 @@ def test_text_labels_are_sorted_and_rows_without_one_dropped():
     assert encoded["row"][:] == [0, 2] and encoded["labels"][:] == [1, 0]
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-def test_no_clip_of_a_folder_is_skipped(tmp_path, streaming):
-    """datasets alone skips .mpg and .webm in a folder of .mp4, and audio in a folder of video."""
-    names = ["a.mp4", "b.mpg", "c.webm", "d.MOV", "e.m4v", "f.ts"]
-    for name in names:
-        (tmp_path / name).write_bytes(name.encode())
-    rows = list(open_dataset(str(tmp_path), streaming=streaming))
-    assert sorted(clip_name(row) for row in rows) == names
-    (tmp_path / "g.wav").write_bytes(b"g")
-    rows = list(open_dataset(str(tmp_path), streaming=streaming))
-    assert [clip_name(row) for row in rows] == [*names, "g.wav"]
-
-
-def test_folders_of_a_folder_are_labels(tmp_path):
-    for suffix in (".webm", ".mp4"):  # listed by us, and by datasets
-        folder = tmp_path / suffix[1:]
-        for label in ("happy", "sad"):
-            (folder / label).mkdir(parents=True)
-            (folder / label / f"one{suffix}").write_bytes(b"x")
-        dataset = open_dataset(str(folder))
-        assert label_names(dataset, "label") == ["happy", "sad"] and dataset["label"][:] == [0, 1]
-        assert clip_name(dataset[1]) == f"one{suffix}"
+def test_media_is_never_decoded_by_datasets(tmp_path):
+    """datasets would ask for torchcodec, also where its own users have opened the dataset."""
+    cells = [{"bytes": b"x", "path": "a.wav"}]
+    dataset = Dataset.from_dict({"audio": cells, "faces": [[], [{"bytes": b"y", "path": None}]][1:]})
+    dataset = dataset.cast_column("audio", Audio()).cast_column("faces", List(Image()))
+    for raw in (undecoded(dataset), undecoded(dataset.to_iterable_dataset())):
+        assert next(iter(raw)) == {"audio": cells[0], "faces": [{"bytes": b"y", "path": None}]}

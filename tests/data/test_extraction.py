@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipReader, FeatureReader, open_dataset
@@ -132,11 +133,15 @@ def test_failures_are_named_relative_to_the_dataset(clip_files, tmp_path):
         (folder / name).mkdir(parents=True)
         (folder / name / "a.mp4").symlink_to(clip_files[0])
     (folder / "bad" / "b.mp4").write_bytes(b"no clip")
-    for root, expected in ((folder, "bad/b.mp4"), (None, "b.mp4")):
-        out = tmp_path / f"out{root is None}"
-        manifest = extract(open_dataset(str(folder)), str(out), ClipReader("audio"), root=root)
+    opened = open_dataset(str(folder))
+    own = Dataset.from_dict({"file": opened["file"][:]})
+    for number, (dataset, root, prefix) in enumerate([(opened, None, "bad/"), (own, folder, "bad/"), (own, None, "")]):
+        out = tmp_path / f"out{number}"
+        manifest = extract(dataset, str(out), ClipReader("audio"), root=root)
         (failure,) = manifest["failures"]
-        assert failure["clip"] == expected and set(failure) == {"row", "clip", "error"}
+        assert failure["clip"] == f"{prefix}b.mp4" and set(failure) == {"row", "clip", "error"}
+        clips = open_dataset(str(out))["clip"][:]
+        assert clips == ([f"{prefix}a.mp4", "good/a.mp4"] if prefix else ["a.mp4", "a.mp4"])
 
 
 def test_what_is_not_ours_is_left_alone(clips, tmp_path):

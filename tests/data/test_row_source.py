@@ -71,7 +71,7 @@ def test_a_clip_that_cannot_be_read_is_skipped_and_named(caplog):
     rows = Dataset.from_dict({"file": ["a/good.mp4", "a/bad.mp4"]})
     source = RowSource(rows.to_iterable_dataset(), read)
     assert [len(training_rows) for _, training_rows in source.rows(0, 0)] == [2, 0]
-    assert source.failures == [{"clip": "bad.mp4", "error": "a/bad.mp4: cannot be read"}]
+    assert source.failures == [{"clip": "a/bad.mp4", "error": "a/bad.mp4: cannot be read"}]
     assert [record.message for record in caplog.records] == ["skipped: a/bad.mp4: cannot be read"]
 
 

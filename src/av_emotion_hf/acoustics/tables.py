@@ -12,8 +12,8 @@ from datasets import ClassLabel, Dataset, Value
 from huggingface_hub.errors import StrictDataclassError
 from tqdm.auto import tqdm
 
-from ..data.dataset import AnyDataset
-from ..data.schema import MEDIA_COLUMNS, SAMPLING_RATE, clip_name, clip_source
+from ..data.dataset import AnyDataset, undecoded
+from ..data.schema import CLIP, MEDIA_COLUMNS, SAMPLING_RATE, clip_name, clip_source
 from ..errors import Failure, InputError, as_input_error
 from ..media import Clip, open_clip
 from ..utils import atomic_write
@@ -30,7 +30,7 @@ def write_table(
     form: str = "descriptors",
     descriptors: Sequence[str] = ("egemaps", "voiced"),
     deltas: bool = False,
-    root: str | Path = ".",
+    root: str | Path | None = None,
     batch_seconds: float = BATCH_SECONDS,
     metadata: dict | None = None,
 ) -> dict:
@@ -47,7 +47,7 @@ def write_table(
         form: one of `FORMS`.
         descriptors: names of descriptors or of their families; not for functionals.
         deltas: whether to add the slope of each descriptor over time.
-        root: folder to which the names of clips are relative.
+        root: folder to which the names of clips are relative, if the dataset has no column `clip`.
         batch_seconds: audio that is held in memory at once. The descriptors of a longer clip are written in pieces;
             its functionals need the whole clip.
         metadata: settings to note in the summary, beside those of the table.
@@ -60,6 +60,7 @@ def write_table(
         InputError: `out` exists or has another suffix, a descriptor is unknown, the dataset has no audio or a column
             of the same name as the table, or not one clip could be read.
     """
+    dataset = undecoded(dataset)
     path = Path(out)
     if path.suffix.lower() not in WRITERS:
         raise InputError(f"{out}: a table is a file that ends in {' or '.join(WRITERS)}; choose such a name for --out")
@@ -131,17 +132,17 @@ def _describer(form: str, descriptors: Sequence[str], deltas: bool) -> Callable[
 
 def _own_columns(dataset: AnyDataset) -> dict[str, pa.DataType]:
     """Type of the name of a clip and of the dataset's scalar columns; classes are written by name."""
-    columns = {"clip": pa.string()}
+    columns = {CLIP: pa.string()}
     for name, feature in dataset.features.items():
         if isinstance(feature, ClassLabel):
             columns[name] = pa.string()
-        elif isinstance(feature, Value) and name not in (*MEDIA_COLUMNS, "clip") and "binary" not in feature.dtype:
+        elif isinstance(feature, Value) and name not in (*MEDIA_COLUMNS, CLIP) and "binary" not in feature.dtype:
             columns[name] = feature.pa_type
     return columns
 
 
 def _batches(
-    dataset: AnyDataset, root: str | Path, batch_seconds: float, failures: list[Failure]
+    dataset: AnyDataset, root: str | Path | None, batch_seconds: float, failures: list[Failure]
 ) -> Iterator[tuple[list[dict], list[Clip]]]:
     """Rows with the name of their clip, and these clips; a long one comes alone, one without audio in `failures`."""
     classes = {name: feature for name, feature in dataset.features.items() if isinstance(feature, ClassLabel)}
@@ -150,7 +151,7 @@ def _batches(
     seconds = 0.0
     total = dataset.num_rows if isinstance(dataset, Dataset) else None
     for number, row in enumerate(tqdm(dataset, total=total, desc="Reading clips", unit="clip")):
-        name = row["clip"] if isinstance(row.get("clip"), str) else clip_name(row, root) or str(number)
+        name = clip_name(row, root) or str(number)
         try:
             clip = open_voice(row)
         except InputError as error:
@@ -163,7 +164,7 @@ def _batches(
             column: None if row[column] is None or row[column] < 0 else feature.int2str(row[column])
             for column, feature in classes.items()
         }
-        rows.append(row | named | {"clip": name})
+        rows.append(row | named | {CLIP: name})
         clips.append(clip)
         seconds += clip.duration
     if rows:

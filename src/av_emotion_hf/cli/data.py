@@ -59,7 +59,6 @@ def extract(
     as_json: AsJson = False,
 ) -> None:
     """Read clips once; write inputs or features as Parquet for the training commands, or a table of their voices."""
-    from ..data.dataset import dataset_root
     from ..data.selection import open_selection
 
     if form in TABLES and modality != "audio":
@@ -69,12 +68,11 @@ def extract(
     excluded = split_names(exclude_groups)
     rows = open_selection(dataset, split, streaming, group_column=group_column, exclude_groups=excluded, limit=limit)
     metadata: dict[str, Any] = {"dataset": base_name(dataset)}
-    root = dataset_root(dataset)
     if form in TABLES:
         from ..acoustics.tables import write_table
 
         names = split_names(descriptors) or ["egemaps", "voiced"]
-        summary = quietly(write_table, rows, out, form, names, deltas, root, metadata=metadata)
+        summary = quietly(write_table, rows, out, form, names, deltas, metadata=metadata)
     else:
         from ..data import ClipReader, FeatureReader
         from ..data.extraction import extract as run
@@ -100,7 +98,6 @@ def extract(
             rows_per_shard=rows_per_shard,
             workers=available_cores() if workers is None else workers,
             metadata=metadata,
-            root=root,
         )
     report_reading(summary, as_json, out)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from .console import base_name, parse_number, progress, quietly, report, split_names
 from .options import (
     DATA,
@@ -60,9 +60,8 @@ def predict(
     outcomes = call_in_workers(predictor, clips, count, spawn=predictor.choice.device.type != "cpu")
     for outcome in progress(outcomes, len(clips), "Predicting", "clip"):
         failed += outcome.error is not None
-        error = outcome.error and (
-            outcome.error if outcome.item in outcome.error else f"{outcome.item}: {outcome.error}"
-        )
+        name = printable(outcome.item)
+        error = outcome.error and (outcome.error if name in outcome.error else f"{name}: {outcome.error}")
         result = {"path": outcome.item, "error": error} if error else outcome.result.as_dict()
         if as_json:
             typer.echo(json.dumps(result, ensure_ascii=False))
@@ -152,6 +151,7 @@ def evaluate(
         group_column=None if groups is None else group_column,
         groups=chosen,
         limit=limit,
+        label_column=label_column,
     )
     wanted = tuple(split_names(modalities))
     if not wanted or not set(wanted) <= {"audio", "image"}:
@@ -203,10 +203,10 @@ def export(
 
 def _prediction_line(result: dict[str, Any]) -> str:
     if result["emotion"] is None:
-        return f"{result['path']}\tno emotion: neither audio nor a face was found"
+        return f"{printable(result['path'])}\tno emotion: neither audio nor a face was found"
     best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])
     return (
-        f"{result['path']}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
+        f"{printable(result['path'])}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
         f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames)"
     )
 

@@ -64,8 +64,10 @@ def train_expression(
     from ..training import read_config_overrides
     from ..training.expression import train_expression as recipe
 
-    train = open_selection(dataset, split, limit=limit)
-    validation = open_selection(dataset, validation_split, limit=limit) if validation_split else None
+    train = open_selection(dataset, split, limit=limit, label_column=label_column)
+    validation = (
+        open_selection(dataset, validation_split, limit=limit, label_column=label_column) if validation_split else None
+    )
     name = base_name(dataset) if Path(dataset).expanduser().exists() else dataset
     metadata = {"dataset": name, "split": split}
     if validation is not None:
@@ -202,7 +204,7 @@ def finetune(
     from ..training.finetuning import finetune as recipe
 
     config_overrides = read_config_overrides(config)
-    rows = open_selection(dataset, split, streaming, limit=limit)
+    rows = open_selection(dataset, split, streaming, limit=limit, label_column=label_column)
     parts = None
     if group_column is not None:
         parts = split_groups(

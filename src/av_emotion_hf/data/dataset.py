@@ -1,8 +1,9 @@
-"""Opening a dataset: any Hugging Face dataset, with its media left undecoded."""
+"""Opening a dataset: a folder or file of clips, tables, or a dataset of the Hub, with its media left undecoded."""
 
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
 from datasets import (
     Audio,
     ClassLabel,
@@ -10,29 +11,38 @@ from datasets import (
     Features,
     Image,
     IterableDataset,
+    List,
     Value,
     Video,
     load_dataset,
 )
 from datasets.exceptions import DatasetsError
-from datasets.packaged_modules.audiofolder.audiofolder import AudioFolder
-from datasets.packaged_modules.videofolder.videofolder import VideoFolder
 
-from ..errors import InputError
-from ..media.paths import AUDIO_SUFFIXES, MEDIA_SUFFIXES, expand_paths
+from ..errors import InputError, shortened
+from ..media.paths import MEDIA_SUFFIXES, Listing, list_files
 from ..utils import reason
+from .folder import NAME_COLUMNS, anchored, open_folder
+from .schema import CLIP, MEDIA_COLUMNS
+from .table_files import FILE_FORMATS, open_tables, read_table
 
 AnyDataset: TypeAlias = Dataset | IterableDataset
-FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
+STREAM_SHARDS = 64  # at most, of a table that is streamed: what several processes and workers divide among themselves
 
 
-def open_dataset(name: str, split: str | None = None, streaming: bool = False) -> AnyDataset:
-    """Open a folder (media files or Parquet), a table file, a single media file, or a dataset of the Hub.
+def open_dataset(
+    name: str, split: str | None = None, streaming: bool = False, label_column: str | None = None
+) -> AnyDataset:
+    """Open a folder (clips, images or table files), a table file, a single media file, or a dataset of the Hub.
+
+    A folder with clips in it, or below it, is a dataset of these clips, see [`open_folder`]. Paths of clips in a table
+    are relative to the table. The column `clip` has the name of each clip as the folder or the table gives it.
 
     Args:
         name: a path or a Hub name.
         split: which split; optional where there is only one.
         streaming: read rows when they are needed, without a copy on disk.
+        label_column: column of the label, if one is needed; in a folder of clips without such a column, the classes
+            that its subfolders are named for.
 
     Returns:
         The rows. `Audio`, `Video` and `Image` columns hold `{"bytes", "path"}`: this package decodes them itself.
@@ -42,62 +52,94 @@ def open_dataset(name: str, split: str | None = None, streaming: bool = False) -
     """
     path = Path(name).expanduser()
     try:
-        if (path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES) or _has_skipped_clips(path):
-            clips = _list_clips(path)
-            found = {"train": clips.to_iterable_dataset() if streaming else clips}
-        elif path.is_file():
-            if path.suffix.lower() not in FILE_FORMATS:
-                raise InputError(
-                    f"{name}: a dataset file must be a table ({', '.join(FILE_FORMATS)}) or a clip such as .mp4"
-                )
-            found = load_dataset(FILE_FORMATS[path.suffix.lower()], data_files=str(path), streaming=streaming)
-        else:
-            found = load_dataset(str(path) if path.is_dir() else name, streaming=streaming)
+        found = _open(name, path, streaming, label_column)
     except InputError:
         raise
-    except (OSError, DatasetsError, ValueError, RuntimeError) as error:
+    except (OSError, DatasetsError, ValueError, RuntimeError, pa.ArrowException) as error:
         raise InputError(
             f"{name}: no dataset could be opened there ({reason(error)}); use a folder of clips or Parquet files, a "
             "table file, or the name of a dataset on the Hub"
         ) from error
-    if isinstance(found, dict):
-        if split is None and len(found) > 1:
-            raise InputError(f"{name}: has the splits {', '.join(found)}; choose one with --split")
-        if split is not None and split not in found:
-            raise InputError(f"{name}: has no split {split!r}; it has {', '.join(found)}")
-        found = found[split or next(iter(found))]
-    if found.features is None:
-        found = found._resolve_features()
-    for column, feature in found.features.items():
-        if isinstance(feature, Audio | Image | Video) and feature.decode:
-            found = found.cast_column(column, type(feature)(decode=False))
-    return found
+    if split is None and len(found) > 1:
+        raise InputError(f"{name}: has the splits {', '.join(found)}; choose one with --split")
+    if split is not None and split not in found:
+        raise InputError(f"{name}: has no split {split!r}; it has {', '.join(found)}")
+    return undecoded(found[split or next(iter(found))])
 
 
-def dataset_root(name: str) -> Path:
-    """The folder of a dataset on disk, to which the names of its clips are relative."""
-    path = Path(name).expanduser()
-    return path if path.is_dir() else path.parent
+def _open(name: str, path: Path, streaming: bool, label_column: str | None) -> dict[str, AnyDataset]:
+    """The splits of a dataset."""
+    if path.is_dir():
+        listing = list_files(path)
+        folder = open_folder(listing, label_column)
+        if folder is not None:
+            return {split: _streamed(rows) if streaming else rows for split, rows in folder.items()}
+        tables = open_tables(listing, streaming)
+        if tables is None:
+            has = (
+                f"it has {shortened([listing.name(file) for file in listing.files])}"
+                if listing.files
+                else "it is empty"
+            )
+            raise InputError(f"{name}: contains neither clips nor table files ({has}); name the folder that does")
+        return {split: _with_anchored_paths(rows, path) for split, rows in tables.items()}
+    if not path.is_file():
+        found = load_dataset(name, streaming=streaming)
+        return dict(found) if isinstance(found, dict) else {"train": found}
+    suffix = path.suffix.lower()
+    if suffix in FILE_FORMATS:
+        return {"train": _with_anchored_paths(read_table(path, streaming), path.parent)}
+    if suffix not in MEDIA_SUFFIXES:
+        raise InputError(f"{name}: a dataset file must be a table ({', '.join(FILE_FORMATS)}) or a clip such as .mp4")
+    rows = open_folder(Listing(path.parent, [path])) or {}
+    return {split: _streamed(each) if streaming else each for split, each in rows.items()}
 
 
-def _has_skipped_clips(path: Path) -> bool:
-    """Whether datasets would silently skip clips of a folder: formats it does not know, or audio among video."""
-    suffixes = {file.suffix.lower() for file in path.rglob("*")} if path.is_dir() else set()
-    clips = suffixes & MEDIA_SUFFIXES
-    known = (set(VideoFolder.EXTENSIONS), set(AudioFolder.EXTENSIONS) & AUDIO_SUFFIXES)
-    return bool(clips) and not suffixes & set(FILE_FORMATS) and not any(clips <= each for each in known)
+def _streamed(dataset: Dataset) -> IterableDataset:
+    return dataset.to_iterable_dataset(num_shards=min(STREAM_SHARDS, len(dataset)))
 
 
-def _list_clips(path: Path) -> Dataset:
-    """The clips of a folder, in the column `file`; subfolders are the column `label`, as in datasets."""
-    files = expand_paths([str(path)])
-    rows: dict[str, list] = {"file": files}
-    folders = [Path(file).parent.name for file in files]
-    if path.is_dir() and len(set(folders)) > 1 and path not in {Path(file).parent for file in files}:
-        names = sorted(set(folders))
-        features = Features({"file": Value("string"), "label": ClassLabel(names=names)})
-        return Dataset.from_dict(rows | {"label": [names.index(name) for name in folders]}, features=features)
-    return Dataset.from_dict(rows)
+def undecoded(dataset: AnyDataset) -> AnyDataset:
+    """The dataset with its media left as `{"bytes", "path"}`; datasets would ask for torchcodec to decode them."""
+    if dataset.features is None:
+        dataset = dataset._resolve_features()
+    for column, feature in dataset.features.items():
+        raw = _undecoded_feature(feature)
+        if raw != feature:
+            dataset = dataset.cast_column(column, raw)
+    return dataset
+
+
+def _undecoded_feature(feature: Any) -> Any:
+    if isinstance(feature, Audio):
+        return Audio(sampling_rate=feature.sampling_rate, decode=False)
+    if isinstance(feature, Image | Video):
+        return type(feature)(decode=False)
+    return List(_undecoded_feature(feature.feature)) if isinstance(feature, List) else feature
+
+
+def _with_anchored_paths(dataset: AnyDataset, root: Path) -> AnyDataset:
+    """The paths of clips in a table, relative to its folder `root`, made openable; `clip` has what they were."""
+    if dataset.features is None:
+        dataset = dataset._resolve_features()
+    columns = [name for name in NAME_COLUMNS if name in dataset.features and _is_text(dataset.features[name])]
+    if not columns:
+        return dataset
+    target = columns[0] if columns[0] in MEDIA_COLUMNS else "file"
+    added = {} if CLIP in dataset.features else {CLIP: Value("string")}
+    features = Features(dict(dataset.features) | {target: Value("string")} | added)
+
+    def anchor(table: pa.Table) -> pa.Table:
+        names = table.column(columns[0]).to_pylist()
+        paths = [None if name is None else anchored(name, root) for name in names]
+        cells = {name: table.column(name) for name in table.column_names} | {target: pa.array(paths, pa.string())}
+        return pa.table({name: cells.get(name, pa.array(names, pa.string())) for name in features})
+
+    return dataset.with_format("arrow").map(anchor, batched=True, features=features).with_format(None)
+
+
+def _is_text(feature: Any) -> bool:
+    return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
 
 
 def require_columns(dataset: AnyDataset, *columns: str | None) -> None:
@@ -156,9 +198,9 @@ def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDat
 __all__ = [
     "AnyDataset",
     "column_values",
-    "dataset_root",
     "encode_labels",
     "label_names",
     "open_dataset",
     "require_columns",
+    "undecoded",
 ]

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from datasets import Audio, Dataset, Features
+from datasets import Audio, Dataset, Features, Value
 from tqdm.auto import tqdm
 
 from ..errors import Failure, InputError
 from ..models.windows_av_emotion import ClipInputs
 from ..utils import atomic_write, reason
-from .dataset import AnyDataset
+from .dataset import AnyDataset, undecoded
 from .features import FeatureReader, decode_frames, encode_frames
 from .reader import ClipReader
 from .schema import (
+    CLIP,
     FEATURE_COLUMNS,
     MEDIA_COLUMNS,
     SAMPLING_RATE,
@@ -44,8 +45,9 @@ def extract(
 ) -> dict:
     """Read every clip and write `out/data/train-*.parquet` and `out/manifest.json`.
 
-    The result is a dataset folder: `load_dataset(out)` opens it. Columns other than the clip are kept; a clip that is
-    longer than the reader's window becomes several rows. With a `feature_reader` the inputs are replaced by features.
+    The result is a dataset folder: `load_dataset(out)` opens it. Columns other than the media are kept, and `clip` is
+    the name of the clip; one that is longer than the reader's window becomes several rows. With a `feature_reader` the
+    inputs are replaced by features.
 
     Shards are written under temporary names in `out.partial` and renamed; when all are there, the folder is renamed
     too. An interrupted extraction resumes when it is started again, with the clips that were not written; a finished
@@ -61,7 +63,7 @@ def extract(
             process reads them.
         metadata: settings to note in the manifest, beside the reader's.
         stall: seconds without progress after which a clip is skipped.
-        root: folder of the dataset; clips that could not be read are named relative to it.
+        root: folder to which the names of clips are relative, if the dataset has no column `clip`.
 
     Returns:
         The manifest: settings, number of clips, rows, frames and seconds, the clips that could not be read with the
@@ -71,6 +73,7 @@ def extract(
         InputError: `out` holds something else or was made with other settings, the dataset has no clips, not one could
             be read, or the disk is full.
     """
+    dataset = undecoded(dataset)
     wanted = [modality for modality in ("audio", "image") if reader.modality in (modality, "both")]
     kinds = {require_modality(dataset, modality) for modality in wanted}
     if "clips" not in kinds and (feature_reader is None or "features" in kinds):
@@ -182,7 +185,7 @@ def _write_part(
     totals = _Totals(task.feature_reader)
     names = []
     with folder.writer(part.name, task.columns.arrow_schema) as write:
-        items = ((f"{part.name}-{number:07d}", row) for number, row in part.rows)
+        items = ((f"{part.name}-{number:07d}", {CLIP: clip_name(row, root)} | row) for number, row in part.rows)
         held: list[pa.RecordBatch] = []
         for outcome in call_in_workers(task, items, workers, stall, spawn=task.needs_spawn):
             progress()
@@ -190,7 +193,7 @@ def _write_part(
             names.append(name)
             if outcome.error is not None:
                 failure = Failure(row=int(name.rpartition("-")[2]), error=outcome.error)
-                if clip := clip_name(row, root):
+                if clip := clip_name(row):
                     failure["clip"] = clip
                 totals.failures.append(failure)
                 continue
@@ -244,7 +247,9 @@ def _columns(dataset: AnyDataset, reader: ClipReader | None, feature_reader: Fea
     """What is written: the dataset's own columns, with inputs or features in place of the clips."""
     columns = dict(dataset.features)
     if reader is not None:
-        columns = {name: column for name, column in columns.items() if name not in MEDIA_COLUMNS}
+        columns = {CLIP: Value("string")} | {
+            name: column for name, column in columns.items() if name not in MEDIA_COLUMNS
+        }
         columns |= dict(reader.features)
         if "audio" in columns:
             columns["audio"] = Audio(sampling_rate=SAMPLING_RATE, decode=False)

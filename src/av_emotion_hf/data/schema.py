@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .dataset import AnyDataset
 
 MEDIA_COLUMNS = ("video", "audio", "file", "path")
+CLIP = "clip"  # column of the name of a clip, relative to its dataset
 FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
 INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
 
@@ -56,24 +57,26 @@ def clip_source(row: dict) -> str | bytes:
 
 
 def clip_name(row: dict, root: str | Path | None = None) -> str | None:
-    """Name of the clip in a row.
+    """Name of the clip in a row: what its column `clip` says, else its path.
 
     Args:
         row: of a dataset of clips.
         root: folder of the dataset, where it is known.
 
     Returns:
-        The path relative to `root`, or as it is stored where it lies outside; without `root` the file name alone;
-        `None` for bytes without a name.
+        The path as it is stored, relative to `root` where it is below that; without `root` the file name alone of an
+        absolute path; `None` for bytes without a name.
     """
+    if isinstance(row.get(CLIP), str):
+        return row[CLIP]
     for column in MEDIA_COLUMNS:
         cell = row.get(column)
         stored = cell.get("path") if isinstance(cell, dict) else cell
         if isinstance(stored, str) and stored:
             path = Path(stored)
-            if root is None:
-                return path.name
-            return path.relative_to(root).as_posix() if path.is_relative_to(root) else stored
+            if root is not None:
+                return path.relative_to(root).as_posix() if path.is_relative_to(root) else stored
+            return path.name if path.is_absolute() else stored
     return None
 
 
@@ -109,6 +112,7 @@ def decode_faces(cells: list[dict] | None) -> list[np.ndarray]:
 
 
 __all__ = [
+    "CLIP",
     "FEATURE_COLUMNS",
     "INPUT_COLUMNS",
     "MEDIA_COLUMNS",

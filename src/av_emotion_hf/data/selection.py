@@ -16,6 +16,7 @@ def open_selection(
     groups: Sequence[str] | None = None,
     exclude_groups: Sequence[str] = (),
     limit: int | None = None,
+    label_column: str | None = None,
 ) -> AnyDataset:
     """Open a dataset and select rows of it.
 
@@ -27,11 +28,12 @@ def open_selection(
         groups: groups to keep; all of them when `None`.
         exclude_groups: groups to drop.
         limit: number of rows to take, from the first; all of them when `None`.
+        label_column: column of the label, if one is needed; see [`open_dataset`].
 
     Raises:
         InputError: there is no such dataset, column or group.
     """
-    dataset = open_dataset(name, split, streaming)
+    dataset = open_dataset(name, split, streaming, label_column)
     require_columns(dataset, group_column)
     for option, is_given in (("--groups", groups is not None), ("--exclude-groups", bool(exclude_groups))):
         if is_given and group_column is None:
