@@ -25,9 +25,9 @@ def test_paths_are_expanded_in_order(folder, caplog):
     assert expand_paths(["https://host/a.wav?x=[1]"]) == ["https://host/a.wav?x=[1]"]
 
 
-@pytest.mark.parametrize("pattern", ["*.avi", "c.*"])
-def test_a_pattern_that_matches_no_clip_is_said(folder, pattern):
-    with pytest.raises(InputError, match="matches no clip; check the pattern"):
+@pytest.mark.parametrize(("pattern", "what"), [("*.avi", "file"), ("c.*", "clip")])
+def test_a_pattern_that_matches_no_clip_is_said(folder, pattern, what):
+    with pytest.raises(InputError, match=f"matches no {what}; check the pattern"):
         expand_paths([str(folder / pattern)])
 
 

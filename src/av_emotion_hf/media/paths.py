@@ -172,7 +172,7 @@ def _matches(pattern: str) -> list[str]:
     if others:
         logger.warning("%s: skipped %s (no clip by its suffix)", printable(pattern), shortened(others))
     if not clips:
-        raise InputError(f"{pattern}: matches no clip; check the pattern")
+        raise InputError(f"{pattern}: matches no {'clip' if others else 'file'}; check the pattern")
     return list(clips)
 
 
