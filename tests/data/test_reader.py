@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from helpers.synthetic import gray_frames, tone, write_clip
 
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipReader, FeatureReader, with_inputs
@@ -42,6 +43,22 @@ def test_silence_is_no_sound(tmp_path):
 
     soundfile.write(tmp_path / "silence.wav", np.zeros(4000), 16_000)
     assert ClipReader("audio").read(str(tmp_path / "silence.wav")).modalities == []
+
+
+def test_of_the_sound_alone_nothing_is_lost_because_of_the_picture(tmp_path):
+    """A video that starts after the sound, and black."""
+    times_ms = [1000 + 40 * index for index in range(25)]
+    for name, levels in (("late", [90] * 25), ("black", [0] * 10 + [90] * 15)):
+        write_clip(tmp_path / f"{name}.mp4", gray_frames(levels), sound=tone(2.0), times_ms=times_ms)
+        audio = ClipReader("audio").read(str(tmp_path / f"{name}.mp4"))
+        assert len(audio.waveform) == pytest.approx(32_000, abs=1024) and audio.lead_black == 0
+        assert np.abs(audio.waveform[:400]).max() > 0.4 and audio.duration == pytest.approx(2.0, abs=0.05)
+    both = ClipReader(detector="cascade", window=0.5).read(str(tmp_path / "late.mp4"))
+    np.testing.assert_array_equal(both.waveform, audio.waveform)
+    assert both.num_frames == 10 and both.duration == audio.duration
+    cut = ClipReader(detector="cascade").read(str(tmp_path / "black.mp4"))
+    assert cut.lead_black == pytest.approx(0.4, abs=1e-3)
+    np.testing.assert_array_equal(cut.waveform, audio.waveform[round(1.4 * 16_000) :])
 
 
 def test_the_form_of_a_corpus_is_recognised():

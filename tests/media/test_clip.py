@@ -89,7 +89,7 @@ def test_stereo_tone_at_44100_hz_becomes_mono_at_16_khz(video):
     assert len(clip.waveform) == pytest.approx(32_000, abs=1024)  # AAC comes in blocks of 1024 samples
     assert pitch(clip.waveform) == pytest.approx(440, abs=1)
     middle = clip.waveform[8000:24_000]
-    assert np.abs(middle).max() == pytest.approx(0.25, abs=0.02)  # mean of 0.5 and silence
+    assert np.abs(middle).max() == pytest.approx(0.5, abs=0.02)  # a silent channel beside it takes nothing away
     assert clip.duration == pytest.approx(len(clip.waveform) / 16_000, abs=0.05)
 
 
@@ -111,7 +111,7 @@ def test_audio_without_video_in_a_video_container(tmp_path):
 
 
 def test_loud_audio_is_clipped_and_silence_is_audio(tmp_path):
-    soundfile.write(tmp_path / "loud.wav", np.full(1600, 3.0, np.float32), 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "loud.wav", np.full(1600, 1.5, np.float32), 16_000, subtype="FLOAT")
     soundfile.write(tmp_path / "silence.wav", np.zeros(1600, np.float32), 16_000)
     assert open_clip(tmp_path / "loud.wav").waveform.max() == 1.0
     assert open_clip(tmp_path / "silence.wav").waveform.tolist() == [0.0] * 1600
@@ -132,6 +132,18 @@ def test_black_start_is_cut_from_both_tracks(tmp_path):
     times, indices = read(clip)
     assert times[0] == 0 and indices[:4].tolist() == [0, 2, 5, 7]
     assert whole.duration - clip.duration == pytest.approx(0.4, abs=1e-3)
+
+
+def test_sound_does_not_depend_on_black_that_is_not_cut(tmp_path):
+    frames, sound = gray_frames([0] * 10 + [90] * 40), tone(2.0)
+    times_ms = [500 + 40 * index for index in range(50)]
+    path = write_clip(tmp_path / "black.mp4", frames, sound=sound, times_ms=times_ms)
+    clip, whole = open_clip(path), open_clip(path, trim_black=False)
+    assert clip.lead_black == pytest.approx(0.4, abs=1e-3) and next(clip.frames())[0][0] == 0
+    assert len(whole.waveform) - len(clip.waveform) == round(0.9 * 16_000)  # what sounds before the black ends
+    np.testing.assert_array_equal(whole.waveform[round(0.9 * 16_000) :], clip.waveform)
+    assert next(whole.frames())[0][0] == pytest.approx(0.5, abs=1e-3)
+    assert whole.duration == pytest.approx(2.5, abs=0.05) and clip.duration == pytest.approx(1.6, abs=0.05)
 
 
 def test_black_in_the_middle_stays_and_a_black_clip_keeps_its_frames(tmp_path):

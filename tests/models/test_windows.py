@@ -1,13 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from av_emotion_hf.media import open_clip
 from av_emotion_hf.models.windows_av_emotion import (
     ClipInputs,
     ClipWindows,
+    _soundfile_audio,
     audible,
     check_window,
     concatenate,
+    fallback_audio,
     merge_short_tail,
 )
 
@@ -48,6 +54,40 @@ def test_arrays_are_cut_without_being_copied():
     assert [part.face_times.tolist() for part in parts] == [[0, 0.5], [0, 0.5], [0, 0.5], [0]]
     assert all(np.shares_memory(part.waveform, waveform) and np.shares_memory(part.crops, crops) for part in parts)
     np.testing.assert_array_equal(np.concatenate([part.waveform for part in parts]), waveform)
+
+
+def test_files_become_mono_alike_with_and_without_the_package(tmp_path):
+    """Through PyAV and through soundfile, as the package reads them; at the model's rate."""
+    voice = 0.4 * np.sin(np.arange(16_000) / 5)
+    voice = np.round(voice * 32768) / 32768
+    silent = 0 * voice
+    for name, channels in {
+        "mono": [voice],
+        "same": [voice, voice],
+        "one": [silent, voice],
+        "opposite": [voice, -voice],
+        "center": [silent, silent, voice, silent, silent, silent],
+        "low": [silent, silent, silent, voice, silent, silent],
+        "many": [voice] * 9,
+    }.items():
+        path = str(tmp_path / f"{name}.wav")
+        soundfile.write(path, np.stack(channels).T, 16_000)
+        for found in (
+            fallback_audio(path, 16_000),
+            fallback_audio(Path(path).read_bytes(), 16_000),
+            _soundfile_audio(path, 16_000, name),
+            open_clip(path).waveform,
+        ):
+            np.testing.assert_allclose(found, voice, atol=4e-5, err_msg=name)
+        assert len(fallback_audio(path, 8000)) == pytest.approx(8000, abs=2)
+
+
+def test_without_the_package_ffmpeg_opens_no_url(monkeypatch):
+    opened = []
+    monkeypatch.setattr("av.open", lambda file, mode: opened.append(file) or (_ for _ in ()).throw(OSError("no")))
+    with pytest.raises(ValueError, match=r"^rtsp://a/b: cannot be read \(no\); give a file that holds audio"):
+        fallback_audio("rtsp://a/b", 16_000)
+    assert opened == ["file:rtsp://a/b"]
 
 
 def test_silence_is_no_audio_on_either_road():

@@ -185,7 +185,7 @@ def _table(rows: list[dict], tables: list[dict], schema: pa.Schema) -> pa.Table:
 
 
 def open_voice(row: dict) -> Clip:
-    """The whole clip of a row: neither silence nor a black start is cut.
+    """The whole clip of a row: neither silence, a black start nor what sounds before the video starts is cut.
 
     Raises:
         InputError: the clip cannot be read or has no audio.

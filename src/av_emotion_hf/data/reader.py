@@ -133,7 +133,8 @@ class ClipReader:
 
     def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
         options = self.options
-        clip = open_clip(source, fps=options.fps)
+        # of the sound alone nothing is lost because of the picture
+        clip = open_clip(source, fps=options.fps, trim_black=self.modality != "audio")
         audio = clip.audio(options.window) if self.modality != "image" and clip.has_audio else iter(())
         faces: Iterator[FollowedFace] = iter(())
         if self.modality != "audio" and clip.has_video:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from .audio import SAMPLING_RATE, AudioTrack, open_audio
-from .source import ClipError, Source
+from .source import MAX_GAP, ClipError, Source
 from .video import VideoTrack, open_video
 
 
@@ -19,10 +19,12 @@ from .video import VideoTrack, open_video
 class Clip:
     """What `open_clip` returns: audio and video, each decoded from its start by each call of `audio` and `frames`.
 
+    Its time 0 is where the first of both tracks starts, or where a black start that is cut ends.
+
     Attributes:
-        name: path of the file, "<bytes>" or "<file>".
-        duration: seconds, of the longer of both tracks, counted from the end of the black start.
-        lead_black: seconds of black that are cut from the start of both tracks.
+        name: path or URL of the file, "<bytes>" or "<file>".
+        duration: seconds from time 0 to the end of the longer of both tracks.
+        lead_black: seconds of black that are cut from the start of the video, and the audio up to there with them.
         fps: highest number of frames per second that `frames` yields.
         sampling_rate: of the audio, in Hz.
     """
@@ -34,6 +36,8 @@ class Clip:
     sampling_rate: int = SAMPLING_RATE
     _video: VideoTrack | None = field(default=None, repr=False)
     _audio: AudioTrack | None = field(default=None, repr=False)
+    _origin: float | None = field(default=None, repr=False)  # timestamp that the audio is placed from
+    _delay: float = field(default=0.0, repr=False)  # seconds from there to the first frame
 
     @property
     def has_video(self) -> bool:
@@ -54,6 +58,11 @@ class Clip:
     def audio_reader(self) -> str | None:
         """Which library decodes the audio: "pyav"; None without audio."""
         return self._audio.reader if self._audio else None
+
+    @property
+    def audio_track(self) -> int | None:
+        """Number of the audio track that is read, among those of the file, from 1; None without audio."""
+        return self._audio.number if self._audio else None
 
     @property
     def has_picture(self) -> bool:
@@ -82,15 +91,15 @@ class Clip:
     def frames(self, batch_size: int = 32) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Read the video from its start to its end in bounded memory; yields nothing without a video track.
 
-        For each tick of the clock at `fps`, the last frame at or before it is read. A source with fewer frames per
-        second yields each of its frames once. A batch ends early where the size of the frames changes.
+        For each tick of the clock at `fps`, which begins with the first frame, the last frame at or before it is
+        read. A source with fewer frames per second yields each of its frames once. A batch ends early where the size
+        of the frames changes.
 
         Args:
             batch_size: frames that are held in memory at a time.
 
         Yields:
-            Timestamps (n,) float64 in seconds, counted from the end of the black start, and frames (n, H, W, 3) uint8
-            RGB.
+            Timestamps (n,) float64 in seconds from time 0, and frames (n, H, W, 3) uint8 RGB.
 
         Raises:
             ValueError: `batch_size` is not positive.
@@ -104,13 +113,15 @@ class Clip:
                 filled = 0
             if not filled:
                 times, frames = np.empty(batch_size), np.empty((batch_size, *frame.shape), np.uint8)
-            times[filled], frames[filled] = time, frame
+            times[filled], frames[filled] = time + self._delay, frame
             filled += 1
         if filled:
             yield times[:filled], frames[:filled]
 
     def audio(self, block: float = 10.0) -> Iterator[np.ndarray]:
-        """Read the audio from the end of the black start in bounded memory; yields nothing without an audio track.
+        """Read the audio from time 0 in bounded memory; yields nothing without an audio track.
+
+        Several channels become one as [`to_mono`] describes, which takes a pass of its own over the track.
 
         Args:
             block: seconds of audio that are held in memory at a time.
@@ -126,8 +137,7 @@ class Clip:
                 f"block={block}: a block of audio lasts at least one sample; use 10 seconds, for instance"
             )
         if self._audio:
-            start = self._video.start if self._video else None
-            yield from self._audio.blocks(start, self.lead_black, round(block * SAMPLING_RATE))
+            yield from self._audio.blocks(self._origin, self.lead_black, round(block * SAMPLING_RATE))
 
     @cached_property
     def waveform(self) -> np.ndarray | None:
@@ -142,17 +152,20 @@ class Clip:
 def open_clip(source: str | os.PathLike | bytes | BinaryIO, fps: float = 10.0, trim_black: bool = True) -> Clip:
     """Open a media file of any container that PyAV or decord reads.
 
-    A track that cannot be read counts as absent: the clip then has audio only, or video only.
+    A track that cannot be read counts as absent: the clip then has audio only, or video only. Of several audio tracks
+    the first that has sound is read, the default one before others.
 
     Args:
-        source: path of a file, its content, or a file object. What a file object still contains is copied to a
-            temporary file, so the object need not be seekable.
+        source: path of a file, URL (`http`, `https`, `file`), content of a file, or a file object, opened in binary
+            mode. What a file object still contains, and what a URL names, is copied to a temporary file, so the
+            object need not be seekable.
         fps: frames per second that `Clip.frames` yields at most.
-        trim_black: cut black frames from the start, and as much from the audio. A clip that is black from beginning
+        trim_black: cut black frames from the start, and the audio up to there. A clip that is black from beginning
             to end is left as it is.
 
     Raises:
-        ClipError: no such file, a folder, an empty file, a text file, or neither audio nor video can be read.
+        ClipError: no such file, a folder, an empty file, a text file, a URL that cannot be downloaded, neither audio
+            nor video can be read, or the audio is of floats whose full scale is not 1.
         InputError: `fps` is not positive.
     """
     if not 0 < fps < float("inf"):
@@ -167,14 +180,21 @@ def open_clip(source: str | os.PathLike | bytes | BinaryIO, fps: float = 10.0, t
             "check that it is a complete media file (try to play it) and copy or convert it again"
         )
     lead = video.lead if video else 0.0
-    audio_end = audio.end(video.start if video else None) if audio else 0.0
+    origin, delay = (video.start if video else None), 0.0
+    if not lead and video and audio and video.start is not None and audio.start is not None:
+        before = video.start - audio.start  # sound before the first frame; it goes with a black start that is cut
+        if 0 < before <= MAX_GAP:
+            origin, delay = audio.start, before
+    audio_end = audio.end(origin) if audio else 0.0
     return Clip(
         name=file.name,
-        duration=max(video.length if video else 0.0, audio_end) - lead,
+        duration=max(video.length + delay if video else 0.0, audio_end) - lead,
         lead_black=lead,
         fps=fps,
         _video=video,
         _audio=audio if audio_end > lead else None,
+        _origin=origin,
+        _delay=delay,
     )
 
 

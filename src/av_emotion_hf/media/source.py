@@ -1,10 +1,12 @@
-"""What a clip is read from: a file, bytes or a file object. Each reader opens it for itself."""
+"""What a clip is read from: a file, a URL, bytes or a file object. Each reader opens it for itself."""
 
 import codecs
+import http.client
 import io
 import os
-import shutil
 import tempfile
+import urllib.parse
+import urllib.request
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ from ..errors import InputError
 from ..utils import reason
 
 MAX_GAP = 600.0  # seconds: a timestamp that is farther from the one before it makes no sense
+URL_TIMEOUT = 30  # seconds without an answer
+COPIED = 1 << 20  # bytes that are copied at a time
 MAX_BACKWARD = 0.2  # seconds: timestamps that go back farther start over, as where two files were joined
 
 
@@ -37,6 +41,8 @@ class Stream:
         start: timestamp of the first packet in seconds.
         length: seconds from there to the end of the last packet.
         pixel_aspect: width of a pixel divided by its height; 1 for audio.
+        codec: FFmpeg's name of it; empty where it has none.
+        picture: whether the file is one picture, such as a PNG.
     """
 
     index: int
@@ -45,6 +51,8 @@ class Stream:
     start: float
     length: float
     pixel_aspect: float = 1.0
+    codec: str = ""
+    picture: bool = False
 
     def length_from(self, stamp: float | None) -> float:
         """Seconds from the first decoded frame to the end; what encoders put before that frame is a run-up."""
@@ -56,13 +64,15 @@ class Source:
     """A media file, of which any number of readers may be open at a time.
 
     Args:
-        source: path, content, or file object, which is read from its current position to its end.
+        source: path, URL (`http`, `https`, `file`), content, or file object, which is read from its current position
+            to its end.
 
     Attributes:
-        name: for messages: the path, "<bytes>" or "<file>".
+        name: for messages: the path or URL, "<bytes>" or "<file>".
 
     Raises:
-        ClipError: no such file, a folder, an empty file, or a text file.
+        ClipError: no such file, a folder, an empty file, a text file, a URL that cannot be downloaded, or an object
+            that is none of these or was opened in text mode.
     """
 
     def __init__(self, source: str | os.PathLike | bytes | BinaryIO):
@@ -71,11 +81,23 @@ class Source:
             self.name, self._content = "<bytes>", bytes(source)
             head = self._content[:4096]
         elif isinstance(source, (str, os.PathLike)):
-            self.name, self._content = os.fspath(source), str(Path(source).absolute())
-            head = _head(self.name, Path(source))
-        else:
-            self.name, self._content = "<file>", self._keep(source)
+            self.name = os.fspath(source)
+            if self.name.lower().startswith(("http://", "https://")):
+                self._content = self._download(self.name)
+            else:
+                self._content = str(Path(_local(self.name)).absolute())
             head = _head(self.name, Path(self._content))
+        elif hasattr(source, "read"):
+            self.name = "<file>"
+            self._content = self._copy(source)
+            head = _head(self.name, Path(self._content))
+            if not head and (position := _position(source)):
+                raise ClipError(f"<file>: nothing follows byte {position}, where it stands; call its seek(0) before")
+        else:
+            raise ClipError(
+                f"{type(source).__name__}: is no source of a clip; give a path, a URL, bytes, or a file object that "
+                "was opened with 'rb'"
+            )
         if not head:
             raise ClipError(f"{self.name}: is empty, and a clip needs audio or video; copy or download it again")
         if _is_text(head):
@@ -87,8 +109,12 @@ class Source:
     def path(self) -> str:
         """An absolute path, for readers that need one; bytes are written to a temporary file on the first call."""
         if isinstance(self._content, bytes):
-            self._content = self._keep(io.BytesIO(self._content))
+            self._content = self._keep(iter([self._content]))
         return self._content
+
+    def open_binary(self) -> BinaryIO:
+        """Open as a plain file, at the start."""
+        return io.BytesIO(self._content) if isinstance(self._content, bytes) else open(self._content, "rb")
 
     def open(self) -> av.container.InputContainer:
         """Open with PyAV, at the start.
@@ -96,7 +122,7 @@ class Source:
         Raises:
             av.FFmpegError: it is not a media file.
         """
-        # with the protocol named, FFmpeg does not mistake a file name for a URL
+        # with the protocol named, FFmpeg opens no URL, nor mistakes a file name for one
         file = io.BytesIO(self._content) if isinstance(self._content, bytes) else f"file:{self._content}"
         return av.open(file, "r", metadata_errors="replace")
 
@@ -115,8 +141,16 @@ class Source:
                     wanted.values(), key=lambda stream: not stream.disposition & Disposition.default
                 )
                 return [
-                    Stream(s.index, s.type, s.codec_context is not None, *lengths[s.index].seconds, _pixel_aspect(s))
-                    for s in default_first
+                    Stream(
+                        stream.index,
+                        stream.type,
+                        stream.codec_context is not None,
+                        *lengths[stream.index].seconds,
+                        _pixel_aspect(stream),
+                        stream.codec_context.name if stream.codec_context is not None else "",
+                        container.format.name.endswith("_pipe"),
+                    )
+                    for stream in default_first
                 ]
         except av.FFmpegError:
             return None
@@ -145,12 +179,38 @@ class Source:
                         frame.pts = slots.popleft()
                     yield frame
 
-    def _keep(self, file: BinaryIO) -> str:
-        """Path of a temporary copy that is deleted together with this object."""
+    def _download(self, url: str) -> str:
+        """Path of a temporary copy of what a URL names."""
+        try:
+            with urllib.request.urlopen(url, timeout=URL_TIMEOUT) as answer:
+                expected, path = answer.headers.get("Content-Length", ""), self._keep(_pieces(answer))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            cause = getattr(error, "reason", None)  # urllib's own text has brackets around it
+            why = reason(cause if isinstance(cause, Exception) else error)
+            raise ClipError(f"{url}: cannot be downloaded ({why}); check the address and the connection") from error
+        size = os.path.getsize(path)
+        if expected.isdigit() and size < int(expected):
+            raise ClipError(f"{url}: the connection ended after {size} of {expected} bytes; try it again")
+        return path
+
+    def _copy(self, file: BinaryIO) -> str:
+        """Path of a temporary copy of what a file object still contains."""
+        if hasattr(file, "encoding"):
+            raise ClipError("<file>: is opened in text mode, and a clip is bytes; open it with open(path, 'rb')")
+        try:
+            return self._keep(_pieces(file))
+        except (OSError, ValueError) as error:
+            raise ClipError(
+                f"<file>: cannot be read ({reason(error)}); open it again, with open(path, 'rb')"
+            ) from error
+
+    def _keep(self, pieces: Iterator[bytes]) -> str:
+        """Path of a temporary file that is deleted together with this object."""
         # closed before it is read by its name: Windows does not open a file twice
         with tempfile.NamedTemporaryFile(prefix="av_emotion_hf_", delete=False) as copy:
             weakref.finalize(self, _remove, copy.name)
-            shutil.copyfileobj(file, copy)
+            for piece in pieces:
+                copy.write(piece)
         return copy.name
 
 
@@ -205,6 +265,27 @@ def _is_wanted(stream: av.stream.Stream) -> bool:
 def _pixel_aspect(stream: av.stream.Stream) -> float:
     aspect = float(getattr(stream, "sample_aspect_ratio", None) or 1)
     return aspect if 0.25 <= aspect <= 4 else 1.0  # other values occur in damaged files only
+
+
+def _local(name: str) -> str:
+    """The path that a `file` URL names; anything else is a path already."""
+    if not name.lower().startswith("file://"):
+        return name
+    return urllib.request.url2pathname(urllib.parse.urlsplit(name).path)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """What a file object still contains."""
+    while piece := file.read(COPIED):
+        yield piece
+
+
+def _position(file: BinaryIO) -> int:
+    """Where a file object stands; 0 where it cannot tell."""
+    try:
+        return file.tell()
+    except (AttributeError, OSError, ValueError):
+        return 0
 
 
 def _head(name: str, path: Path) -> bytes:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from .orientation import exif_orientation, frame_orientation, upright
 from .source import MAX_BACKWARD, MAX_GAP, Source, Stream
 
 BLACK_LUMA = 16  # of 255: a frame that is darker than this on average is black
@@ -130,15 +131,16 @@ def open_video(source: Source, streams: list[Stream] | None, trim_black: bool) -
 
 def _read_pyav(source: Source, stream: Stream) -> Iterator[RawFrame]:
     converter = VideoReformatter()  # kept, because making one takes longer than converting a small frame
+    orientation = exif_orientation(source) if stream.picture else None
     for frame in source.decode(stream, THREADS):
         if not isinstance(frame, av.VideoFrame):
             continue
         duration = float(frame.duration * frame.time_base) if frame.time_base else 0.0
 
         def to_rgb(frame: av.VideoFrame = frame) -> np.ndarray:
-            turns = round(frame.rotation / 90)  # counterclockwise
             width = round(frame.width * stream.pixel_aspect)  # square pixels: faces are as wide as they were
-            return np.rot90(converter.reformat(frame, width, format="rgb24", threads=1).to_ndarray(), turns)
+            stored = converter.reformat(frame, width, format="rgb24", threads=1).to_ndarray()
+            return upright(stored, orientation or frame_orientation(frame))
 
         yield frame.time, duration, to_rgb
 

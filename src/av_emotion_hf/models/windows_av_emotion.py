@@ -6,6 +6,7 @@ accepted, and of a file its audio, if a library there reads it.
 """
 
 import io
+import itertools
 import os
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from .downmix_av_emotion import SILENCE, to_mono
+
 WINDOW = 10.0  # seconds; the scores of a clip are the mean over windows of this length
 WHOLE = "whole"  # the window that is as long as the clip
-SILENCE = 1e-4  # 80 dB below full scale: what stays below it is not audio
 READER_RATE = 16000  # samples per second of the audio that the package reads
 FPS = 10.0  # of face crops and frames that come without times
 URL_TIMEOUT = 30  # seconds
@@ -314,19 +316,28 @@ def _resample(waveform: np.ndarray, rate: int, target: int) -> np.ndarray:
 def fallback_audio(source: str | bytes, rate: int) -> np.ndarray:
     """The audio `(samples,)` of a file, mono, by PyAV or soundfile: for where the package is not installed."""
     name = source if isinstance(source, str) else "the clip"
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         import av
     except ImportError:
-        return _soundfile_audio(file, rate, name)
+        return _soundfile_audio(io.BytesIO(source) if isinstance(source, bytes) else source, rate, name)
+    mono = [np.zeros(0, np.float32)]
     try:
-        with av.open(file, "r") as container:
-            resampler = av.AudioResampler("flt", layout="mono", rate=rate)
+        # with the protocol named, FFmpeg does not mistake a file name for a URL
+        with av.open(io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}", "r") as container:
             frames = container.decode(audio=0) if container.streams.audio else ()
-            pieces = [piece for frame in [*frames, None] for piece in resampler.resample(frame)]
+            for (_, _, *names), stretch in itertools.groupby(frames, _format):
+                resampler = av.AudioResampler("flt", rate=rate)
+                pieces = [piece for frame in [*stretch, None] for piece in resampler.resample(frame)]
+                packed = [piece.to_ndarray().reshape(piece.samples, len(names)) for piece in pieces]
+                mono.append(to_mono(np.concatenate(packed).T, names))
     except (OSError, av.FFmpegError) as error:
         raise ValueError(f"{name}: cannot be read ({error}); give a file that holds audio") from error
-    return np.concatenate([np.zeros(0, np.float32), *(piece.to_ndarray()[0] for piece in pieces)])
+    return np.clip(np.nan_to_num(np.concatenate(mono), posinf=1.0, neginf=-1.0), -1.0, 1.0)
+
+
+def _format(frame: Any) -> tuple:
+    """What all frames of one resampler share, the names of the channels at the end."""
+    return frame.sample_rate, frame.format.name, *(channel.name for channel in frame.layout.channels)
 
 
 def _soundfile_audio(file: Any, rate: int, name: str) -> np.ndarray:
@@ -338,7 +349,7 @@ def _soundfile_audio(file: Any, rate: int, name: str) -> np.ndarray:
         samples, own = soundfile.read(file, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise ValueError(f"{name}: soundfile cannot read it ({error}): pip install av, which reads more") from error
-    mono = samples.mean(axis=1)
+    mono = np.clip(np.nan_to_num(to_mono(samples.T), posinf=1.0, neginf=-1.0), -1.0, 1.0)
     return mono if own == rate else _resample(mono, own, rate)
 
 
