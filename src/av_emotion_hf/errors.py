@@ -36,6 +36,12 @@ def as_input_error(error: Exception) -> InputError:
     return InputError(str(error).strip().splitlines()[-1].strip().removeprefix("ValueError: "))
 
 
+def require_fraction(name: str, value: float) -> None:
+    """Raise [`InputError`] unless a value is in [0, 1); NaN is not."""
+    if not 0 <= value < 1:
+        raise InputError(f"{name}={value:g}: has to be a fraction from 0 to below 1; use 0.1, for instance")
+
+
 def printable(text: str) -> str:
     """A text with its control characters escaped, so that it is one line; a name may have any of them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
@@ -48,4 +54,4 @@ def shortened(names: Sequence[str], limit: int = 5) -> str:
     return f"{count}: {', '.join(printable(name) for name in names[:limit])}{more}"
 
 
-__all__ = ["Failure", "InputError", "as_input_error", "printable", "shortened"]
+__all__ = ["Failure", "InputError", "as_input_error", "printable", "require_fraction", "shortened"]

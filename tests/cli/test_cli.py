@@ -6,7 +6,7 @@ from helpers.synthetic import gray_frames, voice, write_clip
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
-from av_emotion_hf.cli import console
+from av_emotion_hf.cli import console, inference
 
 COMMANDS = (
     "predict",
@@ -214,3 +214,14 @@ def test_one_of_several_processes_answers(capsys, monkeypatch):
         monkeypatch.setenv("RANK", rank)
         console.report({}, False, "done")
         assert capsys.readouterr().out == expected
+
+
+def test_scores_say_over_which_classes_they_are():
+    result = {"uar": 1.0, "war": 1.0, "macro_f1": 1.0, "clips": 4, "labels": ["a", "b", "c"]}
+    whole = inference._scores_line(result | {"not_tested": [], "no_answer": {}})
+    assert whole == "UAR 1.000  WAR 1.000  macro-F1 1.000  4 clips"
+    part = inference._scores_line(result | {"not_tested": ["b", "c"], "no_answer": {"a": 3}})
+    assert part.splitlines() == [
+        whole + ", over 1 of 3 classes (no clip of b, c)",
+        "3 clips have neither audio nor a face; they count as wrong",
+    ]

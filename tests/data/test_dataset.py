@@ -1,7 +1,7 @@
 import pytest
 from datasets import Audio, ClassLabel, Dataset, Features, Image, List, Value
 
-from av_emotion_hf.data import encode_labels, label_names, open_dataset
+from av_emotion_hf.data import open_dataset
 from av_emotion_hf.data.dataset import require_columns, undecoded
 from av_emotion_hf.errors import InputError
 
@@ -56,23 +56,6 @@ def test_a_missing_column_is_named(folder):
     require_columns(dataset, None, "speaker")
     with pytest.raises(InputError, match="column 'actor' is not in the dataset, which has emotion, speaker"):
         require_columns(dataset, "actor")
-
-
-@pytest.mark.parametrize("streaming", [False, True])
-def test_labels_become_indices_into_the_models_classes(folder, streaming):
-    dataset = open_dataset(str(folder), "train", streaming)
-    assert label_names(dataset, "emotion") == ["sad", "happy"]
-    encoded = encode_labels(dataset, "emotion", ["happy", "neutral", "sad"])
-    assert [row["labels"] for row in encoded] == [2, 0, 2, 0]
-    with pytest.raises(InputError, match="label 'sad' of column 'emotion' is not among the model's classes happy"):
-        encode_labels(dataset, "emotion", ["happy"])
-
-
-def test_text_labels_are_sorted_and_rows_without_one_dropped():
-    dataset = Dataset.from_dict({"emotion": ["sad", None, "angry"], "row": [0, 1, 2]})
-    assert label_names(dataset, "emotion") == ["angry", "sad"]
-    encoded = encode_labels(dataset, "emotion", ["angry", "sad"])
-    assert encoded["row"][:] == [0, 2] and encoded["labels"][:] == [1, 0]
 
 
 def test_media_is_never_decoded_by_datasets(tmp_path):

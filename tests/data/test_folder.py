@@ -102,8 +102,15 @@ def test_clips_that_change_are_not_taken_from_a_cache(make):
     folder = make("a.wav")
     first = open_dataset(str(folder))
     assert open_dataset(str(folder))._fingerprint == first._fingerprint and first.cache_files
+    Dataset.from_dict({"file": ["a.wav", "b.wav"]}).to_csv(folder / "t.csv")
+    table = open_dataset(str(folder / "t.csv"))
+    assert open_dataset(str(folder / "t.csv"))._fingerprint == table._fingerprint
     (folder / "a.wav").write_bytes(b"something else")
+    changed = open_dataset(str(folder / "t.csv"))
     assert open_dataset(str(folder))._fingerprint != first._fingerprint
+    assert changed._fingerprint != table._fingerprint
+    make("b.wav")
+    assert open_dataset(str(folder / "t.csv"))._fingerprint not in (table._fingerprint, changed._fingerprint)
 
 
 # --- splits and classes

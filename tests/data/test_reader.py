@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, load_from_disk
 from helpers.synthetic import gray_frames, tone, write_clip
 
 import av_emotion_hf as av
@@ -121,3 +121,20 @@ def test_a_short_rest_belongs_to_the_window_before(tmp_path):
         soundfile.write(path, sound[: int(seconds * 16_000)], 16_000)
         windows = list(ClipReader("audio", window=4.0).windows(str(path)))
         assert [window.duration for window in windows] == pytest.approx(expected, abs=0.01)
+
+
+def test_clips_that_cannot_be_read_are_said_every_time(clip_files, tmp_path, caplog):
+    (tmp_path / "bad.mp4").write_bytes(b"no clip")
+    files = [str(clip_files[0]), str(tmp_path / "bad.mp4"), str(tmp_path / "gone.mp4")]
+    Dataset.from_dict({"file": files, "clip": ["a", "b", "c"]}).save_to_disk(tmp_path / "table")
+    for _ in range(2):  # the second time it comes from the cache
+        caplog.clear()
+        rows = with_inputs(load_from_disk(str(tmp_path / "table")), ClipReader("audio"))
+        assert rows["clip"][:] == ["a"]
+        assert "skipped 2 of 3 clips, which cannot be read: 2 files: b, c" in caplog.text
+
+
+def test_a_part_without_a_readable_clip_is_one_line(tmp_path):
+    rows = Dataset.from_dict({"file": [str(tmp_path / f"{i}.mp4") for i in range(3)], "emotion": ["a", "b", "a"]})
+    with pytest.raises(InputError, match="not one of the 3 clips of the validation part could be read; the first rea"):
+        with_inputs(rows, ClipReader("audio"), part="validation")

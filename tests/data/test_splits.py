@@ -53,3 +53,21 @@ def test_rows_of_groups():
     assert list(keep_groups(stream, "speaker", ["1"])) == [{"speaker": 1, "row": 1}, {"speaker": 1, "row": 3}]
     with pytest.raises(InputError, match="speaker: there is no group '7'; the groups are 1, 2, 3"):
         drop_groups(dataset, "speaker", ["7"])
+
+
+def test_groups_as_people_type_them(caplog):
+    speakers = ["a", "a ", None, "", float("nan"), "b"]
+    dataset = Dataset.from_dict({"speaker": [s if isinstance(s, str) else None for s in speakers], "row": range(6)})
+    assert group_names(dataset, "speaker") == ["a", "b"]
+    assert "column 'speaker': 'a ' are read without the blanks around them" in caplog.text
+    assert "column 'speaker': empty in 3 of 6 rows, left out: row 2, row 3, row 4" in caplog.text
+    assert keep_groups(dataset, "speaker", ["a"])["row"][:] == [0, 1]
+    assert drop_groups(dataset, "speaker", ["a"])["row"][:] == [5]  # the others may be of a, too
+    numbers = Dataset.from_dict({"speaker": [1.0, None, 2.0]})
+    assert group_names(numbers, "speaker") == ["1", "2"] and len(keep_groups(numbers, "speaker", ["1"])) == 1
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan"), float("inf")])
+def test_a_fraction_is_below_one(fraction):
+    with pytest.raises(InputError, match="has to be a fraction from 0 to below 1"):
+        split_groups(GROUPS, validation_fraction=fraction)

@@ -130,3 +130,22 @@ def test_config_overrides_from_text_and_file(tmp_path):
     path.write_text('{"hidden_size": 8}')
     assert arguments.read_config_overrides(str(path)) == arguments.read_config_overrides(' {"hidden_size": 8}')
     assert arguments.read_config_overrides(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning_rate": float("nan")}, "learning_rate=nan: has to be above 0; use 1e-3"),
+        ({"learning_rate": 0.0}, "learning_rate=0: has to be above 0"),
+        ({"weight_decay": -1.0}, "weight_decay=-1: has to be 0 or more"),
+        ({"slow_rate": float("nan")}, "slow_rate=nan: has to be 0 or more"),
+        ({"label_smoothing_factor": 1.0}, "label_smoothing=1: has to be a fraction from 0 to below 1"),
+        ({"per_device_train_batch_size": 0}, "batch_size=0: has to be 1 or more"),
+        ({"num_train_epochs": 0}, "epochs=0: has to be above 0"),
+        ({"num_train_epochs": float("nan")}, "epochs=nan: has to be above 0"),
+        ({"dataloader_num_workers": -1}, "workers=-1: has to be 0 or more"),
+    ],
+)
+def test_a_value_with_which_nothing_is_trained_is_refused(tmp_path, given, message):
+    with pytest.raises(InputError, match=message):
+        EmotionTrainingArguments(str(tmp_path), **given)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from datasets import concatenate_datasets
 from transformers import AutoModelForVideoClassification, AutoProcessor
 
 from av_emotion_hf import EmotionTrainer, evaluate, finetune, pretrain
@@ -192,3 +193,14 @@ def test_front_end_and_backbone_learn_slower_unless_others_are_named(
 def test_a_split_needs_the_column_of_the_groups(features, options):
     with pytest.raises(InputError, match="needs their column: give group_column"):
         finetune(features, split_groups(GROUPS, test=["3"]), args=options("model"), modality="audio")
+
+
+@pytest.mark.slow
+def test_what_was_not_tested_or_not_answered_is_said(tune, features, tmp_path):
+    tune("audio", epochs=1)
+    happy = features.filter(lambda emotion: emotion == "happy", input_columns="emotion")
+    silent = happy.map(lambda cell: {"input_features": []}, input_columns="input_features", features=happy.features)
+    scores = evaluate(str(tmp_path / "model"), concatenate_datasets([happy.select(range(3)), silent.select(range(2))]))
+    assert scores["not_tested"] == ["sad"] and scores["no_answer"] == {"happy": 2} and scores["clips"] == 5
+    assert scores["recalls"]["sad"] is None and scores["recalls"]["happy"] <= 3 / 5
+    assert scores["uar"] == scores["recalls"]["happy"] and sum(map(sum, scores["confusion_matrix"])) == 3

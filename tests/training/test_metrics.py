@@ -37,3 +37,13 @@ def test_trainer_metrics_take_hard_and_soft_labels():
 
 def test_nothing_to_score_is_zero():
     assert unweighted_average_recall(np.zeros((2, 2), int)) == 0
+
+
+def test_a_clip_without_an_answer_counts_as_wrong():
+    references, predictions = [0, 0, 0, 1, 1], [0, -1, 1, 1, -1]
+    confusion = confusion_matrix(references, predictions, 3, no_answer=True)
+    assert confusion.tolist() == [[1, 1, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
+    assert confusion_matrix(references, predictions, 3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    scores = EmotionScores().compute(references=references, predictions=predictions)
+    assert scores["uar"] == pytest.approx((1 / 3 + 1 / 2) / 2) and scores["war"] == pytest.approx(2 / 5)
+    assert scores["macro_f1"] == pytest.approx((2 / 4 + 2 / 4) / 2)

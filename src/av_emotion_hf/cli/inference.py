@@ -179,10 +179,7 @@ def evaluate(
         device=device,
         protocol=protocol,
     )
-    line = (
-        f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
-    )
-    report(result, as_json, line)
+    report(result, as_json, _scores_line(result))
 
 
 def export(
@@ -199,6 +196,18 @@ def export(
     result = quietly(export_onnx, checkpoint, out, int8)
     line = f"{out}: {result['bytes'] / 1e6:.1f} MB, logits within {result['max_difference']:.1g} of the model's"
     report(result, as_json, line)
+
+
+def _scores_line(result: dict[str, Any]) -> str:
+    tested = len(result["labels"]) - len(result["not_tested"])
+    line = (
+        f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
+    )
+    if result["not_tested"]:
+        line += f", over {tested} of {len(result['labels'])} classes (no clip of {', '.join(result['not_tested'])})"
+    if result["no_answer"]:
+        line += f"\n{sum(result['no_answer'].values())} clips have neither audio nor a face; they count as wrong"
+    return line
 
 
 def _prediction_line(result: dict[str, Any]) -> str:

@@ -241,7 +241,12 @@ def _scores_line(record: dict[str, Any]) -> str:
         for name, value in record["scores"].items()
         if name.removeprefix("validation_") in ("loss", "uar", "war", "macro_f1")
     }
-    return "validation " + "  ".join(f"{name} {value:.3f}" for name, value in shown.items()) if shown else "done"
+    if not shown:
+        return "done"
+    counts = (record["settings"].get("clips") or record["settings"].get("pictures") or {}).get("validation") or {}
+    tested = sum(count > 0 for count in counts.values())
+    suffix = f"  over {tested} of {len(counts)} classes" if tested < len(counts) else ""
+    return "validation " + "  ".join(f"{name} {value:.3f}" for name, value in shown.items()) + suffix
 
 
 __all__ = ["finetune", "pretrain", "train_expression"]

@@ -5,8 +5,9 @@ from ..utils import lazy_names
 
 _HOMES = {
     "collators": ("ClipCollator", "MaskingCollator"),
-    "dataset": ("encode_labels", "label_names", "open_dataset"),
+    "dataset": ("open_dataset",),
     "features": ("FeatureReader",),
+    "labels": ("encode_labels", "label_names"),
     "reader": ("ClipReader", "ReaderOptions", "with_inputs"),
     "splits": ("GroupSplit", "drop_groups", "group_names", "keep_groups", "split_groups"),
     "statistics": ("RunningStatistics",),

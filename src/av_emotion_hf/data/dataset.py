@@ -1,12 +1,12 @@
 """Opening a dataset: a folder or file of clips, tables, or a dataset of the Hub, with its media left undecoded."""
 
+import os
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 from datasets import (
     Audio,
-    ClassLabel,
     Dataset,
     Features,
     Image,
@@ -17,7 +17,9 @@ from datasets import (
     load_dataset,
 )
 from datasets.exceptions import DatasetsError
+from datasets.fingerprint import Hasher
 
+from ..deprecated import renamed_names
 from ..errors import InputError, shortened
 from ..media.paths import MEDIA_SUFFIXES, Listing, list_files
 from ..utils import reason
@@ -135,7 +137,20 @@ def _with_anchored_paths(dataset: AnyDataset, root: Path) -> AnyDataset:
         cells = {name: table.column(name) for name in table.column_names} | {target: pa.array(paths, pa.string())}
         return pa.table({name: cells.get(name, pa.array(names, pa.string())) for name in features})
 
-    return dataset.with_format("arrow").map(anchor, batched=True, features=features).with_format(None)
+    options: dict[str, Any] = {}
+    if isinstance(dataset, Dataset):  # what is computed from a clip is not taken from the cache when the clip changes
+        files = [None if name is None else anchored(name, root) for name in dataset[columns[0]]]
+        options["new_fingerprint"] = Hasher.hash([dataset._fingerprint, [file and _state(file) for file in files]])
+    return dataset.with_format("arrow").map(anchor, batched=True, features=features, **options).with_format(None)
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    """Size and time of a file; `None` where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _is_text(feature: Any) -> bool:
@@ -159,47 +174,13 @@ def column_values(dataset: AnyDataset, column: str) -> list:
     return [row[column] for row in dataset.select_columns([column])]
 
 
-def label_names(dataset: AnyDataset, column: str) -> list[str]:
-    """The names of the classes: in the order of a `ClassLabel`, else the sorted values."""
-    require_columns(dataset, column)
-    feature = dataset.features[column]
-    if isinstance(feature, ClassLabel):
-        return list(feature.names)
-    return sorted({str(value) for value in column_values(dataset, column) if value is not None})
-
-
-def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDataset:
-    """Add the column `labels`, the index of each row's class within `labels`; rows without a label are dropped.
-
-    Raises:
-        InputError: a class occurs that is not among `labels`.
-    """
-    feature = dataset.features[column]
-    names = feature.names if isinstance(feature, ClassLabel) else None
-    index = {name: position for position, name in enumerate(labels)}
-
-    def class_name(value: Any) -> str:  # of a row that has a label
-        return str(value) if names is None else names[value]
-
-    def has_label(value: Any) -> bool:
-        return value is not None and (names is None or value >= 0)
-
-    found = {class_name(value) for value in set(column_values(dataset, column)) if has_label(value)}
-    unknown = sorted(found - set(index))
-    if unknown:
-        raise InputError(
-            f"label {unknown[0]!r} of column {column!r} is not among the model's classes {', '.join(labels)}; "
-            "rename it or remove its rows"
-        )
-    dataset = dataset.filter(has_label, input_columns=column)
-    return dataset.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
-
+__getattr__ = renamed_names(
+    __name__, {"encode_labels": "data.labels.encode_labels", "label_names": "data.labels.label_names"}
+)
 
 __all__ = [
     "AnyDataset",
     "column_values",
-    "encode_labels",
-    "label_names",
     "open_dataset",
     "require_columns",
     "undecoded",

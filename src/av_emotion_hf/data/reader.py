@@ -2,13 +2,13 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..media import (
     SPEAKERS,
     FaceDetector,
@@ -23,8 +23,10 @@ from ..media import (
 )
 from ..models.windows_av_emotion import ClipInputs, audible, concatenate, merge_short_tail
 from .schema import (
+    CLIP,
     MEDIA_COLUMNS,
     SAMPLING_RATE,
+    clip_name,
     clip_source,
     encode_crop,
     encode_waveform,
@@ -32,7 +34,7 @@ from .schema import (
 )
 
 if TYPE_CHECKING:  # it takes a second, which a prediction does not need
-    from datasets import Features
+    from datasets import Dataset, Features
 
     from .dataset import AnyDataset
 
@@ -230,18 +232,29 @@ class ClipReader:
         return cells
 
 
-def with_inputs(dataset: "AnyDataset", reader: ClipReader, num_proc: int | None = None) -> "AnyDataset":
+def with_inputs(
+    dataset: "AnyDataset", reader: ClipReader, num_proc: int | None = None, part: str = "dataset"
+) -> "AnyDataset":
     """The dataset with its clips read by `reader`, where it does not hold inputs or features already.
 
     A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by. A clip that is
     longer than the reader's window becomes several rows. Clips that cannot be read are skipped with a warning.
 
-    Raises:
-        InputError: the dataset has no clip, input or feature of the modality asked for, or the face detector cannot be
-            loaded.
-    """
-    from datasets import Dataset, Features
+    Args:
+        dataset: rows with clips, inputs or features.
+        reader: how clips are read.
+        num_proc: processes that read a table.
+        part: what messages call the dataset, such as `validation`.
 
+    Raises:
+        InputError: the dataset has no clip, input or feature of the modality asked for, the face detector cannot be
+            loaded, or not one clip of a table can be read.
+    """
+    from datasets import Dataset, Features, Value
+
+    from .dataset import undecoded
+
+    dataset = undecoded(dataset)
     wanted = [name for name in ("audio", "image") if reader.modality in (name, "both")]
     if "clips" not in [require_modality(dataset, name) for name in wanted]:
         return dataset
@@ -249,28 +262,65 @@ def with_inputs(dataset: "AnyDataset", reader: ClipReader, num_proc: int | None 
         reader.load()
     media = [column for column in MEDIA_COLUMNS if column in dataset.features]
     kept = {name: feature for name, feature in dataset.features.items() if name not in media}
-    columns = Features(kept | dict(reader.features))
-    options = {"num_proc": num_proc, "desc": "Reading clips"} if isinstance(dataset, Dataset) else {}
-    return dataset.map(
+    columns = Features({CLIP: Value("string")} | kept | dict(reader.features))
+    is_table = isinstance(dataset, Dataset)
+    options: dict[str, Any] = {"num_proc": num_proc, "desc": "Reading clips"} if is_table else {}
+    read = dataset.map(
         _read_batch,
         batched=True,
         batch_size=1,
-        fn_kwargs={"reader": reader, "kept": list(kept)},
+        with_indices=is_table,
+        fn_kwargs={"reader": reader, "columns": list(columns)},
         remove_columns=media,
         features=columns,
         **options,
     )
+    if isinstance(dataset, Dataset):
+        _report_skipped(dataset, read, reader, part)
+    return read
 
 
-def _read_batch(batch: dict[str, list], reader: ClipReader, kept: list[str]) -> dict[str, list]:
+def _read_batch(
+    batch: dict[str, list], indices: Sequence[int] = (), *, reader: ClipReader, columns: list[str]
+) -> dict[str, list]:
     """The rows of one clip, in the way in which datasets lets one row become none or several."""
     row = {name: values[0] for name, values in batch.items()}
     try:
-        rows = list(reader.rows(row))
+        rows = [{CLIP: _name(row, *indices)} | each for each in reader.rows(row)]
     except InputError as error:
         logger.warning("skipped: %s", error)
         rows = []
-    return {name: [each[name] for each in rows] for name in (*kept, *reader.features)}
+    return {name: [each[name] for each in rows] for name in columns}
+
+
+def _name(row: dict, index: int | None = None) -> str | None:
+    """Name of the clip of a row, else its number."""
+    return clip_name(row) or (None if index is None else f"row {index}")
+
+
+def _report_skipped(dataset: "Dataset", read: "Dataset", reader: ClipReader, part: str) -> None:
+    """Say which clips of a table are not in what was read from it, also where that comes from a cache.
+
+    Raises:
+        InputError: none is.
+    """
+    found = set(read[CLIP]) if read.num_rows else set()
+    if len(found) == len(dataset):
+        return
+    if not found:
+        cause = "it has neither audio nor frames"
+        try:
+            next(reader.rows(dataset[0]), None)
+        except InputError as error:
+            cause = str(error)
+        raise InputError(
+            f"not one of the {len(dataset)} clips of the {part} part could be read; the first reason: {cause}"
+        )
+    names = dataset[CLIP] if CLIP in dataset.features else [_name(row, index) for index, row in enumerate(dataset)]
+    skipped = [str(name) for name in names if name not in found]
+    if skipped:
+        counts = len(skipped), len(dataset)
+        logger.warning("skipped %d of %d clips, which cannot be read: %s", *counts, shortened(skipped))
 
 
 __all__ = ["ClipInputs", "ClipReader", "ReaderOptions", "with_inputs"]

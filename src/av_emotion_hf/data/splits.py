@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
-from ..errors import InputError
+from ..errors import InputError, require_fraction
 from .dataset import AnyDataset, column_values, require_columns
+from .labels import name_of, report_missing, report_trimmed
 
 
 @dataclass(frozen=True)
@@ -26,26 +27,30 @@ class GroupSplit:
 
 
 def group_names(dataset: AnyDataset, column: str) -> list[str]:
-    """The groups of a dataset, sorted."""
+    """The groups of a dataset, sorted. Rows without a group belong to none; they are logged with their number."""
     require_columns(dataset, column)
-    return sorted({str(value) for value in column_values(dataset, column)})
+    values = column_values(dataset, column)
+    names = [name_of(value) for value in values]
+    report_trimmed(column, values)
+    report_missing(dataset, column, [number for number, name in enumerate(names) if name is None])
+    return sorted({name for name in names if name is not None})
 
 
 def keep_groups(dataset: AnyDataset, column: str, groups: tuple[str, ...] | list[str]) -> AnyDataset:
     """The rows whose group is among `groups`."""
-    wanted = frozenset(groups)
-    return _filter(dataset, column, lambda value: str(value) in wanted)
+    wanted = sorted(groups)  # datasets finds its cache by it: the order in a set changes from run to run
+    return _filter(dataset, column, lambda value: name_of(value) in wanted)
 
 
 def drop_groups(dataset: AnyDataset, column: str, groups: tuple[str, ...] | list[str]) -> AnyDataset:
-    """The rows whose group is not among `groups`.
+    """The rows whose group is not among `groups`; of a row without one nobody knows, so it is dropped as well.
 
     Raises:
         InputError: one of `groups` does not occur.
     """
     _require_known(groups, group_names(dataset, column), column)
-    unwanted = frozenset(groups)
-    return _filter(dataset, column, lambda value: str(value) not in unwanted)
+    unwanted = [None, *sorted(groups)]
+    return _filter(dataset, column, lambda value: name_of(value) not in unwanted)
 
 
 def _filter(dataset: AnyDataset, column: str, keep: Callable[[Any], bool]) -> AnyDataset:
@@ -80,8 +85,10 @@ def split_groups(
         seed: of the validation groups that are drawn.
 
     Raises:
-        InputError: an unknown group, a group in two parts, a fold that does not exist, or no group left to train on.
+        InputError: an unknown group, a group in two parts, a fold that does not exist, a fraction that is not in
+            [0, 1), or no group left to train on.
     """
+    require_fraction("validation_fraction", validation_fraction)
     _require_known([*test, *validation], groups, "group")
     if both := sorted(set(test) & set(validation)):
         raise InputError(f"group {both[0]!r} is named for test and for validation; a group belongs to one part")

@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType, get_last_checkpoint
 
 from ..devices import choose_device, cpu_threads
-from ..errors import InputError
+from ..errors import InputError, require_fraction
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ class EmotionTrainingArguments(TrainingArguments):
     slow_rate: float = field(default=0.1, metadata={"help": "Factor on the learning rate of the slow parts."})
 
     def __post_init__(self):
+        self._require_possible_values()
         by_steps = self.max_steps > 0
         if self.logging_strategy == AUTO:
             self.logging_strategy = "steps" if by_steps else "epoch"
@@ -103,6 +104,23 @@ class EmotionTrainingArguments(TrainingArguments):
         self._choice = choice
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         super().__post_init__()
+
+    def _require_possible_values(self) -> None:
+        """Raise [`InputError`] for a value with which nothing could be trained; NaN is one."""
+        require_fraction("label_smoothing", self.label_smoothing_factor)
+        for name, shown, least, is_strict, example in (
+            ("learning_rate", "learning_rate", 0, True, "1e-3"),
+            ("weight_decay", "weight_decay", 0, False, "0.01"),
+            ("slow_rate", "slow_rate", 0, False, "0.1"),
+            ("per_device_train_batch_size", "batch_size", 1, False, "32"),
+            ("dataloader_num_workers", "workers", 0, False, "0"),
+        ):
+            value = getattr(self, name)
+            if not (value > least if is_strict else value >= least) or value == float("inf"):
+                rule = f"above {least}" if is_strict else f"{least} or more"
+                raise InputError(f"{shown}={value:g}: has to be {rule}; use {example}, for instance")
+        if not (self.max_steps > 0 or 0 < self.num_train_epochs < float("inf")):
+            raise InputError(f"epochs={self.num_train_epochs:g}: has to be above 0; use 10, for instance")
 
     @cached_property
     def _setup_devices(self) -> torch.device:

@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Image
 from torch.utils.data import DataLoader
@@ -13,13 +12,14 @@ from tqdm.auto import tqdm
 
 from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
-from ..data.dataset import AnyDataset, encode_labels, require_columns
-from ..data.reader import ClipReader, ReaderOptions, with_inputs
+from ..data.dataset import AnyDataset, require_columns, undecoded
+from ..data.labels import encode_labels, read_labeled
+from ..data.reader import ClipReader, ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, write_json
 from .expression import FaceCollator
-from .metrics import EmotionScores, confusion_matrix
+from .metrics import SCORES, confusion_matrix
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ def evaluate(
         device: where the model runs, see [`choose_device`].
 
     Returns:
-        `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`.
+        `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`;
+        `not_tested`, the classes of which there is no clip, over which no score says anything; and `no_answer`, by
+        class the number of clips with neither audio nor a face, which count as not recognized.
 
     Raises:
         InputError: a column is missing, a label is unknown to the classifier, or there is nothing to score.
@@ -65,14 +67,15 @@ def evaluate(
     if modality == "expression":
         assert classifier.image_processor is not None  # what classifies images has one
         collate = FaceCollator(classifier.image_processor, image_column(dataset))
+        dataset = encode_labels(undecoded(dataset), label_column, labels)
     else:
         if modality == "fusion" and len(set(modalities)) == 1:
             modality = modalities[0]
-        dataset = with_inputs(dataset, ClipReader("both" if modality == "fusion" else modality, reader_options))
+        reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
+        dataset = read_labeled(dataset, label_column, labels, reader, part="evaluation")
         collate = ClipCollator(
             modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
         )
-    dataset = encode_labels(dataset, label_column, labels)
     model.to(choice.device)
     references, predictions = [], []
     batches = tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch")
@@ -80,15 +83,17 @@ def evaluate(
         for batch in batches:
             references += batch.pop("labels").tolist()
             logits = model(**{name: value.to(choice.device) for name, value in batch.items()}).logits
-            predictions += logits.argmax(-1).tolist()
+            predictions += torch.where(has_input(batch, len(logits)), logits.argmax(-1).cpu(), -1).tolist()
     if not references:
         raise InputError("there is no labeled clip to score; check the groups and the label column")
-    confusion = confusion_matrix(references, predictions, len(labels))
+    confusion = confusion_matrix(references, predictions, len(labels), no_answer=True)
     totals = confusion.sum(axis=1)
-    result = EmotionScores().compute(references=references, predictions=predictions)
+    result: dict[str, Any] = {name: score(confusion) for name, score in SCORES.items()}
     result |= {
         "recalls": {name: float(confusion[i, i] / totals[i]) if totals[i] else None for i, name in enumerate(labels)},
-        "confusion_matrix": np.asarray(confusion).tolist(),
+        "confusion_matrix": confusion[:, :-1].tolist(),
+        "no_answer": {name: int(confusion[i, -1]) for i, name in enumerate(labels) if confusion[i, -1]},
+        "not_tested": [name for name, total in zip(labels, totals, strict=True) if not total],
         "labels": labels,
         "clips": len(references),
         "protocol": {
@@ -102,6 +107,12 @@ def evaluate(
     if out is not None:
         write_json(Path(out), result)
     return result
+
+
+def has_input(batch: dict[str, torch.Tensor], size: int) -> torch.Tensor:
+    """Which of the clips of a batch `(B,)` have audio or a face, according to its masks."""
+    masks = [batch[name].any(dim=1).cpu() for name in ("attention_mask", "pixel_mask") if name in batch]
+    return torch.stack(masks).any(dim=0) if masks else torch.ones(size, dtype=torch.bool)
 
 
 def image_column(dataset: AnyDataset) -> str:
@@ -125,4 +136,4 @@ def seen_in_training(checkpoint: str, groups: list[str]) -> list[str]:
     return sorted(set(groups) & {*parts.get("train", ()), *parts.get("validation", ())})
 
 
-__all__ = ["evaluate", "seen_in_training"]
+__all__ = ["evaluate", "has_input", "seen_in_training"]

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, TimmWrapperConfig, set_seed
 
-from ..data.dataset import AnyDataset, column_values, encode_labels, label_names, require_columns
+from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.expressions import FaceCollator, class_weights
+from ..data.labels import class_counts, encode_labels, label_names
 from ..errors import InputError
 from ..hub.cards import write_card
 from ..models.configuration_av_emotion import AVEmotionImageConfig
@@ -14,7 +15,7 @@ from ..models.image_processing_av_emotion import AVEmotionImageProcessor
 from ..utils import label_maps, reason
 from .arguments import EmotionTrainingArguments
 from .metrics import compute_metrics
-from .record import RunRecord, checkpoint_names
+from .record import RunRecord, checkpoint_names, report_missing_classes
 from .trainer import EmotionTrainer
 
 ARCHITECTURES = ("resnet", "densenet121", "densenet169")
@@ -165,8 +166,10 @@ def train_expression(
     if validation is not None:
         parts["validation"] = encode_labels(validation, label_column, labels)
 
-    classes = {name: column_values(part, "labels") for name, part in parts.items()}
-    weight = class_weights(classes["train"], len(labels)) if balance != "none" else None
+    counts = {name: class_counts(part, labels) for name, part in parts.items()}
+    report_missing_classes(counts)
+    classes = column_values(parts["train"], "labels")
+    weight = class_weights(classes, len(labels)) if balance != "none" else None
     set_seed(args.seed)
     if init is not None:
         model = pretrained_expression_model(init, labels)
@@ -183,9 +186,7 @@ def train_expression(
         config=config_overrides or {},
         mixup=mixup,
         balance=balance,
-        pictures={
-            name: {label: values.count(i) for i, label in enumerate(labels)} for name, values in classes.items()
-        },
+        pictures=counts,
         **(metadata or {}),
     )
     has_evaluation = validation is not None
@@ -198,7 +199,7 @@ def train_expression(
         eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
         compute_loss_func=ExpressionLoss(args.label_smoothing_factor, weight if balance == "weights" else None),
-        row_weights=weight[torch.tensor(classes["train"])] if weight is not None and balance == "sampling" else None,
+        row_weights=weight[torch.tensor(classes)] if weight is not None and balance == "sampling" else None,
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)

@@ -7,15 +7,16 @@ from transformers import set_seed
 
 from ..checkpoints import build_model
 from ..data.collators import ClipCollator
-from ..data.dataset import AnyDataset, column_values, encode_labels, label_names, require_columns
-from ..data.reader import ClipReader, ReaderOptions, with_inputs
+from ..data.dataset import AnyDataset, require_columns
+from ..data.labels import class_counts, label_names, read_labeled
+from ..data.reader import ClipReader, ReaderOptions
 from ..data.splits import GroupSplit, keep_groups
 from ..errors import InputError
 from ..hub import write_card
 from .arguments import EmotionTrainingArguments
 from .metrics import compute_metrics
 from .normalization import estimate_statistics
-from .record import RunRecord, checkpoint_names
+from .record import RunRecord, checkpoint_names, report_missing_classes
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
 SLOW_PARTS = ["frontend.", "backbone."]  # what other data have trained already
@@ -70,13 +71,17 @@ def finetune(
         groups = {"train": split.train, "validation": split.validation}
         parts = {name: keep_groups(dataset, group_column, chosen) for name, chosen in groups.items() if chosen}
     reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
-    parts = {
-        name: encode_labels(with_inputs(part, reader, args.dataloader_num_workers or None), label_column, labels)
-        for name, part in parts.items()
-    }
-
     set_seed(args.seed)
     initial = build_model("classification", modality, init or [], labels, config_overrides)
+    num_proc = args.dataloader_num_workers or None
+    parts = {name: read_labeled(part, label_column, labels, reader, num_proc, name) for name, part in parts.items()}
+    # counting those of a stream would read it once more
+    counts = {name: class_counts(part, labels) for name, part in parts.items() if isinstance(part, Dataset)}
+    for name, clips in counts.items():
+        if not any(clips.values()):
+            raise InputError(f"the {name} part has no labeled clip; check the groups and the label column")
+    report_missing_classes(counts)
+
     processors = (initial.feature_extractor, initial.image_processor, initial.feature_sizes)
     for name in initial.feature_sizes.keys() - initial.normalized:
         estimate_statistics(initial.model, name, parts["train"], ClipCollator(name, *processors))
@@ -91,8 +96,7 @@ def finetune(
         label_column=label_column,
         group_column=group_column,
         groups=split.as_dict() if split is not None else None,
-        # counting those of a stream would read it once more
-        clips={name: _class_counts(part, labels) for name, part in parts.items() if isinstance(part, Dataset)},
+        clips=counts,
         **(metadata or {}),
     )
     has_evaluation = "validation" in parts
@@ -113,11 +117,6 @@ def finetune(
     if trainer.is_world_process_zero():
         write_card(args.result_dir)
     return facts
-
-
-def _class_counts(dataset: AnyDataset, labels: list[str]) -> dict[str, int]:
-    values = column_values(dataset, "labels")
-    return {label: values.count(i) for i, label in enumerate(labels)}
 
 
 __all__ = ["finetune"]

@@ -14,11 +14,24 @@ from transformers import EvalPrediction
 
 
 def confusion_matrix(
-    references: Sequence[int] | np.ndarray, predictions: Sequence[int] | np.ndarray, num_labels: int
+    references: Sequence[int] | np.ndarray,
+    predictions: Sequence[int] | np.ndarray,
+    num_labels: int,
+    no_answer: bool = False,
 ) -> np.ndarray:
-    """Counts `(K, K)`: rows are the true classes, columns the predicted ones."""
-    cells = np.asarray(references, dtype=np.int64) * num_labels + np.asarray(predictions, dtype=np.int64)
-    return np.bincount(cells, minlength=num_labels**2).reshape(num_labels, num_labels)
+    """Counts `(K, K)`: rows are the true classes, columns the predicted ones.
+
+    Args:
+        references: true classes.
+        predictions: predicted classes; -1 for no answer, where there was neither audio nor a face.
+        num_labels: K.
+        no_answer: add a last column that counts the clips without an answer, `(K, K + 1)`; else they are left out.
+    """
+    columns = num_labels + 1
+    predicted = np.where(np.asarray(predictions) < 0, num_labels, predictions).astype(np.int64)
+    cells = np.asarray(references, dtype=np.int64) * columns + predicted
+    counts = np.bincount(cells, minlength=num_labels * columns).reshape(num_labels, columns)
+    return counts if no_answer else counts[:, :-1]
 
 
 def unweighted_average_recall(confusion: np.ndarray) -> float:
@@ -34,7 +47,7 @@ def weighted_average_recall(confusion: np.ndarray) -> float:
 
 def macro_f1(confusion: np.ndarray) -> float:
     """Mean over the classes that occur, truly or as a prediction, of the harmonic mean of precision and recall."""
-    totals = confusion.sum(axis=1) + confusion.sum(axis=0)
+    totals = confusion.sum(axis=1) + confusion.sum(axis=0)[: len(confusion)]
     return float((2 * np.diag(confusion)[totals > 0] / totals[totals > 0]).mean()) if totals.any() else 0.0
 
 
@@ -46,7 +59,7 @@ SCORES: dict[str, Callable[[np.ndarray], float]] = {
 
 
 class EmotionScores(evaluate.Metric):
-    """UAR, WAR and macro-F1 of class indices.
+    """UAR, WAR and macro-F1 of class indices; a prediction of -1 is no answer, and wrong.
 
     Example:
     ```python
@@ -75,7 +88,7 @@ class EmotionScores(evaluate.Metric):
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
         num_labels = int(max(*predictions, *references)) + 1  # classes that do not occur do not count
-        confusion = confusion_matrix(references, predictions, num_labels)
+        confusion = confusion_matrix(references, predictions, num_labels, no_answer=True)
         return {name: score(confusion) for name, score in SCORES.items()}
 
 

@@ -75,16 +75,16 @@ def pretrain(
     for dataset in train:
         args.require_length(dataset)
     reader, num_proc = ClipReader(modality, reader_options), args.dataloader_num_workers or None
+    set_seed(args.seed)
+    initial = build_model("pretraining", modality, init or [], config_overrides=config_overrides)
     train_rows: AnyDataset | ClipStream | None
     if any(isinstance(dataset, IterableDataset) for dataset in train):
         train_rows = _stream(train, modality, reader)
     else:
-        train_rows = _frames_only(train, modality, reader, num_proc)
+        train_rows = _frames_only(train, modality, reader, num_proc, "training")
     if train_rows is None:
         raise InputError("there is no dataset to learn from; give at least one")
-    validation_rows = _frames_only(validation or [], modality, reader, num_proc)
-    set_seed(args.seed)
-    initial = build_model("pretraining", modality, init or [], config_overrides=config_overrides)
+    validation_rows = _frames_only(validation or [], modality, reader, num_proc, "validation")
     processor = initial.processor(modality)
     model: Any = initial.model  # its encoder is known to no type
     collate = ClipCollator(modality, initial.feature_extractor, initial.image_processor, initial.feature_sizes)
@@ -173,12 +173,12 @@ def hold_out_groups(
 
 
 def _frames_only(
-    datasets: list[AnyDataset], modality: str, reader: ClipReader, num_proc: int | None
+    datasets: list[AnyDataset], modality: str, reader: ClipReader, num_proc: int | None, part: str
 ) -> AnyDataset | None:
     """One dataset of the clips that have frames, with no columns but those that pre-training reads."""
     parts = []
     for dataset in datasets:
-        dataset = with_inputs(dataset, reader, num_proc)
+        dataset = with_inputs(dataset, reader, num_proc, part)
         column = next(c for c in (FEATURE_COLUMNS[modality], INPUT_COLUMNS[modality]) if c in dataset.features)
         # looked at in Arrow: turning every frame into Python numbers would take longer than an epoch
         dataset = dataset.select_columns([column]).with_format("arrow").filter(_has_frames, batched=True)

@@ -1,6 +1,7 @@
 """The record of a run: what was done, with what, for how long, and what came out."""
 
 import datetime
+import logging
 import os
 import platform
 import shutil
@@ -17,6 +18,8 @@ from transformers import Trainer, TrainingArguments
 from ..deprecated import renamed_names
 from ..utils import write_json
 from .arguments import CHECKPOINTS
+
+logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "av-emotion-hf")
 
@@ -113,6 +116,23 @@ def recorded_options(args: TrainingArguments) -> dict[str, Any]:
     }
 
 
+def report_missing_classes(counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Log the classes that have no clip in one part of the data.
+
+    Args:
+        counts: clips by class, by part (`train`, `validation`).
+    """
+    for part, clips in counts.items():
+        missing = [label for label, count in clips.items() if not count]
+        if missing and part == "train":
+            logger.warning("no training clip of %s: the model cannot learn it", ", ".join(missing))
+        elif missing:
+            logger.warning(
+                "no %s clip of %s: the scores are over %d of %d classes",
+                *(part, ", ".join(missing), len(clips) - len(missing), len(clips)),
+            )
+
+
 def hardware() -> str:
     """The processor that computes: the graphics card, or the CPU and how many of its cores there are."""
     if torch.cuda.is_available():
@@ -130,4 +150,4 @@ def checkpoint_names(checkpoints: list[str] | None) -> list[str]:
 
 __getattr__ = renamed_names(__name__, {"names": "training.record.checkpoint_names"})
 
-__all__ = ["RunRecord", "checkpoint_names", "hardware", "recorded_options"]
+__all__ = ["RunRecord", "checkpoint_names", "hardware", "report_missing_classes", "recorded_options"]
