@@ -20,6 +20,8 @@ def test_patent_settings_are_the_defaults():
     [
         ({"rnn_type": "transformer"}, "rnn_type='transformer' is not one of"),
         ({"hidden_size": 7}, "hidden_size=7 is odd"),
+        ({"hidden_dropout": float("nan")}, "hidden_dropout=nan must be from 0 to below 1"),
+        ({"classifier_dropout": 1.0}, "classifier_dropout=1.0 must be from 0 to below 1"),
         ({"mask_time_prob": 1.0}, "mask_time_prob=1.0 must be between 0 and 1"),
         ({"mask_time_length": 0}, "mask_time_length=0 must be at least 1"),
         ({"objective": "perfect"}, "objective='perfect' is not one of"),
@@ -66,3 +68,5 @@ def test_every_fusion_type_is_accepted_and_no_other():
     assert [AVEmotionConfig(fusion=name).fusion for name in FUSION_TYPES] == ["concat"]
     with pytest.raises(Exception, match="fusion='sum' is not one of"):
         AVEmotionConfig(fusion="sum")
+    with pytest.raises(Exception, match=r"classifier_dropout=1.5 must be from 0 to below 1"):
+        AVEmotionConfig(classifier_dropout=1.5)

@@ -81,6 +81,12 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
                 "choose an even number"
             )
 
+    def validate_dropout(self):
+        """Check that dropout leaves something."""
+        for name in ("hidden_dropout", "classifier_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be from 0 to below 1")
+
     def validate_masking(self):
         """Check that masking hides something and not everything."""
         if not 0 < self.mask_time_prob < 1:
@@ -334,6 +340,8 @@ class AVEmotionConfig(PreTrainedConfig):
             raise ValueError(f"fusion={self.fusion!r} is not one of {FUSION_TYPES}")
         if not 0 <= self.modality_dropout <= 1:
             raise ValueError(f"modality_dropout={self.modality_dropout} must be between 0 and 1")
+        if not 0 <= self.classifier_dropout < 1:
+            raise ValueError(f"classifier_dropout={self.classifier_dropout} must be from 0 to below 1")
 
 
 __all__ = ["AVEmotionAudioConfig", "AVEmotionConfig", "AVEmotionEncoderConfig", "AVEmotionImageConfig"]
