@@ -54,7 +54,7 @@ class AVEmotionImageProcessor(PilBackend):
     def __init__(self, **kwargs: Unpack[AVEmotionImagesKwargs]):
         super().__init__(**kwargs)  # type: ignore[misc]  # which declares the options of transformers only
 
-    def _prepare_image_like_inputs(  # type: ignore[override]  # clips of crops, where transformers has single images
+    def _prepare_image_like_inputs(
         self,
         images: Any,
         *args: object,

@@ -17,7 +17,7 @@ class AVEmotionProcessor(ProcessorMixin):
     def __init__(self, feature_extractor=None, image_processor=None, **kwargs):
         super().__init__(feature_extractor=feature_extractor, image_processor=image_processor, **kwargs)
 
-    def prepare_inputs_layout(  # type: ignore[override]  # of more forms than transformers lets through
+    def prepare_inputs_layout(
         self, images: Any = None, text: Any = None, videos: Any = None, audio: Any = None, **kwargs: Any
     ) -> tuple[Any, Any, Any, Any]:
         """As in transformers, but only URLs and names of audio files are read: both parts check what they get."""
