@@ -90,22 +90,56 @@ def test_sampling_rates(rate):
 
 
 @pytest.mark.parametrize(
-    "waveform, message",
+    "waveform, rate, message",
     [
-        (np.zeros((2, 100), np.float32), "waveform has shape"),
-        (np.zeros(100, np.int16), "expected floating point with full scale 1"),
-        (np.full(100, np.nan, np.float32), "must be finite"),
+        ([np.zeros((2, 20), np.float32)], RATE, r"shape \(2, 20\), .*with at most 32 channels"),
+        (np.zeros(100, bool), RATE, "type bool.*is not a type of samples"),
+        (np.full(100, 400.0), RATE, "its peak is 400; divide 16-bit samples by 32768"),
+        (np.full(100, np.nan, np.float32), RATE, "100 of 100 values are NaN or infinite"),
+        ((8000, np.zeros(100)), RATE, "a waveform of 8000 Hz where 16000 Hz is expected"),
+        (np.zeros(100), 0, "sampling_rate=0: has to be a whole number of Hz from 1,000 to 1,000,000"),
     ],
 )
-def test_unusable_waveforms(waveform, message):
-    waveform = torch.from_numpy(waveform)
-    with pytest.raises(ValueError, match=message):
-        acoustic_descriptors(waveform, RATE)
+def test_unusable_waveforms(waveform, rate, message):
+    for function in (acoustic_descriptors, acoustic_functionals):
+        with pytest.raises(ValueError, match=message):
+            function(waveform, rate)
 
 
-@pytest.mark.parametrize("waveform", [np.zeros(8000), np.zeros(1), np.zeros(0), speech_like(0.5)])
+def test_types_and_layouts_of_recordings():
+    whole = (speech_like(0.3) * 32768).astype(np.int16)
+    expected, numbers = acoustic_descriptors(whole / 32768, RATE), acoustic_functionals(whole / 32768, RATE)
+    stereo = np.stack([whole, whole])
+    for given in (whole, torch.from_numpy(whole), stereo.T, (RATE, whole), (stereo, float(RATE)), whole.tolist()):
+        if isinstance(given, list):
+            given = (np.array(given) / 32768).tolist()
+        assert_same(acoustic_descriptors(given, np.int64(RATE)), expected)
+        assert acoustic_functionals(given, RATE) == pytest.approx(numbers, rel=1e-3, abs=1e-3)
+    for given in (stereo, torch.from_numpy(stereo), [whole, stereo.T]):  # an array (B, samples) is a batch
+        tables = acoustic_descriptors(given, RATE)
+        assert len(tables) == len(acoustic_functionals(given, RATE)) == 2
+        for table in tables:
+            assert_same(table, expected)
+    with pytest.raises(ValueError, match=r"a block of shape \(4800, 2\): has to have one channel"):
+        list(stream_descriptors([stereo.T], RATE))
+    (part,) = stream_descriptors([whole[None, :2000], whole[2000:]], RATE)
+    assert_same(part, expected)
+
+
+@pytest.mark.parametrize("waveform", [np.zeros(8000), np.zeros(960), speech_like(0.5)])
 def test_functionals_are_finite(waveform):
     result = acoustic_functionals(waveform.astype(np.float32), RATE)
     assert len(result) == 88 and all(math.isfinite(value) for value in result.values())
     (same,) = acoustic_functionals([waveform.astype(np.float32)], RATE)
     assert same == result
+
+
+# the last number of samples for which opensmile 2.6 answers with NaN: a window of 60 ms does not fit
+@pytest.mark.parametrize(
+    ("rate", "last"), [(8000, 479), (11025, 661), (16000, 959), (22050, 1322), (44100, 2645), (48000, 2879)]
+)
+def test_what_is_too_short_has_no_functionals(rate, last):
+    short, long = acoustic_functionals([speech_like(1.0, rate=rate)[: last + more] for more in (0, 1)], rate)
+    assert all(math.isnan(value) for value in short.values()) and list(short) == list(long)
+    assert all(math.isfinite(value) for value in long.values())
+    assert all(math.isnan(value) for value in acoustic_functionals(np.zeros(0), rate).values())

@@ -3,10 +3,10 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from av_emotion_hf import AVEmotionImageProcessor
-from av_emotion_hf.data.expressions import FaceCollator, augment_faces, class_weights, mix_faces
+from av_emotion_hf.data.expressions import FaceCollator, augment_faces, class_weights, mix_faces, read_image
 from av_emotion_hf.errors import InputError
 
 
@@ -48,6 +48,14 @@ def test_a_picture_serves_as_bytes_and_as_path(picture, processor, tmp_path):
     for cell, name in (({"bytes": b"no", "path": "x.png"}, "x.png"), (None, "an image without a name")):
         with pytest.raises(InputError, match=f"{name}: cannot be read as an image"):
             FaceCollator(processor, "face")([{"face": cell, "labels": 0}])
+
+
+def test_a_picture_is_turned_as_its_exif_says(shared):
+    path = shared / "cases" / "exif6.jpg"
+    picture = read_image({"bytes": None, "path": str(path)})
+    with Image.open(path) as image:
+        assert image.size == (60, 40) and picture.shape == (60, 40, 3)
+        np.testing.assert_array_equal(picture, np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
 
 
 def test_augmentation_keeps_shape_and_changes_every_picture():

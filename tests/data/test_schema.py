@@ -1,5 +1,8 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from av_emotion_hf.data.schema import (
     clip_name,
@@ -19,6 +22,10 @@ def test_audio_and_crops_survive_their_columns(face):
     np.testing.assert_allclose(decode_waveform(cell), waveform, atol=2**-15)
     np.testing.assert_array_equal(decode_faces([{"bytes": encode_crop(face), "path": None}])[0], face)
     assert len(decode_waveform(None)) == 0 and decode_faces(None) == []
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned to the right
+    Image.fromarray(face).save(turned := io.BytesIO(), format="PNG", exif=exif)
+    np.testing.assert_array_equal(decode_faces([{"bytes": turned.getvalue()}])[0], np.rot90(face, -1))
 
 
 def test_rounding_is_what_flac_stores():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from av_emotion_hf import AVEmotionImageProcessor
@@ -59,3 +60,55 @@ def test_color_with_mean_and_deviation(crops):
     processor = AVEmotionImageProcessor(do_resize=False, do_standardize=False, do_grayscale=False, do_normalize=True)
     pixels = processor([crops[:1]], return_tensors="np")["pixel_values"][0, 0]
     np.testing.assert_allclose(pixels, (crops[0].transpose(2, 0, 1) / 255 - 0.5) / 0.25, atol=1e-5)
+
+
+def test_scale_and_layout_do_not_change_the_result(image_processor, crops):
+    crops[0] = 0
+    expected = image_processor(crops, return_tensors="np")["pixel_values"]
+    tensor = torch.from_numpy(crops)
+    alpha = np.concatenate([crops, crops[..., :1]], axis=-1)
+    forms = [crops / 255, (crops / 255).astype(np.float16), crops.astype(np.float32), crops.astype(np.uint16) * 257]
+    forms += [tensor, tensor.permute(0, 3, 1, 2), tensor.permute(0, 3, 1, 2) / 255, alpha, crops[None], crops.tolist()]
+    forms += [[Image.fromarray(crop) for crop in crops], [list(tensor.permute(0, 3, 1, 2))]]
+    for given in forms:
+        np.testing.assert_array_equal(image_processor(given, return_tensors="np")["pixel_values"], expected)
+    first = image_processor(crops.transpose(0, 3, 1, 2), input_data_format="channels_first", return_tensors="np")
+    np.testing.assert_array_equal(first["pixel_values"], expected)
+    small = crops[:, :4, :4]  # of the size of channels
+    one = AVEmotionImageProcessor(do_resize=False, do_grayscale=False, do_standardize=False)
+    found = one(small, return_tensors="np")["pixel_values"][0]
+    np.testing.assert_allclose(found, small.transpose(0, 3, 1, 2) / 255, atol=1e-6)
+
+
+def test_a_gray_clip_is_one_of_three_equal_channels(image_processor, crops):
+    gray = crops[..., 1]
+    expected = image_processor(gray[..., None].repeat(3, axis=-1), return_tensors="np")["pixel_values"]
+    for given in (gray[..., None], gray[:, None], list(gray), [Image.fromarray(each) for each in gray]):
+        np.testing.assert_array_equal(image_processor(given, return_tensors="np")["pixel_values"], expected)
+
+
+@pytest.mark.parametrize("size", [16, 20])
+def test_what_is_rescaled_already_is_left_alone(crops, size):
+    plain = {"size": {"height": size, "width": size}, "do_standardize": False, "do_grayscale": False}
+    expected = AVEmotionImageProcessor(**plain)(crops, return_tensors="np")["pixel_values"]
+    processor = AVEmotionImageProcessor(do_rescale=False, **plain)
+    found = processor((crops / 255).astype(np.float32), return_tensors="np")["pixel_values"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(processor(crops, return_tensors="np")["pixel_values"], expected * 255, atol=1e-4)
+    same = AVEmotionImageProcessor(**plain)(crops / 255, do_rescale=False, return_tensors="np")["pixel_values"]
+    np.testing.assert_allclose(same, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8, 3)) - 1, "images of shape .*negative pixels look normalized; leave that to the image"),
+        ([np.zeros((8, 8, 3), bool)], "type bool"),
+        (np.zeros((4, 8, 8)), "may be one image with alpha or 4 gray ones"),
+        ([["a.png"]], r"a\.png: cannot be read as an image"),
+        ("nothing", "nothing: cannot be read as an image"),
+    ],
+)
+def test_images_that_cannot_be_used_are_named(image_processor, images, message):
+    with pytest.raises(ValueError, match=message):
+        image_processor(images)

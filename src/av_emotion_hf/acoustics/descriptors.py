@@ -11,12 +11,14 @@ from torch import Tensor
 
 from ..models.configuration_av_emotion import AVEmotionAudioConfig
 from ..models.descriptors_av_emotion import EGEMAPS_NAMES
-from ..models.frontend_av_emotion import AcousticFrontEnd, check_samples
+from ..models.frontend_av_emotion import AcousticFrontEnd
 from ..models.frontend_pitch_av_emotion import PATH_BLOCK, PATH_CONTEXT
+from ..models.waveforms_av_emotion import check_rate, to_waveform, to_waveforms
 from .functionals import functionals
 
 PIECE_BLOCKS = 16  # of PATH_BLOCK frames each, which are computed at once
 BATCH_FRAMES = 16384  # bounds the memory of a batch of pieces
+MIN_SECONDS = 0.06  # of a recording that has functionals: one window of the pitch analysis
 
 Waveform = np.ndarray | Tensor
 Table = dict[str, np.ndarray]  # columns (T,) by name
@@ -31,19 +33,6 @@ def _frontend(
     )
     with torch.device("cpu"):
         return AcousticFrontEnd(config).requires_grad_(False).eval()
-
-
-def _tensor(waveform: object) -> Tensor:
-    tensor = waveform if isinstance(waveform, Tensor) else torch.as_tensor(np.asarray(waveform))
-    if tensor.ndim != 1:
-        raise ValueError(f"waveform has shape {tuple(tensor.shape)}; expected one channel (samples,)")
-    if not tensor.is_floating_point():
-        raise ValueError(f"waveform has type {tensor.dtype}; expected floating point with full scale 1")
-    return check_samples(tensor.to(torch.float32))
-
-
-def _is_single(waveform: Waveform | Sequence[Waveform]) -> bool:
-    return isinstance(waveform, Tensor) or np.ndim(waveform[0] if len(waveform) else 0.0) == 0
 
 
 def context_blocks(frontend: AcousticFrontEnd) -> int:
@@ -118,7 +107,10 @@ def acoustic_descriptors(
     """Descriptors of a recording, 100 frames per second, with the analysis parameters of eGeMAPSv02.
 
     Args:
-        waveform: (samples,), full scale 1, or several of them, which is much faster than one by one.
+        waveform: (samples,), or several of them as a list or (B, samples), which is much faster than one by one.
+            Floats have full scale 1; int16, int32 and uint8 are scaled. Channels are mixed: (samples, channels), and
+            in a list also (channels, samples). A pair with the sampling rate, as scipy reads it, is accepted as well.
+            A constant offset stays in, as in openSMILE.
         sampling_rate: samples per second; there is no resampling.
         descriptors: names of descriptors or of their families, see [`AVEmotionAudioConfig`].
         deltas: whether to add the slope of each descriptor over time.
@@ -130,7 +122,7 @@ def acoustic_descriptors(
         `pandas.DataFrame` and `pyarrow.table` accept such a table.
 
     Raises:
-        ValueError: a waveform has several channels, is not floating point, or has a sample that is not finite.
+        ValueError: type, range or shape of a waveform cannot be used, or its sampling rate is another one.
 
     Example:
     ```python
@@ -142,11 +134,12 @@ def acoustic_descriptors(
     (100,)
     ```
     """
-    frontend = _frontend(sampling_rate, tuple(descriptors), deltas, smoothing_frames).to(device)
-    single = _is_single(waveform)
+    rate = check_rate(sampling_rate)
+    waveforms, single = to_waveforms(waveform, rate)
+    frontend = _frontend(rate, tuple(descriptors), deltas, smoothing_frames).to(device)
     tables = []
-    for features in frame_descriptors(frontend, [_tensor(one) for one in ([waveform] if single else waveform)]):
-        time = np.arange(len(features)) * frontend.shift / sampling_rate
+    for features in frame_descriptors(frontend, [torch.as_tensor(one) for one in waveforms]):
+        time = np.arange(len(features)) * frontend.shift / rate
         columns = zip(frontend.descriptor_names, features.T.contiguous().cpu().numpy(), strict=True)
         tables.append({"time": time} | dict(columns))
     return tables[0] if single else tables
@@ -164,12 +157,16 @@ def stream_descriptors(
     Concatenated, the parts are the table of the whole recording.
 
     Args:
-        blocks: consecutive waveforms (samples,) of any length.
+        blocks: consecutive waveforms (samples,) of any length, of one channel; types as for [`acoustic_descriptors`].
         sampling_rate: samples per second.
         descriptors: as for [`acoustic_descriptors`].
         deltas: as for [`acoustic_descriptors`].
         smoothing_frames: as for [`acoustic_descriptors`].
+
+    Raises:
+        ValueError: a block has several channels, which could not be mixed alike in all blocks; or cannot be used.
     """
+    sampling_rate = check_rate(sampling_rate)
     frontend = _frontend(sampling_rate, tuple(descriptors), deltas, smoothing_frames)
     shift, size, context = frontend.shift, PIECE_BLOCKS * PATH_BLOCK, context_blocks(frontend) * PATH_BLOCK
     held, first, start = torch.zeros(0), 0, 0  # samples from frame `first` on; frames before `start` are done
@@ -181,7 +178,9 @@ def stream_descriptors(
         return {"time": time} | dict(zip(frontend.descriptor_names, features, strict=True))
 
     for block in blocks:
-        held = torch.cat([held, _tensor(block)])
+        if sum(size != 1 for size in np.shape(block)) > 1:
+            raise ValueError(f"a block of shape {np.shape(block)}: has to have one channel (samples,); average them")
+        held = torch.cat([held, torch.as_tensor(to_waveform(block, name="a block"))])
         while len(held) >= (start + size + context - first) * shift:
             whole, held = held, held[: (start + size + context - first) * shift]
             yield part(start + size)
@@ -203,16 +202,26 @@ def acoustic_functionals(
     """The 88 functionals of eGeMAPSv02 of an utterance, or of each of several.
 
     Args:
-        waveform: (samples,), full scale 1, or several of them.
+        waveform: as for [`acoustic_descriptors`].
         sampling_rate: samples per second.
+
+    Returns:
+        Functionals by name, or a list of such dicts. Those of a recording that is shorter than one window of the pitch
+        analysis (60 ms) are all NaN, as in openSMILE.
+
+    Raises:
+        ValueError: as for [`acoustic_descriptors`].
     """
-    single = _is_single(waveform)
-    waveforms = [_tensor(one) for one in ([waveform] if single else waveform)]
-    tables = acoustic_descriptors(waveforms, sampling_rate, tuple(EGEMAPS_NAMES), smoothing_frames=1)
+    rate = check_rate(sampling_rate)
+    waveforms, single = to_waveforms(waveform, rate)
     results = []
+    tables = acoustic_descriptors(waveforms, rate, tuple(EGEMAPS_NAMES), smoothing_frames=1)
     for table, samples in zip(tables, waveforms, strict=True):
-        power = float(samples.double().square().mean()) if len(samples) else 0.0
-        results.append(functionals(table, 0.01, power))
+        power = float(np.square(samples, dtype=np.float64).mean()) if len(samples) else 0.0
+        result = functionals(table, 0.01, power)
+        if len(samples) < math.floor(MIN_SECONDS * rate + 0.5):
+            result = dict.fromkeys(result, math.nan)
+        results.append(result)
     return results[0] if single else results
 
 

@@ -1,14 +1,13 @@
 """Batches of labeled face images, augmented for training."""
 
-import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from transformers import BatchFeature
 
 from ..errors import InputError
+from ..models.pictures_av_emotion import to_picture
 
 
 class FaceCollator:
@@ -47,17 +46,15 @@ class FaceCollator:
 
 
 def read_image(cell: dict) -> np.ndarray:
-    """The pixels `(H, W, 3)` uint8 of an undecoded `Image` cell, gray or in color.
+    """The pixels `(H, W, 3)` uint8 of an undecoded `Image` cell, gray or in color, turned as its EXIF says.
 
     Raises:
         InputError: it is not an image.
     """
     try:
-        source = cell["path"] if cell.get("bytes") is None else io.BytesIO(cell["bytes"])
-        return np.asarray(Image.open(source).convert("RGB"))
-    except (OSError, TypeError, AttributeError) as error:
-        name = (cell or {}).get("path") or "an image without a name"
-        raise InputError(f"{name}: cannot be read as an image ({error}); remove its row from the dataset") from error
+        return to_picture(cell, "an image without a name")
+    except ValueError as error:
+        raise InputError(f"{error}; or remove its row from the dataset") from error
 
 
 def augment_faces(pixels: torch.Tensor) -> torch.Tensor:

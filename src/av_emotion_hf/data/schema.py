@@ -10,6 +10,7 @@ from PIL import Image as PILImage
 
 from ..errors import InputError
 from ..media.audio import SAMPLING_RATE
+from ..models.pictures_av_emotion import to_picture
 
 if TYPE_CHECKING:
     from .dataset import AnyDataset
@@ -107,8 +108,8 @@ def decode_waveform(cell: dict | None) -> np.ndarray:
 
 
 def decode_faces(cells: list[dict] | None) -> list[np.ndarray]:
-    """The crops of a `faces` cell."""
-    return [np.asarray(PILImage.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in cells or []]
+    """The crops `(S, S, 3)` uint8 of a `faces` cell."""
+    return [to_picture(cell, "a face crop") for cell in cells or []]
 
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Prediction: a clip to the emotion in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from os import PathLike, fspath
@@ -12,8 +12,9 @@ from ..checkpoints import DEFAULT_CHECKPOINT, load_classifier
 from ..data.reader import ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
+from ..models.collections_av_emotion import several_clips
 from ..models.pipeline_av_emotion import AVEmotionPipeline
-from ..models.windows_av_emotion import check_window
+from ..models.windows_av_emotion import check_fps, check_window
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,12 @@ class EmotionPredictor:
         device: str = "auto",
         speaker: str = "size",
     ):
-        self.options: dict[str, Any] = {"fps": fps, "detector": detector, "speaker": speaker}
-        ReaderOptions(**self.options)  # a mistake is told before anything is loaded
-        try:
-            self.window = check_window(window)
+        try:  # a mistake is told before anything is loaded
+            self.window, fps = check_window(window), check_fps(fps)
         except ValueError as error:
             raise InputError(str(error)) from error
+        self.options: dict[str, Any] = {"fps": fps, "detector": detector, "speaker": speaker}
+        ReaderOptions(**self.options)
         self.choice = choose_device(device)
         self.modality, self.classifier = load_classifier(checkpoint)
         if self.modality == "expression":
@@ -105,17 +106,18 @@ class EmotionPredictor:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "pipeline"}
 
-    def __call__(self, source: str | PathLike | bytes, alive: Callable[[], None] = lambda: None) -> Prediction:
+    def __call__(self, source: Any, alive: Callable[[], None] = lambda: None) -> Prediction:
         """Predict one clip, given as a path or as bytes; `alive` is called after each window of it.
 
-        The other forms that the pipeline accepts, such as `{"waveform": ..., "faces": ...}`, are accepted as well.
+        The other forms of a clip that the pipeline accepts, such as `{"waveform": ..., "faces": ...}`, are accepted as
+        well.
 
         Raises:
-            InputError: the clip cannot be read.
+            InputError: the clip cannot be read, or there are several.
         """
         parts = []
         with self.choice.limited_threads():
-            for item in self.pipeline.preprocess(source, self.window, **self.options):
+            for item in self._items(source):
                 parts.append(self.pipeline.forward(item))
                 alive()
         probabilities = [self.pipeline.probabilities(part) for part in parts]
@@ -133,6 +135,22 @@ class EmotionPredictor:
             face_coverage=round(sum(each["num_faces"] for each in facts) / frames, 3) if frames else 0.0,
             detector=next((each["detector"] for each in facts if each["detector"] is not None), None),
         )
+
+    def _items(self, source: Any) -> Iterator[dict[str, Any]]:
+        """The windows of one clip as model inputs.
+
+        Raises:
+            InputError: the clip cannot be read, or there are several.
+        """
+        try:
+            if several_clips(source) is not None:
+                raise ValueError(
+                    f"a {type(source).__name__} holds several clips, and here one is predicted at a time; give them "
+                    "one by one, or all to the pipeline audio-visual-emotion-recognition"
+                )
+            yield from self.pipeline.preprocess(source, self.window, **self.options)
+        except ValueError as error:
+            raise error if isinstance(error, InputError) else InputError(str(error)) from error
 
 
 __all__ = ["EmotionPredictor", "Prediction"]

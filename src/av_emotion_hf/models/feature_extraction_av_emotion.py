@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
 
+from .waveforms_av_emotion import audible, check_rate, to_waveforms
+
 
 class AVEmotionFeatureExtractor(SequenceFeatureExtractor):
     r"""Pads waveforms of different lengths to a batch. The acoustic front-end itself is part of the model.
@@ -36,8 +38,10 @@ class AVEmotionFeatureExtractor(SequenceFeatureExtractor):
         """Pad one waveform or a batch of them.
 
         Args:
-            raw_speech (`np.ndarray`, `list[float]` or a list of either):
-                Mono waveforms `(samples,)`, values in [-1, 1]. A waveform of length 0 means a clip without audio.
+            raw_speech (`np.ndarray`, `torch.Tensor`, `list[float]` or a list of these):
+                Waveforms `(samples,)`: floats with full scale 1, or int16, int32 or uint8. A batch may be an array
+                `(B, samples)`. Channels of a recording are mixed: `(samples, channels)`, and in a list also
+                `(channels, samples)`. One of length 0 means a clip without audio, and so does silence.
             sampling_rate (`int`, *optional*): samples per second of `raw_speech`, to be checked.
             padding (`bool` or `str`): as in [`~SequenceFeatureExtractor.pad`], like the next three.
             max_length (`int`, *optional*): samples.
@@ -47,26 +51,18 @@ class AVEmotionFeatureExtractor(SequenceFeatureExtractor):
             **kwargs: ignored, so that pipelines can pass their own.
 
         Returns:
-            [`BatchFeature`] with `input_values (B, samples)` float32 and `attention_mask (B, samples)`.
+            [`BatchFeature`] with `input_values (B, samples)` float32 and `attention_mask (B, samples)`, which is 0
+            for the whole of a waveform that holds nothing but silence.
 
         Raises:
-            ValueError: the sampling rate is another one, there are several channels, or a value is not finite.
+            ValueError: the sampling rate is another one, or type, range or shape of a waveform cannot be used.
         """
-        if sampling_rate is not None and sampling_rate != self.sampling_rate:
+        if sampling_rate is not None and check_rate(sampling_rate) != self.sampling_rate:
             raise ValueError(
                 f"sampling_rate={sampling_rate} does not fit this feature extractor, which expects "
                 f"{self.sampling_rate} Hz; resample the audio, e.g. with torchaudio.functional.resample"
             )
-        is_batch = isinstance(raw_speech, list | tuple) and (len(raw_speech) == 0 or np.ndim(raw_speech[0]) > 0)
-        is_batch = is_batch or (isinstance(raw_speech, np.ndarray) and raw_speech.ndim == 2)
-        waveforms = [np.asarray(x, dtype=np.float32) for x in (raw_speech if is_batch else [raw_speech])]
-        for waveform in waveforms:
-            if waveform.ndim != 1:
-                raise ValueError(
-                    f"a waveform of shape {waveform.shape} is not mono: expected (samples,); average the channels"
-                )
-            if not np.isfinite(waveform).all():
-                raise ValueError("a waveform contains NaN or infinite values; replace them before feature extraction")
+        waveforms, _ = to_waveforms(raw_speech, self.sampling_rate)
         if all(len(waveform) == 0 for waveform in waveforms):
             # `pad` cannot make a batch of these; one masked sample keeps it rectangular.
             batch = BatchFeature(
@@ -76,15 +72,19 @@ class AVEmotionFeatureExtractor(SequenceFeatureExtractor):
                 }
             )
             return batch.convert_to_tensors(return_tensors)
-        return self.pad(
+        batch = self.pad(
             BatchFeature({"input_values": waveforms}),
             padding=padding,
             max_length=max_length,
             truncation=truncation,
             pad_to_multiple_of=pad_to_multiple_of,
             return_attention_mask=True,
-            return_tensors=return_tensors,
+            return_tensors="np",
         )
+        for values, mask in zip(batch["input_values"], batch["attention_mask"], strict=True):
+            if not len(audible(values[mask > 0])):
+                mask[:] = 0
+        return batch.convert_to_tensors(return_tensors)
 
 
 __all__ = ["AVEmotionFeatureExtractor"]

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
-from transformers.image_utils import PILImageResampling, SizeDict, make_nested_list_of_images
+from transformers.image_utils import ChannelDimension, PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
+
+from .pictures_av_emotion import to_clips
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -28,7 +30,11 @@ class AVEmotionImagesKwargs(ImagesKwargs, total=False):
 class AVEmotionImageProcessor(PilBackend):
     r"""Resizes and standardizes face crops and pads clips of different lengths to one batch.
 
-    A clip is a list of crops or an array `(Tv, H, W, 3)`; a clip without a face is an empty list or array.
+    It takes what transformers takes as images, and clips: a list of images, or an array `(Tv, H, W, 3)`. Arrays and
+    tensors may also have channels first, alpha, or no channels, and be of any type whose scale is known: uint8,
+    uint16, floats from 0 to 1 or from 0 to 255. An image may also be the content of an encoded one, or a dict with
+    `bytes` or `path`. A clip without a face is an empty list or array. With `do_rescale=False`, floats from 0 to 1
+    count as rescaled already.
     """
 
     valid_kwargs = AVEmotionImagesKwargs
@@ -48,12 +54,18 @@ class AVEmotionImageProcessor(PilBackend):
     def __init__(self, **kwargs: Unpack[AVEmotionImagesKwargs]):
         super().__init__(**kwargs)  # type: ignore[misc]  # which declares the options of transformers only
 
-    def _prepare_images_structure(self, images: Any, expected_ndims: int = 3) -> list:
-        # images as for transformers, or clips
-        if isinstance(images, list | tuple) and any(np.ndim(clip) in (1, 4) for clip in images):
-            # one of the clips is an array or empty
-            return [list(clip) for clip in images]
-        return make_nested_list_of_images(images, expected_ndims=expected_ndims)
+    def _prepare_image_like_inputs(
+        self,
+        images: Any,
+        *args: object,
+        do_rescale: bool | None = None,
+        input_data_format: str | ChannelDimension | None = None,
+        **kwargs: object,
+    ) -> list[list[np.ndarray]]:
+        """The clips as lists of arrays `(3, H, W)`: uint8, or float32 where these count as rescaled."""
+        channels_first = None if input_data_format is None else ChannelDimension(input_data_format) == "channels_first"
+        clips = to_clips(images, channels_first=channels_first, keep_unit=do_rescale is False)
+        return [[np.moveaxis(crop, -1, 0) for crop in clip] for clip in clips]
 
     def _preprocess(  # type: ignore[override]  # clips of crops, where transformers has single images
         self,

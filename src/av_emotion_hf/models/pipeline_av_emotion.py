@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers.pipelines.base import ChunkPipeline
 
+from .collections_av_emotion import several_clips
 from .processing_av_emotion import AVEmotionProcessor
 from .windows_av_emotion import OPTIONS, ClipInputs, ClipWindows, check_window
 
@@ -18,13 +19,18 @@ class AVEmotionPipeline(ChunkPipeline):
 
     A clip is one of:
 
-    - a path or a URL, or the content of a file as `bytes`;
-    - a waveform `(samples,)` at the sampling rate of the model, full scale 1;
-    - a dict with a clip (`path`, `file`, `video` or `bytes`);
-    - a dict with a waveform (`waveform`, `audio`, `array` or `raw`, and its `sampling_rate`) and face crops (`faces`,
-      `crops` or `images`: images or `(Tv, H, W, 3)`), or instead of these `frames (Tv, H, W, 3)` uint8 to find the
-      face in. Either may be missing. `face_times (Tv,)` in seconds, or `fps`, say when crops and frames
-      were seen.
+    - a path or a URL, the content of a file as `bytes`, or a file that is open for reading bytes;
+    - a waveform at the sampling rate of the model: an array, tensor or list `(samples,)`, `(channels, samples)` or
+      `(samples, channels)`; floats with full scale 1, or int16, int32 or uint8;
+    - a pair of a waveform and its sampling rate, in either order;
+    - a dict with a clip (`path`, `file`, `video` or `bytes`), such as a row of a dataset;
+    - a dict with a waveform (`waveform`, `audio`, `array` or `raw`, and its `sampling_rate`) or a file of which the
+      audio is used, and face crops (`faces`, `crops` or `images`), or instead of these `frames` to find the face in.
+      Either may be missing. Crops and frames are images of Pillow, encoded images, or arrays, such as
+      `(Tv, H, W, 3)`, as [`AVEmotionImageProcessor`] takes them. `face_times (Tv,)` in seconds, or `fps`, say when
+      crops and frames were seen.
+
+    Several clips are a list, a tuple, a dataset or a column of one, a series or an array of paths, or a generator.
 
     Where this package is not installed, of a path, a URL or bytes only the audio is used, if PyAV or soundfile is
     installed, and no face is found in frames.
@@ -39,7 +45,7 @@ class AVEmotionPipeline(ChunkPipeline):
         detector (`str`, *optional*, defaults to `"auto"`): name of the face detector.
         speaker (`str`, *optional*, defaults to `"size"`): which of several faces is followed: `size` or `speech`.
 
-    Returns (of one clip; a list gives a list, a dataset or a generator gives an iterator):
+    Returns (of one clip; several give a list, or from a dataset, its column or a generator an iterator):
         `[{"label": str, "score": float}, ...]` in descending order, or with `window`
         `[{"start": seconds, "end": seconds, "scores": [{"label", "score"}, ...]}, ...]`. There are no labels where
         there is neither audio nor a face that the model could use.
@@ -86,7 +92,11 @@ class AVEmotionPipeline(ChunkPipeline):
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Recognize emotions; see the class for what a clip may be."""
-        return [] if isinstance(inputs, list) and not inputs else super().__call__(inputs, **kwargs)
+        clips = several_clips(inputs)
+        if clips is None:
+            # transformers would take a list or tuple for several clips
+            clips = {"waveform": inputs} if isinstance(inputs, list | tuple) else inputs
+        return [] if isinstance(clips, list) and not clips else super().__call__(clips, **kwargs)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """As in transformers; of a fusion model the processor is saved, which holds both parts."""

@@ -7,7 +7,7 @@ accepted, and of a file its audio, if a library there reads it.
 
 import io
 import itertools
-import os
+import math
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from .downmix_av_emotion import SILENCE, to_mono
+from .arrays_av_emotion import as_array
+from .downmix_av_emotion import to_mono
+from .parts_av_emotion import ClipParts, clip_parts, is_file
+from .pictures_av_emotion import Clip, to_clip
+from .waveforms_av_emotion import audible, check_rate, to_waveform
 
 WINDOW = 10.0  # seconds; the scores of a clip are the mean over windows of this length
 WHOLE = "whole"  # the window that is as long as the clip
@@ -24,9 +28,6 @@ READER_RATE = 16000  # samples per second of the audio that the package reads
 FPS = 10.0  # of face crops and frames that come without times
 URL_TIMEOUT = 30  # seconds
 OPTIONS = ("fps", "detector", "speaker")
-AUDIO_KEYS = ("waveform", "audio", "array", "raw")
-FACE_KEYS = ("faces", "crops", "images", "frames")
-CLIP_KEYS = ("video", "file", "bytes", "path")
 REMEDY = "pip install av-emotion-hf, which reads clips whole, or give {'waveform': ..., 'faces': ...}"
 
 
@@ -63,11 +64,6 @@ class ClipInputs:
     def modalities(self) -> list[str]:
         """`audio` and `image`, as far as there is something of them."""
         return [name for name, part in (("audio", self.waveform), ("image", self.crops)) if len(part)]
-
-
-def audible(waveform: np.ndarray) -> np.ndarray:
-    """The waveform `(samples,)`, or one of length 0 where it holds nothing but silence."""
-    return waveform if np.abs(waveform).max(initial=0) > SILENCE else np.zeros(0, np.float32)
 
 
 def merge_short_tail(
@@ -133,6 +129,36 @@ def check_window(window: float | str | None) -> float | str:
     return float(window)
 
 
+def check_fps(fps: Any) -> float:
+    """Frames per second, of Python, numpy or torch.
+
+    Raises:
+        ValueError: they are not a positive number.
+    """
+    value = fps.item() if getattr(fps, "shape", None) == () else fps
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"fps={fps!r}: has to be a positive number; use 10, for instance")
+    return value
+
+
+def check_times(times: Any, count: int, name: str) -> np.ndarray:
+    """Times `(count,)` in seconds of what is called `name`.
+
+    Raises:
+        ValueError: they are not as many, not finite, or do not increase.
+    """
+    seconds = as_array(times, "face_times").astype(float)
+    if seconds.ndim != 1 or len(seconds) != count:
+        raise ValueError(f"{count} {name} and {seconds.size} face_times: give one time for each of them")
+    wrong = np.flatnonzero(~np.isfinite(seconds) | ~(np.diff(seconds, prepend=-np.inf) > 0))
+    if len(wrong):
+        raise ValueError(
+            f"face_times[{wrong[0]}] = {seconds[wrong[0]]:g}: has to be finite and later than the one before; give "
+            f"{name} in the order of time"
+        )
+    return seconds
+
+
 class ClipWindows:
     """Cuts clips into windows.
 
@@ -153,7 +179,7 @@ class ClipWindows:
         """The windows of a clip, at least one.
 
         Args:
-            clip: path, URL, bytes, waveform or dict, see `AVEmotionPipeline`.
+            clip: path, URL, bytes, open file, waveform, pair with a sampling rate, or dict, see `AVEmotionPipeline`.
             window: seconds; `"whole"` for one window of the whole clip. A remainder of less than half a window belongs
                 to the window before it.
             **options: of the package's `ReaderOptions`, on every way into the model.
@@ -162,18 +188,15 @@ class ClipWindows:
             ValueError: the clip cannot be read or an option cannot be used; one line that says what to do.
         """
         length = check_window(window)
-        reader = self._reader(length, options)
-        if isinstance(clip, dict) and _first(clip, AUDIO_KEYS + FACE_KEYS) is None:
-            cell = _first(clip, CLIP_KEYS)
-            if cell is None:
-                raise ValueError(f"a clip with the keys {list(clip)}: give 'path', or 'waveform' and 'faces'")
-            return self(cell, window, **options)
-        if isinstance(clip, str | bytes | os.PathLike):
-            return self._file(clip if isinstance(clip, bytes) else os.fspath(clip), length, reader)
-        clip = clip if isinstance(clip, dict) else {"waveform": clip}
-        return self._cut(*self._arrays(clip, reader, options.get("fps", FPS)), length)
+        options = options | {"fps": check_fps(options["fps"])} if "fps" in options else options
+        modality = "both" if self.has_audio and self.has_video else "audio" if self.has_audio else "image"
+        reader = self._reader(modality, length, options)
+        parts = clip_parts(clip)
+        if parts.file is not None:
+            return self._file(parts.file, length, reader)
+        return self._cut(*self._arrays(parts, length, options), length)
 
-    def _reader(self, length: float | str, options: dict[str, Any]) -> Any:
+    def _reader(self, modality: str, length: float | str, options: dict[str, Any]) -> Any:
         """What reads files and finds faces, with its options checked; `None` where the package is not installed."""
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
@@ -181,30 +204,25 @@ class ClipWindows:
         if self.reader_factory is None:
             for name in sorted(set(options) - {"fps"}):
                 raise ValueError(f"{name}={options[name]!r}: nothing that is installed here finds faces: {REMEDY}")
-            if not options.get("fps", FPS) > 0:
-                raise ValueError(f"fps={options['fps']!r}: has to be positive; use 10, for instance")
             return None
-        modality = "both" if self.has_audio and self.has_video else "audio" if self.has_audio else "image"
         if length != WHOLE:
             options = options | {"window": length}
-        key = tuple(sorted(options.items()))
+        key = modality, *sorted(options.items())
         if key not in self._readers:  # its face detector is loaded once
             self._readers[key] = self.reader_factory(modality, **options)
         return self._readers[key]
 
-    def _file(self, source: str | bytes, length: float | str, reader: Any) -> Iterator[ClipInputs]:
+    def _file(self, source: Any, length: float | str, reader: Any) -> Iterator[ClipInputs]:
         """Windows of a clip that is stored in a file, behind a URL, or in bytes."""
-        name = source if isinstance(source, str) else "the clip"
-        if isinstance(source, str) and source.startswith(("http://", "https://")):
-            source = _download(source)
         if reader is not None:
             windows = reader.windows(source)
             if length == WHOLE:
                 windows = iter([concatenate(list(windows))])
             return map(self._resampled, windows) if self.rate != READER_RATE else windows
         if not self.has_audio:
+            name = source if isinstance(source, str) else "the clip"
             raise ValueError(f"{name}: nothing that is installed here finds the face in a clip: {REMEDY}")
-        waveform = audible(fallback_audio(source, self.rate))
+        waveform = audible(fallback_audio(_local(source), self.rate))
         nothing = np.zeros(0)
         return self._cut(ClipInputs(waveform, [], nothing, 0, 0.0, len(waveform) / self.rate), nothing, length)
 
@@ -212,26 +230,45 @@ class ClipWindows:
         """A window that the package has read, at the sampling rate of the model."""
         return replace(window, waveform=_resample(window.waveform, READER_RATE, self.rate))
 
-    def _arrays(self, clip: dict, reader: Any, fps: float) -> tuple[ClipInputs, np.ndarray]:
+    def _arrays(self, parts: ClipParts, length: float | str, options: dict[str, Any]) -> tuple[ClipInputs, np.ndarray]:
         """A waveform and face crops, or frames to find the face in, as one window; and the times of all frames."""
-        waveform = np.zeros(0, np.float32)
-        if self.has_audio:
-            waveform = self._waveform(_first(clip, AUDIO_KEYS), clip.get("sampling_rate"))
-        crops: Any = []
-        given = _first(clip, FACE_KEYS) if self.has_video else None
-        if given is not None:
-            crops = [_image(crop) for crop in given] if isinstance(given, list | tuple) else given
-        times = clip.get("face_times")
-        times = np.arange(len(crops)) / clip.get("fps", fps) if times is None else np.asarray(times, float)
-        if len(crops) != len(times):
-            raise ValueError(f"{len(crops)} face crops and {len(times)} face_times: give one time for each crop")
-        duration = max(len(waveform) / self.rate, float(times[-1]) if len(times) else 0.0)
-        if not len(crops) or given is not clip.get("frames"):
-            return ClipInputs(audible(waveform), crops, times, len(times), 0.0, duration), times
+        waveform, duration = np.zeros(0, np.float32), 0.0
+        if self.has_audio and parts.audio is not None:
+            waveform, duration = self._audio(parts.audio, parts.sampling_rate, length, options)
+        name, given = ("face crops", parts.crops) if parts.frames is None else ("frames", parts.frames)
+        images: Clip = to_clip(given, name) if self.has_video and given is not None else []
+        if self.has_video and parts.face_times is not None:
+            times = check_times(parts.face_times, len(images), name)
+        else:
+            times = np.arange(len(images)) / (options.get("fps", FPS) if parts.fps is None else check_fps(parts.fps))
+        duration = max(duration, float(times[-1]) if len(times) else 0.0)
+        if not len(images) or name != "frames":
+            return ClipInputs(audible(waveform), images, times, len(times), 0.0, duration), times
+        sizes = {image.shape[:2] for image in images}
+        if len(sizes) > 1:
+            raise ValueError(f"frames of {len(sizes)} sizes, {min(sizes)} to {max(sizes)}: give frames of one size")
+        reader = self._reader("both" if self.has_audio else "image", length, options)
         if reader is None:
             raise ValueError("nothing that is installed here finds the face in frames: pip install av-emotion-hf")
-        frames = np.stack([np.asarray(frame) for frame in crops])
-        return replace(reader.read_frames(frames, times, audible(waveform), self.rate), duration=duration), times
+        found = reader.read_frames(np.ascontiguousarray(images), times, audible(waveform), self.rate)
+        return replace(found, duration=duration), times
+
+    def _audio(self, audio: Any, rate: Any, length: float | str, options: dict[str, Any]) -> tuple[np.ndarray, float]:
+        """A whole waveform at the model's rate and its duration in seconds; a file is read as a clip is."""
+        if is_file(audio):
+            reader = self._reader("audio", length, options)
+            if reader is not None:
+                window = self._resampled(concatenate(list(reader.windows(audio))))
+                return window.waveform, window.duration
+            waveform = fallback_audio(_local(audio), self.rate)
+        else:
+            layout = None
+            if hasattr(audio, "get_all_samples"):  # a cell that torchcodec decodes
+                samples = audio.get_all_samples()
+                audio, rate, layout = samples.data, samples.sample_rate, True
+            own = self.rate if rate is None else check_rate(rate)
+            waveform = _resample(to_waveform(audio, channels_first=layout), own, self.rate)
+        return waveform, len(waveform) / self.rate
 
     def _cut(self, clip: ClipInputs, frame_times: np.ndarray, length: float | str) -> Iterator[ClipInputs]:
         """Windows of a clip that is in memory, whose frames were seen at `frame_times`; views of its arrays."""
@@ -259,40 +296,12 @@ class ClipWindows:
                 duration=end - start,
             )
 
-    def _waveform(self, audio: Any, rate: int | None) -> np.ndarray:
-        """The audio of a dict at the model's rate."""
-        if isinstance(audio, dict) and "array" not in audio:  # an audio cell of datasets, not decoded
-            return fallback_audio(audio.get("bytes") or audio["path"], self.rate)
-        if isinstance(audio, dict):
-            return self._waveform(audio["array"], audio.get("sampling_rate", rate))
-        if hasattr(audio, "get_all_samples"):  # a cell that torchcodec decodes
-            samples = audio.get_all_samples()
-            audio, rate = samples.data.mean(0), samples.sample_rate
-        if audio is None:
-            return np.zeros(0, np.float32)
-        audio = audio.cpu().numpy() if isinstance(audio, torch.Tensor) else np.asarray(audio)
-        if audio.ndim != 1 or not np.issubdtype(audio.dtype, np.floating):
-            raise ValueError(
-                f"a waveform of shape {audio.shape} and type {audio.dtype}: one channel (samples,) of floats, full "
-                "scale 1, is needed; average the channels, and divide integers by their largest value"
-            )
-        return audio if rate in (None, self.rate) else _resample(audio, rate, self.rate)
 
-
-def _first(clip: dict, names: tuple[str, ...]) -> Any:
-    """The first of the entries that is there."""
-    return next((clip[name] for name in names if clip.get(name) is not None), None)
-
-
-def _image(cell: Any) -> Any:
-    """A face crop; one that is stored undecoded in a column of datasets is decoded."""
-    if not isinstance(cell, dict):
-        return cell
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ValueError("a face crop is given as the bytes of an image: pip install pillow to read it") from error
-    return np.asarray(Image.open(io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]).convert("RGB"))
+def _local(source: Any) -> str | bytes:
+    """A file as a path or content, for where the package is not installed."""
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        return _download(source)
+    return source.read() if hasattr(source, "read") else source
 
 
 def _download(url: str) -> bytes:
@@ -304,6 +313,8 @@ def _download(url: str) -> bytes:
 
 
 def _resample(waveform: np.ndarray, rate: int, target: int) -> np.ndarray:
+    if rate == target or not len(waveform):
+        return waveform
     try:
         from torchaudio.functional import resample
     except ImportError as error:
