@@ -6,14 +6,10 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 from datasets import (
-    Audio,
     Dataset,
     Features,
-    Image,
     IterableDataset,
-    List,
     Value,
-    Video,
     load_dataset,
 )
 from datasets.exceptions import DatasetsError
@@ -22,6 +18,7 @@ from datasets.fingerprint import Hasher
 from ..deprecated import renamed_names
 from ..errors import InputError, shortened
 from ..media.paths import MEDIA_SUFFIXES, Listing, list_files
+from ..models.collections_av_emotion import undecoded as undecoded_media
 from ..utils import reason
 from .folder import NAME_COLUMNS, anchored, open_folder
 from .schema import CLIP, MEDIA_COLUMNS
@@ -103,21 +100,7 @@ def _streamed(dataset: Dataset) -> IterableDataset:
 
 def undecoded(dataset: AnyDataset) -> AnyDataset:
     """The dataset with its media left as `{"bytes", "path"}`; datasets would ask for torchcodec to decode them."""
-    if dataset.features is None:
-        dataset = dataset._resolve_features()
-    for column, feature in dataset.features.items():
-        raw = _undecoded_feature(feature)
-        if raw != feature:
-            dataset = dataset.cast_column(column, raw)
-    return dataset
-
-
-def _undecoded_feature(feature: Any) -> Any:
-    if isinstance(feature, Audio):
-        return Audio(sampling_rate=feature.sampling_rate, decode=False)
-    if isinstance(feature, Image | Video):
-        return type(feature)(decode=False)
-    return List(_undecoded_feature(feature.feature)) if isinstance(feature, List) else feature
+    return undecoded_media(dataset if dataset.features is not None else dataset._resolve_features())
 
 
 def _with_anchored_paths(dataset: AnyDataset, root: Path) -> AnyDataset:

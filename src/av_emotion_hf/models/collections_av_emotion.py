@@ -52,11 +52,21 @@ def several_clips(inputs: Any) -> Any:
 
 
 def undecoded(dataset: Any) -> Any:
-    """The dataset of datasets with its audio and video as bytes or paths: decoding them would need torchcodec."""
+    """The dataset of datasets with its media as bytes or paths: decoding audio and video would need torchcodec."""
     for name, feature in (dataset.features or {}).items():
-        if type(feature).__name__ in ("Audio", "Video") and feature.decode:
-            dataset = dataset.cast_column(name, replace(feature, decode=False))
+        raw = _undecoded_feature(feature)
+        if raw != feature:
+            dataset = dataset.cast_column(name, raw)
     return dataset
+
+
+def _undecoded_feature(feature: Any) -> Any:
+    if getattr(feature, "decode", False):
+        return replace(feature, decode=False)
+    if not hasattr(feature, "feature"):
+        return feature
+    raw = _undecoded_feature(feature.feature)  # of a list
+    return feature if raw == feature.feature else replace(feature, feature=raw)
 
 
 def _column(column: Any) -> Any:
