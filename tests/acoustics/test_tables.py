@@ -154,3 +154,16 @@ def test_silence_has_frames_and_a_name_of_the_dataset_is_kept(tmp_path):
     assert summary["rows"] == 10 and table["clip"].to_pylist() == ["nothing said"] * 10
     assert not table["voiced"].to_numpy().any()
     assert json.dumps(summary)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_what_is_too_short_is_not_a_number_in_the_table(tmp_path, suffix):
+    for name, samples in {"short": 959, "long": 960, "one": 1}.items():
+        soundfile.write(tmp_path / f"{name}.wav", np.ravel(voice(0.06, 150))[:samples], 16_000)
+    files = [str(tmp_path / f"{name}.wav") for name in ("short", "long", "one")]
+    out = tmp_path / f"voices.{suffix}"
+    summary = write_table(Dataset.from_dict({"file": files}), str(out), form="functionals")
+    table = pyarrow.parquet.read_table(out) if suffix == "parquet" else pyarrow.csv.read_csv(out)
+    assert summary["clips"] == table.num_rows == 3 and table.num_columns == 89
+    for column in table.columns[1:]:
+        assert np.isnan(column.to_numpy()).tolist() == [True, False, True]

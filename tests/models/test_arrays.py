@@ -24,6 +24,7 @@ def test_numbers_become_arrays_without_a_copy():
         ([torch.zeros(2, requires_grad=True), torch.zeros(3)], "x given as a list of unequal parts"),
         ("a.wav", "x given as a str without numbers: give an array of numbers"),
         ({"array": 1}, "x given as a dict without numbers"),
+        (torch.eye(2).to_sparse(), "x given as a tensor without plain storage: give one as of to_dense()"),
         (np.zeros(2, object), "x given as a ndarray of object without numbers"),
     ],
 )

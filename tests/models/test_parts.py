@@ -53,7 +53,7 @@ def test_forms_of_a_clip(clip, expected):
 @pytest.mark.parametrize(
     ("clip", "message"),
     [
-        (3, "a clip given as a int: give a path, bytes, a waveform"),
+        (3, "a clip of type int: give a path, bytes, a waveform"),
         ({}, r"a clip with the keys \[\]: give 'path', or 'waveform' and 'faces'"),
         ({"video": "a.mp4", "waveform": SOUND}, "a clip with a video and a waveform: give one of them"),
         ({"faces": CROPS, "frames": CROPS}, "a clip with face crops and frames: give one of them"),

@@ -145,8 +145,8 @@ class EmotionPredictor:
         try:
             if several_clips(source) is not None:
                 raise ValueError(
-                    f"a {type(source).__name__} holds several clips, and here one is predicted at a time; give them "
-                    "one by one, or all to the pipeline audio-visual-emotion-recognition"
+                    f"several clips, as {type(source).__name__}: here one is predicted at a time; give them one by "
+                    "one, or all to the pipeline audio-visual-emotion-recognition"
                 )
             yield from self.pipeline.preprocess(source, self.window, **self.options)
         except ValueError as error:

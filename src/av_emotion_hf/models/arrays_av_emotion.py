@@ -27,6 +27,8 @@ def as_array(values: Any, name: str) -> np.ndarray:
         ValueError: it holds something else, or lists of different lengths.
     """
     if isinstance(values, torch.Tensor):
+        if values.layout != torch.strided or values.is_meta:
+            raise ValueError(f"{name} given as a tensor without plain storage: give one as of to_dense()")
         values = values.detach().resolve_conj().resolve_neg()
         return (values.float() if values.dtype == torch.bfloat16 else values).cpu().numpy()
     try:

@@ -59,7 +59,9 @@ def clip_parts(clip: Any) -> ClipParts:
         raise ValueError(f"a clip of {images}: images are given as {{'faces': ...}}, or as {{'frames': ...}}")
     if not (isinstance(clip, list | tuple) or hasattr(clip, "__array__") or hasattr(clip, "get_all_samples")):
         kind = type(clip).__name__
-        raise ValueError(f"a clip given as a {kind}: give a path, bytes, a waveform, or {{'waveform', 'faces'}}")
+        raise ValueError(
+            f"a clip of type {kind}: give a path, bytes, a waveform, or a dict with 'waveform' and 'faces'"
+        )
     return _audio(clip, None)
 
 

@@ -210,13 +210,14 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
 
 def _channels_last(array: np.ndarray, ndim: int, name: str, channels_first: bool | None) -> np.ndarray:
     """Images of `ndim` axes, with further axes before, as `(..., H, W, C)`."""
+    given = array
     if ndim == 2:
         array = array[..., None]
     elif channels_first or (channels_first is None and array.shape[-1] not in CHANNELS):
         array = np.moveaxis(array, -3, -1)
     if array.shape[-1] not in CHANNELS or 0 in array.shape[-3:]:
         raise ValueError(
-            f"{name} of {describe(array)}: expected images (H, W), (H, W, C) or (C, H, W) of at least one pixel, with "
+            f"{name} of {describe(given)}: expected images (H, W), (H, W, C) or (C, H, W) of at least one pixel, with "
             "C 1, 3 or 4"
         )
     return array
@@ -225,16 +226,17 @@ def _channels_last(array: np.ndarray, ndim: int, name: str, channels_first: bool
 def _bytes(arrays: list[np.ndarray], name: str, keep_unit: bool) -> list[np.ndarray]:
     """Pixels of one clip as uint8, by what its values can be."""
     floats, wide = [each for each in arrays if each.dtype.kind == "f"], [each for each in arrays if _is_wide(each)]
-    if floats:
-        refuse_infinite(floats, f"{name} of {describe(floats[0])}")
+    refuse_infinite(floats, name)
     low, high = min((each.min() for each in floats), default=0), max((each.max() for each in floats), default=0)
     if low < -SLACK:
+        darkest = next(each for each in floats if each.min() == low)
         raise ValueError(
-            f"{name} of {describe(floats[0])}, {low:.6g} to {high:.6g} in the clip: negative pixels look normalized; "
-            f"leave that to the image processor and {REMEDY}"
+            f"{name} of {describe(darkest)}: negative pixels look normalized; leave that to the image processor and "
+            f"{REMEDY}"
         )
     if not (high <= 1 + SLACK or 2 <= high <= 255.5):
-        raise ValueError(f"{name} of {describe(floats[0])}, up to {high:.6g} in the clip: no known scale; {REMEDY}")
+        lightest = next(each for each in floats if each.max() == high)
+        raise ValueError(f"{name} of {describe(lightest)}: this range has no known scale; {REMEDY}")
     brightest = max((int(each.max()) for each in wide), default=0)
     if 0 < brightest <= 255:
         raise ValueError(
