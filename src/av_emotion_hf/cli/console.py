@@ -44,6 +44,19 @@ def quietly(run: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> di
         return run(*args, **kwargs)
 
 
+def show_outcome(
+    show: Callable[[dict[str, Any]], None], run: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any
+) -> None:
+    """Call a recipe and show its result, also one that could not be written: nobody wants to compute it again."""
+    try:
+        result = quietly(run, *args, **kwargs)
+    except InputError as error:
+        if error.result is not None:
+            show(error.result)
+        raise
+    show(result)
+
+
 def report(result: dict[str, Any], as_json: bool, line: str) -> None:
     """Print the outcome of a command, once however many processes ran it."""
     if os.environ.get("RANK", "0") == "0":
@@ -58,4 +71,4 @@ def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
     report(summary, as_json, line if summary.get("complete", True) else f"{line}; other processes are still running")
 
 
-__all__ = ["base_name", "parse_number", "progress", "quietly", "report", "report_reading", "split_names"]
+__all__ = ["base_name", "parse_number", "progress", "quietly", "report", "report_reading", "show_outcome", "split_names"]

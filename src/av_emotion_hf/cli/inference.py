@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, printable
-from .console import base_name, parse_number, progress, quietly, report, split_names
+from ..utils import require_writable
+from .console import base_name, parse_number, progress, quietly, report, show_outcome, split_names
 from .options import (
     DATA,
     AsJson,
@@ -143,6 +144,8 @@ def evaluate(
     from ..training.evaluation import evaluate as run
     from ..training.evaluation import seen_in_training
 
+    if out is not None:
+        require_writable(out)  # before a dataset is downloaded
     chosen = None if groups is None else split_names(groups)
     rows = open_selection(
         dataset,
@@ -167,7 +170,13 @@ def evaluate(
         typer.echo(
             f"the model was trained or validated on these groups: {', '.join(protocol['seen_in_training'])}", err=True
         )
-    result = quietly(
+
+    def show(result: dict[str, Any]) -> None:
+        line = f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}"
+        report(result, as_json, f"{line}  {result['clips']} clips")
+
+    show_outcome(
+        show,
         run,
         checkpoint,
         rows,
@@ -179,10 +188,6 @@ def evaluate(
         device=device,
         protocol=protocol,
     )
-    line = (
-        f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
-    )
-    report(result, as_json, line)
 
 
 def export(

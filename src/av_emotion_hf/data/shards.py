@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ..errors import InputError
-from ..utils import atomic_write, read_json, write_json
+from ..utils import atomic_write, read_json, require_writable, write_json
 from .dataset import AnyDataset
 from .manifest import require_same_settings, summarize
 
@@ -49,7 +49,7 @@ class ShardFolder:
         manifest: what [`finish`] returned when the folder was complete already, else None.
 
     Raises:
-        InputError: `out` is something else, or was made with other settings.
+        InputError: `out` is something else, was made with other settings, or cannot be written.
     """
 
     def __init__(self, out: str, settings: dict):
@@ -64,6 +64,8 @@ class ShardFolder:
             _remove_leftovers(self.out)
             self.manifest = found
             return
+        require_writable(out, is_folder=True)
+        require_writable(self.partial, is_folder=True)
         settings_file = self.partial / "settings.json"
         if settings_file.is_file():
             require_same_settings(read_json(settings_file), self.settings, f"{out}.partial")

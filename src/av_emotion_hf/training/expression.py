@@ -8,7 +8,6 @@ from transformers import AutoModelForImageClassification, PreTrainedModel, ResNe
 from ..data.dataset import AnyDataset, column_values, encode_labels, label_names, require_columns
 from ..data.expressions import FaceCollator, class_weights
 from ..errors import InputError
-from ..hub.cards import write_card
 from ..models.configuration_av_emotion import AVEmotionImageConfig
 from ..models.image_processing_av_emotion import AVEmotionImageProcessor
 from ..utils import label_maps, reason
@@ -205,7 +204,7 @@ def train_expression(
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     facts = record.finish(trainer, scores)
     if trainer.is_world_process_zero():
-        write_card(args.result_dir)
+        record.write_card()
     return facts
 
 

@@ -11,7 +11,6 @@ from ..data.dataset import AnyDataset, column_values, encode_labels, label_names
 from ..data.reader import ClipReader, ReaderOptions, with_inputs
 from ..data.splits import GroupSplit, keep_groups
 from ..errors import InputError
-from ..hub import write_card
 from .arguments import EmotionTrainingArguments
 from .metrics import compute_metrics
 from .normalization import estimate_statistics
@@ -111,7 +110,7 @@ def finetune(
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     facts = record.finish(trainer, scores, initial.processor(modality))
     if trainer.is_world_process_zero():
-        write_card(args.result_dir)
+        record.write_card()
     return facts
 
 
