@@ -57,8 +57,8 @@ def write_table(
         `error`).
 
     Raises:
-        InputError: `out` exists, has another suffix or cannot be written, a descriptor is unknown, the dataset has no audio or a column
-            of the same name as the table, or not one clip could be read.
+        InputError: `out` exists, has another suffix or cannot be written, a descriptor is unknown, the dataset has no
+            audio or a column of the same name as the table, or not one clip could be read.
     """
     dataset = undecoded(dataset)
     path = Path(out)

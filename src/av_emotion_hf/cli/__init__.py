@@ -1,7 +1,6 @@
 """The command line: `av-emotion COMMAND`."""
 
 import logging
-import os
 import sys
 from typing import Any
 
@@ -66,11 +65,6 @@ def main() -> None:
 
 def _place_of(error: BaseException) -> str:
     """The file that could not be written, where that is known."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would try again at the end
-        return "standard output"
     following: BaseException | None = error
     while following is not None:
         if name := getattr(following, "filename", None):

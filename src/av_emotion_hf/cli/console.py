@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from ..errors import InputError
+from ..utils import unwritable
 
 
 def split_names(text: str | None) -> list[str]:
@@ -57,10 +58,27 @@ def show_outcome(
     show(result)
 
 
+def say(text: str) -> None:
+    """Print a line on standard output.
+
+    Raises:
+        InputError: it cannot be written, as when it is a file on a full disk.
+        BrokenPipeError: nobody reads it any more; the program then ends quietly.
+    """
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with contextlib.suppress(OSError):  # else Python would try again when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise unwritable("standard output", error) from error
+
+
 def report(result: dict[str, Any], as_json: bool, line: str) -> None:
     """Print the outcome of a command, once however many processes ran it."""
     if os.environ.get("RANK", "0") == "0":
-        typer.echo(json.dumps(result, ensure_ascii=False) if as_json else line)
+        say(json.dumps(result, ensure_ascii=False) if as_json else line)
 
 
 def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
@@ -71,4 +89,14 @@ def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
     report(summary, as_json, line if summary.get("complete", True) else f"{line}; other processes are still running")
 
 
-__all__ = ["base_name", "parse_number", "progress", "quietly", "report", "report_reading", "show_outcome", "split_names"]
+__all__ = [
+    "base_name",
+    "parse_number",
+    "progress",
+    "quietly",
+    "report",
+    "report_reading",
+    "say",
+    "show_outcome",
+    "split_names",
+]

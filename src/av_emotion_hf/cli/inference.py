@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, printable
 from ..utils import require_writable
-from .console import base_name, parse_number, progress, quietly, report, show_outcome, split_names
+from .console import base_name, parse_number, progress, quietly, report, say, show_outcome, split_names
 from .options import (
     DATA,
     AsJson,
@@ -65,11 +65,11 @@ def predict(
         error = outcome.error and (outcome.error if name in outcome.error else f"{name}: {outcome.error}")
         result = {"path": outcome.item, "error": error} if error else outcome.result.as_dict()
         if as_json:
-            typer.echo(json.dumps(result, ensure_ascii=False))
+            say(json.dumps(result, ensure_ascii=False))
         elif error:
             typer.echo(f"av-emotion: {error}", err=True)
         else:
-            typer.echo(_prediction_line(result))
+            say(_prediction_line(result))
     if failed:
         # a single clip that cannot be read is a mistake in the call; among others it is one that failed
         raise typer.Exit(2 if len(clips) == 1 and not as_json else 1)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from ..utils import require_writable
+
 if TYPE_CHECKING:
     from ..training import EmotionTrainingArguments
 
