@@ -16,11 +16,12 @@ from datasets import (
     Video,
     load_dataset,
 )
+from datasets import config as datasets_config
 from datasets.exceptions import DatasetsError
 
 from ..errors import InputError, shortened
 from ..media.paths import MEDIA_SUFFIXES, Listing, list_files
-from ..utils import reason
+from ..utils import disk_failure, reason, unwritable
 from .folder import NAME_COLUMNS, anchored, open_folder
 from .schema import CLIP, MEDIA_COLUMNS
 from .table_files import FILE_FORMATS, open_tables, read_table
@@ -56,6 +57,8 @@ def open_dataset(
     except InputError:
         raise
     except (OSError, DatasetsError, ValueError, RuntimeError, pa.ArrowException) as error:
+        if disk_failure(error) is not None:  # the cache of datasets
+            raise unwritable(datasets_config.HF_DATASETS_CACHE, error, " with HF_HOME") from error
         raise InputError(
             f"{name}: no dataset could be opened there ({reason(error)}); use a folder of clips or Parquet files, a "
             "table file, or the name of a dataset on the Hub"
