@@ -160,8 +160,8 @@ def disk_failure(error: BaseException) -> tuple[str, str] | None:
     following: BaseException | None = error
     while following is not None:
         found = re.search(r"\((?:os )?error (\d+)\)|^\[Errno (\d+)\]", str(following))
-        number = getattr(following, "errno", None) or (found and int(found[1] or found[2]))
-        if number in REMEDIES:
+        number: int | None = getattr(following, "errno", None) or (int(found[1] or found[2]) if found else None)
+        if number is not None and number in REMEDIES:
             return os.strerror(number), REMEDIES[number]
         if isinstance(following, OSError) and str(following).startswith("Not enough disk space"):  # of datasets
             return reason(following).rstrip("."), REMEDIES[errno.ENOSPC]

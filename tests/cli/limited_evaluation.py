@@ -9,6 +9,7 @@ compute = EmotionScores.compute
 
 
 def last_chance(self, **kwargs):
+    """As the original; the library adds to this text."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))
     return compute(self, **kwargs)
 
