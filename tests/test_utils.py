@@ -1,9 +1,23 @@
+import os
 import sys
 import types
 
 import pytest
 
-from av_emotion_hf.utils import atomic_write, label_maps, lazy_names, read_json, reason, write_json, write_text
+from av_emotion_hf.errors import InputError
+from av_emotion_hf.utils import (
+    atomic_write,
+    disk_failure,
+    is_leftover,
+    label_maps,
+    lazy_names,
+    read_json,
+    reason,
+    require_writable,
+    write_json,
+    write_text,
+    writing,
+)
 
 
 def test_a_file_is_complete_or_absent(tmp_path):
@@ -68,3 +82,105 @@ def test_lazy_names_are_imported_when_used(tmp_path, monkeypatch):
     with pytest.raises(AttributeError, match="module 'lazy_package' has no attribute 'fourth'"):
         lazy_package.fourth  # noqa: B018
     assert lazy_names("lazy_package", {})[2] == []
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_path_that_can_be_written_stays_as_it_was(tmp_path, monkeypatch, is_folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.json").write_text("before")
+    for path in ("new", "a/b/new", tmp_path / "folder" / "new", "folder" if is_folder else "file.json"):
+        require_writable(path, is_folder)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file.json", "folder"]
+    assert (tmp_path / "file.json").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("path", "is_folder", "message"),
+    [
+        ("", False, "'': is not the name of a file; choose another --out"),
+        ("a\0b", True, "is not the name of a folder"),
+        ("new/", False, "new/: is the name of a folder; choose a file for --out"),
+        ("folder", False, "folder: is a folder; choose a file for --out"),
+        ("file", True, "file: is a file; choose a folder for --out"),
+        ("file/new/one", False, r"cannot be written \(file is not a folder\); choose another --out or remove that"),
+        ("file/new", True, r"cannot be written \(file is not a folder\)"),
+        ("a" * 300, False, r"aaa: cannot be written \(File name too long\); choose another --out"),
+        (f"new/{'a' * 300}/file", False, "File name too long"),
+        ("a" * 250, False, "File name too long"),  # of the temporary file
+    ],
+)
+def test_a_path_that_cannot_be_written_is_named(tmp_path, monkeypatch, path, is_folder, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("before")
+    with pytest.raises(InputError, match=message):
+        require_writable(path, is_folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there are no devices")
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_device_is_not_replaced(is_folder):
+    with pytest.raises(InputError, match="/dev/full: is a device, not a"):
+        require_writable("/dev/full", is_folder)
+
+
+@pytest.mark.parametrize(("name", "number"), [("mkstemp", 30), ("write", 28)])
+def test_a_disk_that_takes_no_file_is_named(tmp_path, monkeypatch, name, number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr({"mkstemp": "tempfile", "write": "os"}[name] + f".{name}", refuse)
+    with pytest.raises(InputError, match=rf"new: cannot be written \({os.strerror(number)}\)"):
+        require_writable(tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_system_names_the_file_not_its_temporary_name(tmp_path):
+    with pytest.raises(OSError) as caught, atomic_write(tmp_path / "file") as partial:
+        assert is_leftover(partial) and not is_leftover(tmp_path / "file")
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "file")
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(28, "Error writing bytes to file"), "No space left on device"),
+        (caused(RuntimeError("while generating"), OSError(27, "x")), "File too large"),
+        (Exception("Error while serializing: I/O error: File too large (os error 27)"), "File too large"),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos"),
+            "torch could not write all of it",
+        ),
+        (OSError("Not enough disk space. Needed: 3 GB"), "Not enough disk space. Needed: 3 GB"),
+        (FileNotFoundError(2, "No such file"), None),
+        (ConnectionError("no network"), None),
+        (RuntimeError("shapes differ"), None),
+    ],
+)
+def test_what_a_disk_refused_is_recognized(error, why):
+    found = disk_failure(error)
+    assert (found and found[0]) == why
+
+
+def test_the_result_goes_with_the_error():
+    with pytest.raises(
+        InputError, match=r"run.json: cannot be written \(.*\); free some space .*disk, then"
+    ) as caught:
+        with writing("run.json", ", then again", {"uar": 0.5}):
+            raise OSError(28, "No space left on device")
+    assert caught.value.result == {"uar": 0.5}
+    with pytest.raises(InputError, match=r"x: cannot be written \(Permission denied\); choose another --out"):
+        with writing("x"):
+            raise PermissionError(13, "Permission denied")
+    with pytest.raises(PermissionError), writing("x", only_disk=True):
+        raise PermissionError(13, "Permission denied")
+    with pytest.raises(KeyError), writing("x"):
+        raise KeyError

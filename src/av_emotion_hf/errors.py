@@ -1,18 +1,24 @@
 """The one exception for a user's mistake, the record of an input that was skipped, and names in messages."""
 
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class InputError(ValueError):
     """Input that cannot be used. The message is one line: the value, the rule it breaks and the remedy.
 
     The command line prints the message without a traceback and exits with status 2.
+
+    Args:
+        message: any text; what is not printable in it is escaped.
+        result: what had been computed when only writing it failed, as the function would have returned it. The
+            command line prints it before the message.
     """
 
-    def __init__(self, message: str):
+    def __init__(self, message: str, result: Any = None):
         # the name of a file may have line breaks
         super().__init__(message if message.isprintable() else printable(message))
+        self.result = result
 
 
 class Failure(TypedDict):

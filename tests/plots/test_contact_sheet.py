@@ -43,7 +43,9 @@ def test_bad_calls_are_named_and_write_nothing(tmp_path, clip, out, message):
     assert [path.name for path in tmp_path.iterdir()] == ["song.m4a"]
 
 
-def test_a_folder_that_is_not_there(tmp_path, paste_faces):
-    clip = write_clip(tmp_path / "clip.mp4", [paste_faces((100, 40, 160))] * 3, 10)
-    with pytest.raises(InputError, match="cannot be written"):
-        draw_faces(clip, tmp_path / "nowhere" / "sheet.png", "cascade")
+def test_where_nothing_can_be_written_the_clip_is_not_read(tmp_path):
+    (tmp_path / "file").touch()
+    for out, message in (("file/sheet.png", "file is not a folder"), ("sheet.png", "is a folder; choose a file")):
+        (tmp_path / "sheet.png").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=message):
+            draw_faces(tmp_path / "no.mp4", tmp_path / out, "cascade")

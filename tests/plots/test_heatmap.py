@@ -28,6 +28,15 @@ def test_maps_stand_one_below_the_other(tmp_path):
     assert (picture[rows[0][0]] == 10).all(axis=1).sum() == 1200  # sixty frames of twenty pixels
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="cannot be written"):
-        draw_heat_maps({"true": np.zeros((2, 3, 3), np.uint8)}, None, 1.0, "a clip", tmp_path / "no" / "maps.png")
+def test_a_folder_is_made_and_a_full_disk_is_named(tmp_path, monkeypatch):
+    out = tmp_path / "new" / "maps.png"
+    draw_heat_maps({"true": np.zeros((2, 3, 3), np.uint8)}, None, 1.0, "a clip", out)
+    before = out.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(InputError, match=r"maps.png: cannot be written \(No space left on device\); free some space"):
+        draw_heat_maps({"true": np.ones((2, 3, 3), np.uint8)}, None, 1.0, "a clip", out)
+    assert out.read_bytes() == before and list(out.parent.iterdir()) == [out]

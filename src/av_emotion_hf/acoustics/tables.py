@@ -16,7 +16,7 @@ from ..data.dataset import AnyDataset, undecoded
 from ..data.schema import CLIP, MEDIA_COLUMNS, SAMPLING_RATE, clip_name, clip_source
 from ..errors import Failure, InputError, as_input_error
 from ..media import Clip, open_clip
-from ..utils import atomic_write
+from ..utils import atomic_write, require_writable, writing
 from .descriptors import acoustic_descriptors, acoustic_functionals, stream_descriptors
 
 WRITERS = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
@@ -57,8 +57,8 @@ def write_table(
         `error`).
 
     Raises:
-        InputError: `out` exists or has another suffix, a descriptor is unknown, the dataset has no audio or a column
-            of the same name as the table, or not one clip could be read.
+        InputError: `out` exists, has another suffix or cannot be written, a descriptor is unknown, the dataset has no
+            audio or a column of the same name as the table, or not one clip could be read.
     """
     dataset = undecoded(dataset)
     path = Path(out)
@@ -66,6 +66,7 @@ def write_table(
         raise InputError(f"{out}: a table is a file that ends in {' or '.join(WRITERS)}; choose such a name for --out")
     if path.exists():
         raise InputError(f"{out}: exists already; choose another --out or remove it first")
+    require_writable(out)
     if not any(column in dataset.features for column in MEDIA_COLUMNS):
         raise InputError(
             f"the dataset has no audio: expected a column {', '.join(MEDIA_COLUMNS)}; "
@@ -86,7 +87,7 @@ def write_table(
         settings |= {"descriptors": list(descriptors), "deltas": deltas}
     failures: list[Failure] = []
     num_clips, num_rows, seconds = 0, 0, 0.0
-    with atomic_write(path) as partial:
+    with writing(path, only_disk=True), atomic_write(path) as partial:
         with WRITERS[path.suffix.lower()](str(partial), schema) as writer:
             for rows, clips in _batches(dataset, root, batch_seconds, failures):
                 pieces: Iterator[list[dict]]

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from ..errors import InputError, as_input_error
+from ..utils import disk_failure
 from . import data, inference, training
 
 
@@ -51,10 +52,25 @@ def main() -> None:
         message = str(error)
     except StrictDataclassError as error:
         message = str(as_input_error(error))
+    except Exception as error:  # of a library that writes: its cache, a log, a temporary file
+        failure = disk_failure(error)
+        if failure is None:
+            raise
+        message = str(InputError(f"{_place_of(error)}: {failure[0]}; {failure[1]}"))
     else:
         return
     typer.echo(f"av-emotion: {message}", err=True)
     sys.exit(2)
+
+
+def _place_of(error: BaseException) -> str:
+    """The file that could not be written, where that is known."""
+    following: BaseException | None = error
+    while following is not None:
+        if name := getattr(following, "filename", None):
+            return str(name)
+        following = following.__cause__
+    return "a file could not be written, maybe in a cache (HF_HOME) or a folder of temporary files (TMPDIR)"
 
 
 __all__ = ["app", "main"]

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from ..errors import InputError
+from ..utils import unwritable
 
 
 def split_names(text: str | None) -> list[str]:
@@ -44,10 +45,40 @@ def quietly(run: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> di
         return run(*args, **kwargs)
 
 
+def show_outcome(
+    show: Callable[[dict[str, Any]], None], run: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any
+) -> None:
+    """Call a recipe and show its result, also one that could not be written: nobody wants to compute it again."""
+    try:
+        result = quietly(run, *args, **kwargs)
+    except InputError as error:
+        if error.result is not None:
+            show(error.result)
+        raise
+    show(result)
+
+
+def say(text: str) -> None:
+    """Print a line on standard output.
+
+    Raises:
+        InputError: it cannot be written, as when it is a file on a full disk.
+        BrokenPipeError: nobody reads it any more; the program then ends quietly.
+    """
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with contextlib.suppress(OSError):  # else Python would try again when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise unwritable("standard output", error) from error
+
+
 def report(result: dict[str, Any], as_json: bool, line: str) -> None:
     """Print the outcome of a command, once however many processes ran it."""
     if os.environ.get("RANK", "0") == "0":
-        typer.echo(json.dumps(result, ensure_ascii=False) if as_json else line)
+        say(json.dumps(result, ensure_ascii=False) if as_json else line)
 
 
 def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
@@ -58,4 +89,14 @@ def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
     report(summary, as_json, line if summary.get("complete", True) else f"{line}; other processes are still running")
 
 
-__all__ = ["base_name", "parse_number", "progress", "quietly", "report", "report_reading", "split_names"]
+__all__ = [
+    "base_name",
+    "parse_number",
+    "progress",
+    "quietly",
+    "report",
+    "report_reading",
+    "say",
+    "show_outcome",
+    "split_names",
+]

@@ -1,10 +1,12 @@
 """Commands that make and move data: extract, push."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import InputError
+from ..utils import require_writable
 from .console import base_name, quietly, report, report_reading, split_names
 from .options import (
     AsJson,
@@ -65,6 +67,8 @@ def extract(
         raise InputError(f"--as {form} describes voices, not --modality {modality}: add --modality audio")
     if (descriptors or deltas) and form != "descriptors":
         raise InputError(f"--descriptors and --deltas are for --as descriptors, not for --as {form}")
+    if not Path(out).exists():  # else it may be finished
+        require_writable(out, is_folder=form not in TABLES)
     excluded = split_names(exclude_groups)
     rows = open_selection(dataset, split, streaming, group_column=group_column, exclude_groups=excluded, limit=limit)
     metadata: dict[str, Any] = {"dataset": base_name(dataset)}

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, printable
-from .console import base_name, parse_number, progress, quietly, report, split_names
+from ..utils import require_writable
+from .console import base_name, parse_number, progress, quietly, report, say, show_outcome, split_names
 from .options import (
     DATA,
     AsJson,
@@ -64,11 +65,11 @@ def predict(
         error = outcome.error and (outcome.error if name in outcome.error else f"{name}: {outcome.error}")
         result = {"path": outcome.item, "error": error} if error else outcome.result.as_dict()
         if as_json:
-            typer.echo(json.dumps(result, ensure_ascii=False))
+            say(json.dumps(result, ensure_ascii=False))
         elif error:
             typer.echo(f"av-emotion: {error}", err=True)
         else:
-            typer.echo(_prediction_line(result))
+            say(_prediction_line(result))
     if failed:
         # a single clip that cannot be read is a mistake in the call; among others it is one that failed
         raise typer.Exit(2 if len(clips) == 1 and not as_json else 1)
@@ -143,6 +144,8 @@ def evaluate(
     from ..training.evaluation import evaluate as run
     from ..training.evaluation import seen_in_training
 
+    if out is not None:
+        require_writable(out)  # before a dataset is downloaded
     chosen = None if groups is None else split_names(groups)
     rows = open_selection(
         dataset,
@@ -167,7 +170,12 @@ def evaluate(
         typer.echo(
             f"the model was trained or validated on these groups: {', '.join(protocol['seen_in_training'])}", err=True
         )
-    result = quietly(
+
+    def show(result: dict[str, Any]) -> None:
+        report(result, as_json, _scores_line(result))
+
+    show_outcome(
+        show,
         run,
         checkpoint,
         rows,
@@ -179,7 +187,6 @@ def evaluate(
         device=device,
         protocol=protocol,
     )
-    report(result, as_json, _scores_line(result))
 
 
 def export(

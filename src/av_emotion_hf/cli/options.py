@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from ..utils import require_writable
+
 if TYPE_CHECKING:
     from ..training import EmotionTrainingArguments
 
@@ -144,7 +146,9 @@ def training_options(**defaults: Any) -> Callable[[Callable[..., None]], Callabl
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run_command(**given: Any) -> None:
-            command(run=TrainingOptions(**{option.name: given.pop(option.name) for option in options}), **given)
+            run = TrainingOptions(**{option.name: given.pop(option.name) for option in options})
+            require_writable(run.out, is_folder=True)  # before a dataset is downloaded
+            command(run=run, **given)
 
         parameters = []
         for parameter in inspect.signature(command).parameters.values():

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
-from .console import base_name, quietly, report, split_names
+from .console import base_name, report, show_outcome, split_names
 from .options import (
     DATA,
     MODEL,
@@ -72,7 +72,12 @@ def train_expression(
     metadata = {"dataset": name, "split": split}
     if validation is not None:
         metadata["validation_split"] = validation_split
-    record = quietly(
+
+    def show(record: dict[str, Any]) -> None:
+        report(record, as_json, f"{run.out}: {_scores_line(record)}")
+
+    show_outcome(
+        show,
         recipe,
         train,
         validation,
@@ -87,7 +92,6 @@ def train_expression(
         init=init,
         metadata=metadata,
     )
-    report(record, as_json, f"{run.out}: {_scores_line(record)}")
 
 
 @training_options(epochs=20)
@@ -142,7 +146,15 @@ def pretrain(
         named = zip(map(base_name, datasets), parts, strict=True)
         parts, validation, groups = hold_out_groups(named, group_column, validation_fraction, run.seed)
     is_whole = group_column is None and limit is None and statistics_limit is None
-    record = quietly(
+
+    def show(record: dict[str, Any]) -> None:
+        line = f"{run.out}: {_scores_line(record)}"
+        if "reconstruction" in record:
+            line += f"\nerror on hidden frames, in variances of the dataset:\n{report_table(record['reconstruction'])}"
+        report(record, as_json, line)
+
+    show_outcome(
+        show,
         recipe,
         parts,
         validation,
@@ -159,10 +171,6 @@ def pretrain(
             "excluded_groups": excluded,
         },
     )
-    line = f"{run.out}: {_scores_line(record)}"
-    if "reconstruction" in record:
-        line += f"\nerror on hidden frames, in variances of the dataset:\n{report_table(record['reconstruction'])}"
-    report(record, as_json, line)
 
 
 @training_options(epochs=30, batch_size=16)
@@ -218,7 +226,12 @@ def finetune(
         )
     elif test_groups or validation_groups or folds is not None:
         raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
-    record = quietly(
+
+    def show(record: dict[str, Any]) -> None:
+        report(record, as_json, f"{run.out}: {_scores_line(record)}")
+
+    show_outcome(
+        show,
         recipe,
         rows,
         parts,
@@ -231,7 +244,6 @@ def finetune(
         reader_options=ReaderOptions(fps=fps, detector=detector),
         metadata={"dataset": base_name(dataset)},
     )
-    report(record, as_json, f"{run.out}: {_scores_line(record)}")
 
 
 def _scores_line(record: dict[str, Any]) -> str:

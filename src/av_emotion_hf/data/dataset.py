@@ -12,6 +12,7 @@ from datasets import (
     Value,
     load_dataset,
 )
+from datasets import config as datasets_config
 from datasets.exceptions import DatasetsError
 from datasets.fingerprint import Hasher
 
@@ -19,7 +20,7 @@ from ..deprecated import renamed_names
 from ..errors import InputError, shortened
 from ..media.paths import MEDIA_SUFFIXES, Listing, list_files
 from ..models.collections_av_emotion import undecoded as undecoded_media
-from ..utils import reason
+from ..utils import disk_failure, reason, unwritable
 from .folder import NAME_COLUMNS, anchored, open_folder
 from .schema import CLIP, MEDIA_COLUMNS
 from .table_files import FILE_FORMATS, open_tables, read_table
@@ -55,6 +56,8 @@ def open_dataset(
     except InputError:
         raise
     except (OSError, DatasetsError, ValueError, RuntimeError, pa.ArrowException) as error:
+        if disk_failure(error) is not None:  # the cache of datasets
+            raise unwritable(datasets_config.HF_DATASETS_CACHE, error, " with HF_HOME") from error
         raise InputError(
             f"{name}: no dataset could be opened there ({reason(error)}); use a folder of clips or Parquet files, a "
             "table file, or the name of a dataset on the Hub"

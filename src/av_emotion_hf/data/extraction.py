@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from ..errors import Failure, InputError
 from ..models.windows_av_emotion import ClipInputs
-from ..utils import atomic_write, reason
+from ..utils import atomic_write, unwritable
 from .dataset import AnyDataset, undecoded
 from .features import FeatureReader, decode_frames, encode_frames
 from .reader import ClipReader
@@ -71,7 +71,7 @@ def extract(
 
     Raises:
         InputError: `out` holds something else or was made with other settings, the dataset has no clips, not one could
-            be read, or the disk is full.
+            be read, or `out` cannot be written.
     """
     dataset = undecoded(dataset)
     wanted = [modality for modality in ("audio", "image") if reader.modality in (modality, "both")]
@@ -94,9 +94,7 @@ def extract(
                 _write_part(part, task, folder, workers, stall, root, bar.update)
         return folder.finish() if folder.is_complete(dataset, rows_per_shard) else folder.summary()
     except OSError as error:
-        raise InputError(
-            f"{folder.partial}: cannot be written ({reason(error)}); fix that and run the same command again to resume"
-        ) from error
+        raise unwritable(folder.partial, error, ", then run the same command again to resume") from error
 
 
 class ClipTask:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ..errors import InputError
-from ..utils import atomic_write, read_json, write_json
+from ..utils import atomic_write, read_json, require_writable, write_json, writing
 from .dataset import AnyDataset
 from .manifest import require_same_settings, summarize
 
@@ -49,7 +49,7 @@ class ShardFolder:
         manifest: what [`finish`] returned when the folder was complete already, else None.
 
     Raises:
-        InputError: `out` is something else, or was made with other settings.
+        InputError: `out` is something else, was made with other settings, or cannot be written.
     """
 
     def __init__(self, out: str, settings: dict):
@@ -57,6 +57,8 @@ class ShardFolder:
         self.settings = json.loads(json.dumps(settings))
         self.manifest: dict | None = None
         if self.out.exists():
+            if not self.out.is_dir():
+                require_writable(out, is_folder=True)
             if not (self.out / "manifest.json").is_file():
                 raise InputError(f"{out}: exists already; choose another --out or remove it first")
             found = read_json(self.out / "manifest.json")
@@ -64,13 +66,16 @@ class ShardFolder:
             _remove_leftovers(self.out)
             self.manifest = found
             return
+        require_writable(out, is_folder=True)
+        require_writable(self.partial, is_folder=True)
         settings_file = self.partial / "settings.json"
         if settings_file.is_file():
             require_same_settings(read_json(settings_file), self.settings, f"{out}.partial")
         else:
-            for folder in ("data", "records", "clips"):
-                (self.partial / folder).mkdir(parents=True, exist_ok=True)
-            write_json(settings_file, self.settings)
+            with writing(self.partial):
+                for folder in ("data", "records", "clips"):
+                    (self.partial / folder).mkdir(parents=True, exist_ok=True)
+                write_json(settings_file, self.settings)
 
     def parts(self, dataset: AnyDataset, rows_per_shard: int) -> Iterator[Part]:
         """The parts of a dataset that this process has to write and has not written yet.

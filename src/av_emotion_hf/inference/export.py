@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from ..checkpoints import StartingPoint, load_classifier
 from ..errors import InputError
+from ..utils import require_writable, writing
 
 INPUTS = {
     "audio": ("input_values", "attention_mask"),
@@ -53,19 +54,21 @@ def export_onnx(checkpoint: str, out: str | Path, int8: bool = False) -> dict[st
         `path`, `bytes`, `inputs`, `max_difference` from the model's logits on clips of other lengths, `tolerance`.
 
     Raises:
-        InputError: the checkpoint is not a classifier of clips, its descriptors cannot be exported, or a library is
-            missing.
+        InputError: the checkpoint is not a classifier of clips, its descriptors cannot be exported, a library is
+            missing, or `out` cannot be written.
         RuntimeError: the logits of the file differ from the model's.
     """
     onnx, runtime = _libraries()
+    require_writable(out)
     out = Path(out)
     modality, classifier = load_classifier(checkpoint)
     if modality == "expression":
         raise InputError(f"{checkpoint}: is an expression recognizer of images; export a classifier of clips")
     model = classifier.model.eval()
     side = classifier.image_processor.size["height"] if classifier.image_processor else 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out, only_disk=True), tempfile.TemporaryDirectory(dir=out.parent) as folder:
         traced, folded = Path(folder, "traced.onnx"), Path(folder, "folded.onnx")
         _trace(model, modality, side).save(traced)
         _fold(runtime, traced, folded)

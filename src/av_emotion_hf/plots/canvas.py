@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
-from ..utils import atomic_write, reason
+from ..utils import atomic_write, require_writable, writing
 
 GAP = 8  # pixels
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
@@ -29,9 +29,10 @@ def draw_time_axis(draw: ImageDraw.ImageDraw, left: int, top: int, bottom: int, 
 
 
 def require_image_name(out: str | os.PathLike) -> None:
-    """Raise [`InputError`] if the suffix of `out` is not that of an image format that can be written."""
+    """Raise [`InputError`] if `out` cannot be written, or its suffix is not that of an image format that can."""
     if Image.registered_extensions().get(Path(out).suffix.lower()) not in Image.SAVE:
         raise InputError(f"{out}: is not the name of an image file; end it in .png or .jpg")
+    require_writable(os.fspath(out))
 
 
 def write_image(image: Image.Image, out: str | os.PathLike) -> None:
@@ -41,13 +42,9 @@ def write_image(image: Image.Image, out: str | os.PathLike) -> None:
         InputError: it cannot be written.
     """
     out = Path(out)
-    if not out.parent.is_dir():
-        raise InputError(f"{out}: cannot be written (there is no such folder); create the folder, or check the path")
-    try:
-        with atomic_write(out) as partial:
-            image.save(partial, Image.registered_extensions()[out.suffix.lower()])
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({reason(error)}); check the folder") from error
+    require_writable(out)
+    with writing(out), atomic_write(out) as partial:
+        image.save(partial, Image.registered_extensions()[out.suffix.lower()])
 
 
 __all__ = ["BACKGROUND", "GAP", "INK", "draw_time_axis", "font", "require_image_name", "write_image"]

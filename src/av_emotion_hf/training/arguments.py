@@ -17,6 +17,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, Scheduler
 
 from ..devices import choose_device, cpu_threads
 from ..errors import InputError, require_fraction
+from ..utils import is_leftover, require_writable
 
 logger = logging.getLogger(__name__)
 
@@ -180,17 +181,19 @@ class EmotionTrainingArguments(TrainingArguments):
         """The checkpoint that a recipe resumes from, or `None` when it starts from scratch.
 
         Raises:
-            InputError: `resume` is set and there is nothing to resume, or the folder is in use.
+            InputError: `resume` is set and there is nothing to resume, or the folder is in use or cannot be written.
         """
         folder, found = self.result_dir, self.resume_from_checkpoint
+        require_writable(folder, is_folder=True)
+        # another process may be checking the folder just now
+        names = {path.name for path in folder.iterdir() if not is_leftover(path)} if folder.is_dir() else set()
         if found is None and (folder / CHECKPOINTS).is_dir():
             found = get_last_checkpoint(str(folder / CHECKPOINTS))
         resumes = self.resume or self.resume_from_checkpoint is not None
         # a run that was interrupted before its first checkpoint starts over
-        started = folder.is_dir() and {path.name for path in folder.iterdir()} == {CHECKPOINTS}
-        if resumes and found is None and not started:
+        if resumes and found is None and names != {CHECKPOINTS}:
             raise InputError(f"{folder}: holds no checkpoint to resume from; start without --resume")
-        if not resumes and folder.exists() and any(folder.iterdir()):
+        if not resumes and names:
             raise InputError(f"{folder}: is not empty; choose another --out, or continue with --resume")
         return found if resumes else None
 

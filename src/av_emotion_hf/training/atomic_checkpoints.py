@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
 from ..errors import InputError
-from ..utils import read_json, reason, write_text
+from ..utils import disk_failure, read_json, reason, write_text
 
 PARTIAL = "partial"
 
@@ -69,13 +69,15 @@ class SafeTrainer(Trainer):
                 self._name_best(partial, folder, name)
                 _reach_disk(partial / name)
         except (OSError, RuntimeError, SafetensorError) as error:
-            if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # torch.save's own
+            failure = disk_failure(error)
+            if failure is None and isinstance(error, RuntimeError):  # not one of torch.save
                 raise
+            why, remedy = failure or (reason(error), "fix the problem")
             if self.args.should_save:
                 shutil.rmtree(partial, ignore_errors=True)
             raise InputError(
-                f"{folder / name}: could not save the checkpoint ({reason(error)}); fix the problem and continue with "
-                "--resume: the previous checkpoint is intact"
+                f"{folder / name}: could not save the checkpoint ({why}); {remedy}, then continue with --resume: the "
+                "previous checkpoint is intact"
             ) from error
         finally:
             self._saves_to, self.args.save_total_limit = None, limit

@@ -17,7 +17,7 @@ from ..data.labels import encode_labels, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
-from ..utils import read_json, write_json
+from ..utils import read_json, require_writable, write_json, writing
 from .expression import FaceCollator
 from .metrics import SCORES, confusion_matrix
 
@@ -55,8 +55,11 @@ def evaluate(
         class the number of clips with neither audio nor a face, which count as not recognized.
 
     Raises:
-        InputError: a column is missing, a label is unknown to the classifier, or there is nothing to score.
+        InputError: a column is missing, a label is unknown to the classifier, there is nothing to score, or `out`
+            cannot be written. Where that shows only at the end, the error has the scores as its `result`.
     """
+    if out is not None:
+        require_writable(out)
     require_columns(dataset, label_column)
     choice = choose_device(device)
     logger.info("%s", choice)
@@ -105,7 +108,8 @@ def evaluate(
         },
     }
     if out is not None:
-        write_json(Path(out), result)
+        with writing(out, result=result):
+            write_json(out, result)
     return result
 
 

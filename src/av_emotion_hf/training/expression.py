@@ -9,7 +9,6 @@ from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.expressions import FaceCollator, class_weights
 from ..data.labels import class_counts, encode_labels, label_names
 from ..errors import InputError
-from ..hub.cards import write_card
 from ..models.configuration_av_emotion import AVEmotionImageConfig
 from ..models.image_processing_av_emotion import AVEmotionImageProcessor
 from ..utils import label_maps, reason
@@ -206,7 +205,7 @@ def train_expression(
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     facts = record.finish(trainer, scores)
     if trainer.is_world_process_zero():
-        write_card(args.result_dir)
+        record.write_card()
     return facts
 
 

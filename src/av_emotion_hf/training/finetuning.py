@@ -12,7 +12,6 @@ from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
 from ..data.splits import GroupSplit, keep_groups
 from ..errors import InputError
-from ..hub import write_card
 from .arguments import EmotionTrainingArguments
 from .metrics import compute_metrics
 from .normalization import estimate_statistics
@@ -115,7 +114,7 @@ def finetune(
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     facts = record.finish(trainer, scores, initial.processor(modality))
     if trainer.is_world_process_zero():
-        write_card(args.result_dir)
+        record.write_card()
     return facts
 
 

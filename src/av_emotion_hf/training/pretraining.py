@@ -18,7 +18,6 @@ from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality, roun
 from ..data.splits import group_names, keep_groups, split_groups
 from ..data.statistics import RunningStatistics
 from ..errors import InputError
-from ..hub import write_card
 from ..models.windows_av_emotion import ClipInputs
 from ..utils import read_json, write_json
 from .arguments import EmotionTrainingArguments
@@ -144,7 +143,7 @@ def pretrain(
         )
     facts = record.finish(trainer, scores, processor)
     if trainer.is_world_process_zero():
-        write_card(args.result_dir)
+        record.write_card()
     return facts
 
 

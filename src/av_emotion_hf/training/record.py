@@ -16,12 +16,14 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from ..deprecated import renamed_names
-from ..utils import write_json
+from ..hub import write_card
+from ..utils import write_json, writing
 from .arguments import CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "av-emotion-hf")
+RESUME = ", then continue with --resume"
 
 
 class RunRecord:
@@ -47,21 +49,38 @@ class RunRecord:
         self.facts: dict[str, Any] = {"verb": command, "options": options, "settings": settings}
 
     def finish(self, trainer: Trainer, scores: dict[str, Any], processor: Any = None) -> dict[str, Any]:
-        """Save the trainer's model and `processor`, then the record; what a resume would need is removed."""
-        trainer.save_model(str(self.folder))
-        if processor is not None and trainer.is_world_process_zero():
-            processor.save_pretrained(str(self.folder))
+        """Save the trainer's model and `processor`, then the record; what a resume would need is removed.
+
+        Raises:
+            InputError: a file cannot be written. The error has the record as its `result`, and a resumed run writes
+                what is missing.
+        """
         state, args = trainer.state, trainer.args
         assert trainer.model is not None
         self.complete(trainer.model, scores, state.log_history, state.global_step, args.device, args.world_size)
+        with writing(self.folder, f"{RESUME}; the checkpoints are kept", self.facts):
+            trainer.save_model(str(self.folder))
+            if processor is not None and trainer.is_world_process_zero():
+                processor.save_pretrained(str(self.folder))
         if trainer.is_world_process_zero():
-            self.write()
+            with writing(self.folder / "run.json", f"{RESUME}; the model is saved", self.facts):
+                self.write()
             checkpoints = self.folder / CHECKPOINTS
             if (checkpoints / "runs").is_dir():  # what a tracker wrote
                 shutil.move(checkpoints / "runs", self.folder)
             shutil.rmtree(checkpoints, ignore_errors=True)
             (self.folder / "training_args.bin").unlink(missing_ok=True)
         return self.facts
+
+    def write_card(self) -> None:
+        """Write the card of the finished model, from its record.
+
+        Raises:
+            InputError: it cannot be written. The error has the record as its `result`.
+        """
+        then = "; the model and its record are saved, and av_emotion_hf.hub.write_card or push makes the card"
+        with writing(self.folder / "README.md", then, self.facts):
+            write_card(self.folder)
 
     def complete(
         self,
