@@ -66,13 +66,14 @@ def open_folder(listing: Listing, label_column: str | None = None) -> dict[str, 
     for split in SPLITS if has_splits else ("train",):
         paths = [path for path in files if not has_splits or path.relative_to(root).parts[0] == split]
         numbered = [(path, row) for path in paths for row in rows.of.get(path, [None])]
-        cells = {
+        cells: dict[str, list] = {
             "file": [str(path) for path, _ in numbered],
             "image": [{"bytes": None, "path": str(path)} for path, _ in numbered],
             CLIP: [listing.name(path) for path, _ in numbered],
         }
         if class_column is not None:
-            cells[class_column] = [classes[path] and names.index(classes[path]) for path, _ in numbered]
+            number_of = {name: number for number, name in enumerate(names)}
+            cells[class_column] = [number_of.get(classes[path] or "") for path, _ in numbered]
         if numbered:
             described = rows.take([row for _, row in numbered])
             table = _table({name: cells[name] for name in features}, features, described)

@@ -70,9 +70,9 @@ def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDat
     """
     dataset = drop_unlabeled(dataset, column)
     class_name = _reader_of_classes(dataset.features[column])
-    index = {name: position for position, name in enumerate(labels)}
+    index: dict[str | None, int] = {name: position for position, name in enumerate(labels)}
     values = column_values(dataset, column)
-    unknown = sorted({str(class_name(value)) for value in set(values)} - set(index))
+    unknown = sorted(str(name) for name in {class_name(value) for value in set(values)} - set(index))
     if unknown:
         raise InputError(
             f"label {unknown[0]!r} of column {column!r} is not among the model's classes {', '.join(labels)}; "
