@@ -43,7 +43,7 @@ coverage: $(VENV)/dev.stamp  ## run all tests and list the lines that none of th
 lint: $(VENV)/dev.stamp  ## check style, format, spelling and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell src tests examples benchmarks modeling_cards *.md
+	$(BIN)/codespell src tests examples benchmarks modeling_cards docs *.md
 	$(BIN)/deptry src
 
 types: $(VENV)/dev.stamp  ## check types

@@ -39,7 +39,7 @@ def test_labels_as_people_type_them(caplog, streaming):
     assert [(row["clip"], row["labels"]) for row in encoded] == [("0.wav", 1), ("1.wav", 1), ("5.wav", 0)]
     first, second = (record.getMessage() for record in caplog.records)
     if streaming:
-        assert first == "column 'emotion': empty in 3 rows, left out: row 2, row 3, row 4"
+        assert first == "column 'emotion': empty in rows: 3, left out: row 2, row 3, row 4"
     else:
         assert first == "column 'emotion': empty in 3 of 6 rows, left out: 2.wav, 3.wav, 4.wav"
     assert second == "column 'emotion': 'sad ' are read without the blanks around them"

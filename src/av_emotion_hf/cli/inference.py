@@ -206,14 +206,14 @@ def export(
 
 
 def _scores_line(result: dict[str, Any]) -> str:
-    tested = len(result["labels"]) - len(result["not_tested"])
+    labels, missing = result["labels"], result["not_tested"]
     line = (
         f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
     )
-    if result["not_tested"]:
-        line += f", over {tested} of {len(result['labels'])} classes (no clip of {', '.join(result['not_tested'])})"
+    if missing:
+        line = f"over {len(labels) - len(missing)} of {len(labels)} classes (no clip of {', '.join(missing)}): {line}"
     if result["no_answer"]:
-        line += f"\n{sum(result['no_answer'].values())} clips have neither audio nor a face; they count as wrong"
+        line += f", {sum(result['no_answer'].values())} with neither audio nor a face, which count as wrong"
     return line
 
 

@@ -125,8 +125,7 @@ def report_missing(dataset: AnyDataset, column: str, rows: list[int]) -> None:
     if isinstance(dataset, Dataset) and CLIP in dataset.features:
         shown = [printable(str(name)) for name in dataset.select(rows[:SHOWN])[CLIP]]
     more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    total = f" of {len(dataset)}" if isinstance(dataset, Dataset) else ""
-    count = f"{len(rows)}{total} row{'s' if len(rows) != 1 else ''}"
+    count = f"{len(rows)} of {len(dataset)} rows" if isinstance(dataset, Dataset) else f"rows: {len(rows)}"
     logger.warning("column %r: empty in %s, left out: %s%s", column, count, ", ".join(shown), more)
 
 
