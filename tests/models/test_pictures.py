@@ -163,6 +163,7 @@ PLAIN = np.zeros((2, 12, 10, 3))
         (None, "cannot be read as an image (it is a NoneType); give an image of Pillow"),
         ([PLAIN[0], None], "cannot be read as an image (it is a NoneType)"),
         ({"bytes": None, "path": None}, "cannot be read as an image (a dict without bytes and path)"),
+        (Image.open(io.BytesIO(png(Image.new("RGB", (64, 64), "red"))[:-40])), "(image file is truncated"),
         (b"no image", "cannot be read as an image (its format is unknown); give a complete JPEG or PNG file"),
         ("missing.png", "missing.png: cannot be read as an image (No such file or directory)"),
         ({"bytes": b"", "path": "x.png"}, "x.png: cannot be read as an image (its format is unknown)"),

@@ -98,9 +98,7 @@ def to_clips(
 
 def _loaded(given: Any, name: str) -> Any:
     """The same with an array for each image, in nested lists where there are several."""
-    if Image is not None and isinstance(given, Image.Image):
-        return _decoded(given, name)
-    if isinstance(given, str | bytes | bytearray | memoryview | os.PathLike | Mapping) or hasattr(given, "read"):
+    if _is_stored(given):
         return _opened(given, name)
     if isinstance(given, Iterator) or getattr(getattr(given, "dtype", None), "kind", "") in tuple("OUS"):
         given = list(given)
@@ -118,8 +116,16 @@ def _loaded(given: Any, name: str) -> Any:
     return as_array(given, name)
 
 
+def _is_stored(given: Any) -> bool:
+    """Whether something is one image of Pillow or an encoded one."""
+    if Image is not None and isinstance(given, Image.Image):
+        return True
+    encoded = isinstance(given, str | bytes | bytearray | memoryview | os.PathLike | Mapping)
+    return encoded or hasattr(given, "read")
+
+
 def _opened(given: Any, name: str) -> np.ndarray:
-    """An encoded image: its path, content or open file, or a dict with one of them."""
+    """An image of Pillow, or an encoded one: its path, content or open file, or a dict with one of them."""
     if isinstance(given, Mapping):
         label = given.get("path") or name
         given = given["bytes"] if given.get("bytes") is not None else given.get("path")
@@ -130,6 +136,8 @@ def _opened(given: Any, name: str) -> np.ndarray:
     if Image is None:
         raise ValueError(f"{label}: is an encoded image, and nothing here reads it: pip install pillow")
     try:
+        if isinstance(given, Image.Image):  # which may not be loaded yet
+            return _decoded(given, label)
         file = io.BytesIO(given) if isinstance(given, bytes | bytearray | memoryview) else given
         with Image.open(file) as image:
             return _decoded(image, label)
