@@ -206,6 +206,20 @@ def test_paths_in_a_table_are_relative_to_it(make, monkeypatch, streaming, colum
     assert names(rows) == given and [row["emotion"] for row in rows] == list("abcd")
 
 
+def test_every_path_in_a_table_is_relative_to_it(make):
+    folder = make("a.mp4", "b.wav", "c.png")
+    rows = {"video": ["a.mp4", None], "audio": [None, "b.wav"], "image": ["c.png", None]}
+    Dataset.from_dict(rows).to_json(folder / "t.jsonl")
+    first, second = open_dataset(str(folder / "t.jsonl"))
+    assert first == {
+        "video": str(folder / "a.mp4"),
+        "audio": None,
+        "image": {"bytes": None, "path": str(folder / "c.png")},
+        "clip": "a.mp4",
+    }
+    assert second["audio"] == str(folder / "b.wav") and second["clip"] == "b.wav" and second["image"] is None
+
+
 def test_a_folder_of_tables_has_splits_by_name_only(tmp_path):
     for name in ("train", "mic_test_1", "test"):
         Dataset.from_dict({"emotion": [name]}).to_csv(tmp_path / f"{name}.csv")

@@ -8,6 +8,7 @@ import pyarrow as pa
 from datasets import (
     Dataset,
     Features,
+    Image,
     IterableDataset,
     Value,
     load_dataset,
@@ -21,8 +22,8 @@ from ..errors import InputError, shortened
 from ..media.paths import MEDIA_SUFFIXES, Listing, list_files
 from ..models.collections_av_emotion import undecoded as undecoded_media
 from ..utils import disk_failure, reason, unwritable
-from .folder import NAME_COLUMNS, anchored, open_folder
-from .schema import CLIP, MEDIA_COLUMNS
+from .folder import anchored, open_folder
+from .schema import CLIP, FILE, FILE_NAME, IMAGE, NAME_COLUMNS
 from .table_files import FILE_FORMATS, open_tables, read_table
 
 AnyDataset: TypeAlias = Dataset | IterableDataset
@@ -107,26 +108,43 @@ def undecoded(dataset: AnyDataset) -> AnyDataset:
 
 
 def _with_anchored_paths(dataset: AnyDataset, root: Path) -> AnyDataset:
-    """The paths of clips in a table, relative to its folder `root`, made openable; `clip` has what they were."""
+    """The paths of clips and images in a table, relative to its folder `root`, made openable.
+
+    `clip` has what the path of the clip was, and paths in a column `image` become cells of an `Image`.
+    """
     if dataset.features is None:
         dataset = dataset._resolve_features()
-    columns = [name for name in NAME_COLUMNS if name in dataset.features and _is_text(dataset.features[name])]
-    if not columns:
+    texts = [name for name in (*NAME_COLUMNS, IMAGE) if name in dataset.features and _is_text(dataset.features[name])]
+    clips = [name for name in NAME_COLUMNS if name in texts]
+    if not texts:
         return dataset
-    target = columns[0] if columns[0] in MEDIA_COLUMNS else "file"
-    added = {} if CLIP in dataset.features else {CLIP: Value("string")}
-    features = Features(dict(dataset.features) | {target: Value("string")} | added)
+    columns: dict[str, Any] = {name: Value("string") for name in clips}
+    if clips == [FILE_NAME] and FILE not in dataset.features:
+        columns[FILE] = Value("string")
+    if clips and CLIP not in dataset.features:
+        columns[CLIP] = Value("string")
+    if IMAGE in texts:
+        columns[IMAGE] = Image(decode=False)
+    features = Features(dict(dataset.features) | columns)
+    types = {name: field.type for name, field in zip(features, features.arrow_schema, strict=True)}
 
     def anchor(table: pa.Table) -> pa.Table:
-        names = table.column(columns[0]).to_pylist()
-        paths = [None if name is None else anchored(name, root) for name in names]
-        cells = {name: table.column(name) for name in table.column_names} | {target: pa.array(paths, pa.string())}
-        return pa.table({name: cells.get(name, pa.array(names, pa.string())) for name in features})
+        given = {name: table.column(name).to_pylist() for name in texts}
+        paths = {name: [None if each is None else anchored(each, root) for each in given[name]] for name in texts}
+        cells: dict[str, Any] = {name: table.column(name) for name in table.column_names} | paths
+        if FILE in columns and FILE not in paths:
+            cells[FILE] = paths[FILE_NAME]
+        if CLIP in columns:
+            rows = zip(*(given[name] for name in clips), strict=True)
+            cells[CLIP] = [next((each for each in row if each is not None), None) for row in rows]
+        if IMAGE in columns:
+            cells[IMAGE] = [None if each is None else {"bytes": None, "path": each} for each in paths[IMAGE]]
+        return pa.table({n: pa.array(c, types[n]) if isinstance(c, list) else c for n, c in cells.items()})
 
     options: dict[str, Any] = {}
-    if isinstance(dataset, Dataset):  # what is computed from a clip is not taken from the cache when the clip changes
-        files = [None if name is None else anchored(name, root) for name in dataset[columns[0]]]
-        options["new_fingerprint"] = Hasher.hash([dataset._fingerprint, [file and _state(file) for file in files]])
+    if isinstance(dataset, Dataset):  # what is computed from a file is not taken from the cache when the file changes
+        stored = [name for column in texts for name in dataset[column] if name is not None]
+        options["new_fingerprint"] = Hasher.hash([dataset._fingerprint, [_state(anchored(n, root)) for n in stored]])
     return dataset.with_format("arrow").map(anchor, batched=True, features=features, **options).with_format(None)
 
 

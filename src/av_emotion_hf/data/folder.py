@@ -12,13 +12,12 @@ from datasets import ClassLabel, Dataset, Features, Image, NamedSplit, Value, co
 from ..errors import InputError, printable, shortened
 from ..media.paths import IMAGE_SUFFIXES, MEDIA_SUFFIXES, Listing, keep_files
 from ..utils import atomic_write
-from .schema import CLIP, MEDIA_COLUMNS
+from .schema import CLIP, FILE, IMAGE, NAME_COLUMNS
 from .table_files import SPLITS, read_table
 
 logger = logging.getLogger(__name__)
 
 METADATA = ("metadata.csv", "metadata.jsonl")
-NAME_COLUMNS = ("file_name", *MEDIA_COLUMNS)  # of a table, the first of which tells the file
 
 
 def open_folder(listing: Listing, label_column: str | None = None) -> dict[str, Dataset] | None:
@@ -53,7 +52,7 @@ def open_folder(listing: Listing, label_column: str | None = None) -> dict[str, 
     rows = _Metadata(listing, metadata, what)
     has_splits = _has_splits(listing, what)
     classes = {path: _class_of(path, root, has_splits) for path in files}
-    features: dict[str, Any] = {"image": Image(decode=False)} if is_image else {"file": Value("string")}
+    features: dict[str, Any] = {IMAGE: Image(decode=False)} if is_image else {FILE: Value("string")}
     if CLIP not in rows.features:
         features[CLIP] = Value("string")
     class_column = _class_column(classes, rows.features, label_column)
@@ -67,8 +66,8 @@ def open_folder(listing: Listing, label_column: str | None = None) -> dict[str, 
         paths = [path for path in files if not has_splits or path.relative_to(root).parts[0] == split]
         numbered = [(path, row) for path in paths for row in rows.of.get(path, [None])]
         cells: dict[str, list] = {
-            "file": [str(path) for path, _ in numbered],
-            "image": [{"bytes": None, "path": str(path)} for path, _ in numbered],
+            FILE: [str(path) for path, _ in numbered],
+            IMAGE: [{"bytes": None, "path": str(path)} for path, _ in numbered],
             CLIP: [listing.name(path) for path, _ in numbered],
         }
         if class_column is not None:
@@ -203,4 +202,4 @@ def _cached(table: pa.Table, paths: list[Path], split: str) -> Dataset:
     return Dataset.from_file(str(cached), split=NamedSplit(split))
 
 
-__all__ = ["METADATA", "NAME_COLUMNS", "anchored", "open_folder"]
+__all__ = ["METADATA", "anchored", "open_folder"]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MEDIA_COLUMNS = ("video", "audio", "file", "path")
 CLIP = "clip"  # column of the name of a clip, relative to its dataset
+FILE, FILE_NAME, IMAGE = "file", "file_name", "image"
+NAME_COLUMNS = (FILE_NAME, *MEDIA_COLUMNS)  # of a table, the first of which tells the clip
 FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
 INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
 
@@ -114,9 +116,13 @@ def decode_faces(cells: list[dict] | None) -> list[np.ndarray]:
 
 __all__ = [
     "CLIP",
+    "FILE",
     "FEATURE_COLUMNS",
+    "FILE_NAME",
+    "IMAGE",
     "INPUT_COLUMNS",
     "MEDIA_COLUMNS",
+    "NAME_COLUMNS",
     "SAMPLING_RATE",
     "clip_name",
     "clip_source",
