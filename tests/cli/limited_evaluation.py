@@ -1,18 +1,18 @@
-"""Runs the command line as usual; from the moment the scores are known no file can have more than a few bytes."""
+"""Runs the command line as usual; from the moment the answers are known no file can have more than a few bytes."""
 
 import resource
 
 from av_emotion_hf.cli import main
-from av_emotion_hf.training.metrics import EmotionScores
+from av_emotion_hf.training import evaluation
 
-compute = EmotionScores.compute
+count = evaluation.confusion_matrix
 
 
-def last_chance(self, **kwargs):
-    """As the original; the library adds to this text."""
+def last_chance(*args, **kwargs):
+    """As the original."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))
-    return compute(self, **kwargs)
+    return count(*args, **kwargs)
 
 
-EmotionScores.compute = last_chance
+evaluation.confusion_matrix = last_chance
 main()
