@@ -4,7 +4,17 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModel, BertConfig, ResNetConfig, ResNetForImageClassification
+from transformers import (
+    AutoModel,
+    BertConfig,
+    ResNetConfig,
+    ResNetForImageClassification,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    WhisperConfig,
+    WhisperModel,
+)
 
 import av_emotion_hf as av
 from av_emotion_hf.checkpoints import (
@@ -15,6 +25,7 @@ from av_emotion_hf.checkpoints import (
     build_model,
     fits,
     load_classifier,
+    load_speech_encoder,
     read_config,
 )
 from av_emotion_hf.errors import InputError
@@ -176,3 +187,72 @@ def test_a_new_model_does_not_say_where_its_parts_were(save, recognizer, tmp_pat
     checkpoints = [save(av.AVEmotionModel), recognizer]
     build_model("classification", "fusion", checkpoints).model.save_pretrained(tmp_path / "new")
     assert str(tmp_path) not in json.dumps(json.loads((tmp_path / "new" / "config.json").read_text()))
+
+
+@pytest.fixture
+def whisper(tmp_path):
+    """A small Whisper of three encoder layers."""
+    config = WhisperConfig(
+        d_model=16, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=10, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    WhisperModel(config).save_pretrained(tmp_path / "whisper")
+    return str(tmp_path / "whisper")
+
+
+@pytest.mark.parametrize("modality", ["audio", "fusion"])
+def test_a_speech_encoder_becomes_the_backbone(whisper, modality):
+    speech = load_speech_encoder(whisper, layers=2)
+    bundle = build_model("classification", modality, labels=["a", "b"], speech_encoder=speech)
+    backbone = bundle.model.audio_encoder.backbone
+    theirs = WhisperModel.from_pretrained(whisper).encoder
+    assert len(backbone.encoder.layers) == 2 and len(backbone.layer_weights) == 3 and not backbone.normalize
+    for name, tensor in backbone.encoder.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name]), name
+    assert bundle.feature_sizes["audio"] == 60 + 16
+    config = getattr(bundle.model.config, "audio_config", bundle.model.config)
+    assert config.backbone_config.encoder_layers == 2 and "whisper" not in str(config.to_dict().get("_name_or_path"))
+
+
+def test_a_speech_encoder_of_waveforms(tmp_path):
+    fields = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = Wav2Vec2Config(
+        **fields, conv_dim=(8,) * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, vocab_size=10
+    )
+    Wav2Vec2Model(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"has no preprocessor_config.json, which says how it expects waveforms"):
+        load_speech_encoder(str(tmp_path))
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path)
+    speech = load_speech_encoder(str(tmp_path), layers=1)
+    model = build_model("pretraining", "audio", speech_encoder=speech).model
+    assert model.audio_encoder.backbone.normalize and len(model.audio_encoder.backbone.encoder.encoder.layers) == 1
+
+
+def test_a_checkpoint_with_a_backbone_is_continued(whisper, tmp_path):
+    first = build_model("pretraining", "audio", speech_encoder=load_speech_encoder(whisper))
+    first.model.save_pretrained(tmp_path / "first")
+    again = build_model("classification", "audio", [str(tmp_path / "first")], ["a", "b"]).model
+    assert_part(again.audio_encoder, first.model.audio_encoder)
+    with pytest.raises(InputError, match=r"has an audio part.*; leave out --speech-encoder, or this --init"):
+        build_model("pretraining", "audio", [str(tmp_path / "first")], speech_encoder=load_speech_encoder(whisper))
+
+
+def test_what_hears_nothing_is_no_speech_encoder(whisper, save, tmp_path):
+    BertConfig().save_pretrained(tmp_path / "text")
+    with pytest.raises(InputError, match="is a 'bert' model, and a speech encoder is one of whisper, wav2vec2"):
+        load_speech_encoder(str(tmp_path / "text"))
+    with pytest.raises(InputError, match="9 layers of a whisper encoder: it has 3; choose from 1 to 3"):
+        load_speech_encoder(whisper, 9)
+    WhisperConfig(encoder_layers=1).save_pretrained(tmp_path / "empty")
+    with pytest.raises(InputError, match="its weights cannot be read"):
+        load_speech_encoder(str(tmp_path / "empty"))
+    with pytest.raises(InputError, match=r"no checkpoint could be read"):
+        load_speech_encoder(str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match=r"--speech-encoder is for voices, not for --modality image"):
+        build_model("pretraining", "image", speech_encoder=load_speech_encoder(whisper))
+    config = json.loads((tmp_path / "whisper" / "config.json").read_text())
+    (tmp_path / "whisper" / "config.json").write_text(json.dumps(config | {"d_model": 32}))
+    with pytest.raises(InputError, match="its weights cannot be"):
+        load_speech_encoder(whisper)

@@ -5,11 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForImageClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from .errors import InputError
-from .models.configuration_av_emotion import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
+from .models.configuration_av_emotion import (
+    SPEECH_ENCODERS,
+    AVEmotionAudioConfig,
+    AVEmotionConfig,
+    AVEmotionImageConfig,
+)
 from .models.feature_extraction_av_emotion import AVEmotionFeatureExtractor
 from .models.image_processing_av_emotion import AVEmotionImageProcessor
 from .models.modeling_av_emotion import (
@@ -21,6 +35,7 @@ from .models.modeling_av_emotion import (
     AVEmotionPreTrainedModel,
 )
 from .models.processing_av_emotion import AVEmotionProcessor
+from .models.speech_backbone_av_emotion import cut_layers, depth
 from .utils import label_maps, reason
 
 DEFAULT_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "av-emotion-small")
@@ -57,22 +72,26 @@ def read_config(checkpoint: str) -> PreTrainedConfig:
     Raises:
         InputError: there is none, or it is of a kind that this package does not support.
     """
-    if Path(checkpoint).exists() and not (Path(checkpoint) / "config.json").is_file():
-        raise InputError(
-            f"{checkpoint}: is not a checkpoint, it has no config.json; give a folder that a training command wrote"
-        )
-    try:
-        config = AutoConfig.from_pretrained(checkpoint)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{checkpoint}: no checkpoint could be read there; give a folder that a training command wrote, or a Hub "
-            "name"
-        ) from error
+    config = _read_any_config(checkpoint)
     if config.model_type not in KINDS:
         raise InputError(
             f"{checkpoint}: is a {config.model_type!r} checkpoint; this package supports {', '.join(sorted(KINDS))}"
         )
     return config
+
+
+def _read_any_config(checkpoint: str) -> PreTrainedConfig:
+    if Path(checkpoint).exists() and not (Path(checkpoint) / "config.json").is_file():
+        raise InputError(
+            f"{checkpoint}: is not a checkpoint, it has no config.json; give a folder that a training command wrote"
+        )
+    try:
+        return AutoConfig.from_pretrained(checkpoint)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{checkpoint}: no checkpoint could be read there; give a folder that a training command wrote, or a Hub "
+            "name"
+        ) from error
 
 
 def fits(checkpoint: str, modality: str) -> bool:
@@ -134,12 +153,67 @@ class ModelBundle:
         return {part: encoder.num_features for part, encoder in encoders.items() if encoder is not None}
 
 
+@dataclass
+class SpeechEncoder:
+    """A speech encoder of transformers, as the backbone of a new audio model.
+
+    Attributes:
+        fields: of the audio model's configuration.
+        weights: of the layers that are used.
+    """
+
+    fields: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def load_speech_encoder(name: str, layers: int | None = None) -> SpeechEncoder:
+    """Load a speech encoder.
+
+    Args:
+        name: Hub name or folder of a Whisper, wav2vec 2.0, HuBERT or WavLM model, such as `openai/whisper-base`.
+        layers: that are used, from the first; all of them when `None`. The others do not become part of the model.
+
+    Raises:
+        InputError: there is none, it is a model of another kind, it has fewer layers, or its weights cannot be read.
+    """
+    config = _read_any_config(name)
+    if config.model_type not in SPEECH_ENCODERS:
+        raise InputError(
+            f"{name}: is a {config.model_type!r} model, and a speech encoder is one of {', '.join(SPEECH_ENCODERS)}; "
+            "use openai/whisper-base, for instance"
+        )
+    model, info = load_weights(AutoModel, name, dtype=torch.float32, output_loading_info=True)
+    try:
+        cut_layers(config, depth(config) if layers is None else layers)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error
+    is_whisper = config.model_type == "whisper"
+    missing = [key for key in info["missing_keys"] if not is_whisper or key.startswith("encoder.")]
+    if missing:
+        raise InputError(f"{name}: its weights cannot be used (it lacks {min(missing)}); copy the model again")
+    encoder = model.encoder if is_whisper else model
+    unused = [f"{'' if is_whisper else 'encoder.'}layers.{number}." for number in range(depth(config), 100)]
+    unused += ["layer_norm."] if is_whisper else []
+    weights = {key: value for key, value in encoder.state_dict().items() if not key.startswith(tuple(unused))}
+    normalize = False
+    if not is_whisper:
+        try:
+            normalize = bool(AutoFeatureExtractor.from_pretrained(name).do_normalize)
+        except OSError as error:
+            raise InputError(
+                f"{name}: has no preprocessor_config.json, which says how it expects waveforms; copy the model again"
+            ) from error
+    fields = _fields(config) | {"model_type": config.model_type}
+    return SpeechEncoder({"backbone_config": fields, "backbone_normalize": normalize}, weights)
+
+
 def build_model(
     task: str,
     modality: str,
     checkpoints: Sequence[str] = (),
     labels: list[str] | None = None,
     config_overrides: dict | None = None,
+    speech_encoder: SpeechEncoder | None = None,
 ) -> ModelBundle:
     """Build a model from the parts of earlier checkpoints.
 
@@ -151,10 +225,12 @@ def build_model(
         labels: class names of a classifier.
         config_overrides: configuration fields that differ from the checkpoints' or from the defaults; those of the
             encoders of a fusion model are nested in `audio_config` and `image_config`.
+        speech_encoder: backbone of a new audio part, see [`load_speech_encoder`].
 
     Raises:
-        InputError: a checkpoint is missing or has no part for this modality.
+        InputError: a checkpoint is missing or has no part for this modality, or there are two audio parts.
     """
+    config_overrides = dict(config_overrides or {})
     found = {}
     for checkpoint in checkpoints:
         config = read_config(checkpoint)
@@ -165,9 +241,21 @@ def build_model(
                 f"give {' or '.join(fitting)}"
             )
         found[checkpoint] = config
-    model = MODELS[task, modality](
-        _configuration(modality, list(found.values()), labels, dict(config_overrides or {}))
-    )
+    if speech_encoder is not None:
+        for checkpoint, config in found.items():
+            if "audio" in PARTS[MODALITY_OF[config.model_type]]:
+                raise InputError(
+                    f"{checkpoint}: has an audio part already; leave out --speech-encoder, or this --init"
+                )
+        if "audio" not in PARTS[modality]:
+            raise InputError(f"--speech-encoder is for voices, not for --modality {modality}")
+        if modality == "fusion":
+            config_overrides["audio_config"] = speech_encoder.fields | config_overrides.get("audio_config", {})
+        else:
+            config_overrides = speech_encoder.fields | config_overrides
+    model = MODELS[task, modality](_configuration(modality, list(found.values()), labels, config_overrides))
+    if speech_encoder is not None:
+        model.get_submodule("audio_encoder.backbone.encoder").load_state_dict(speech_encoder.weights)
     feature_extractor = image_processor = None
     if "audio" in PARTS[modality]:
         audio_config = getattr(model.config, "audio_config", model.config)
@@ -255,9 +343,11 @@ __all__ = [
     "DEFAULT_CHECKPOINT",
     "KINDS",
     "ModelBundle",
+    "SpeechEncoder",
     "build_model",
     "fits",
     "load_classifier",
+    "load_speech_encoder",
     "load_weights",
     "read_config",
 ]

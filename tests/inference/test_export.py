@@ -48,6 +48,23 @@ def test_the_file_gives_the_logits_of_the_model_at_any_length(checkpoint, tmp_pa
             np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
+@pytest.mark.slow
+def test_a_speech_backbone_is_exported(build, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    whisper = {
+        "model_type": "whisper", "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 32, "pad_token_id": 0,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = av.AVEmotionAudioConfig(backbone_config=whisper, hidden_size=8, num_hidden_layers=1, num_labels=3)
+    model = av.AVEmotionAudioForSequenceClassification(config)
+    torch.nn.init.normal_(model.classifier.weight)
+    model.save_pretrained(tmp_path / "voice")
+    av.AVEmotionFeatureExtractor().save_pretrained(tmp_path / "voice")
+    assert export_onnx(str(tmp_path / "voice"), tmp_path / "voice.onnx")["max_difference"] < LOGIT_TOLERANCE
+
+
 def test_what_cannot_be_exported_is_named(tmp_path, checkpoint, monkeypatch):
     ResNetForImageClassification(ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1])).save_pretrained(
         tmp_path / "faces"

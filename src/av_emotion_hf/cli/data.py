@@ -22,6 +22,8 @@ from .options import (
     Limit,
     Readers,
     Speaker,
+    SpeechEncoder,
+    SpeechLayers,
     Split,
     Streaming,
 )
@@ -46,6 +48,8 @@ def extract(
     ] = None,
     deltas: Annotated[bool, typer.Option("--deltas", help="Add the slope of each descriptor over time.")] = False,
     init: Init = None,
+    speech_encoder: SpeechEncoder = None,
+    speech_layers: SpeechLayers = None,
     split: Split = None,
     streaming: Streaming = False,
     group_column: GroupColumn = None,
@@ -69,6 +73,8 @@ def extract(
         raise InputError(f"--descriptors and --deltas are for --as descriptors, not for --as {form}")
     if not Path(out).exists():  # else it may be finished
         require_writable(out, is_folder=form not in TABLES)
+    if speech_encoder and form != "features":
+        raise InputError(f"--speech-encoder {speech_encoder} computes features, not {form}: add --as features")
     excluded = split_names(exclude_groups)
     rows = open_selection(dataset, split, streaming, group_column=group_column, exclude_groups=excluded, limit=limit)
     metadata: dict[str, Any] = {"dataset": base_name(dataset)}
@@ -78,6 +84,7 @@ def extract(
         names = split_names(descriptors) or ["egemaps", "voiced"]
         summary = quietly(write_table, rows, out, form, names, deltas, metadata=metadata)
     else:
+        from ..checkpoints import load_speech_encoder
         from ..data import ClipReader, FeatureReader
         from ..data.extraction import extract as run
         from ..devices import available_cores, choose_device
@@ -92,7 +99,8 @@ def extract(
         if form == "features":
             choice = choose_device(device)
             typer.echo(str(choice), err=True)
-            features = FeatureReader.from_checkpoints(modality, init or [], choice.device)
+            backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+            features = FeatureReader.from_checkpoints(modality, init or [], choice.device, backbone)
         summary = quietly(
             run,
             rows,

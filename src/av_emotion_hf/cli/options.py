@@ -62,6 +62,17 @@ Readers = Annotated[
 Init = Annotated[
     list[str] | None, typer.Option(help="Checkpoint to start from; may be repeated.", rich_help_panel=MODEL)
 ]
+SpeechEncoder = Annotated[
+    str | None,
+    typer.Option(
+        help="Speech encoder of transformers to hear with, such as openai/whisper-base (a Hub name or folder).",
+        rich_help_panel=MODEL,
+    ),
+]
+SpeechLayers = Annotated[
+    int | None,
+    typer.Option(help="Layers of --speech-encoder to use.", min=1, show_default="all", rich_help_panel=MODEL),
+]
 Config = Annotated[
     str | None,
     typer.Option(help="Configuration fields to change, as JSON or a JSON file.", rich_help_panel=MODEL),

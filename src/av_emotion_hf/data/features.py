@@ -16,6 +16,7 @@ from .schema import FEATURE_COLUMNS
 if TYPE_CHECKING:  # models are loaded by those who use them
     from transformers import BatchFeature
 
+    from ..checkpoints import SpeechEncoder
     from ..models.modeling_av_emotion import AVEmotionAudioModel, AVEmotionImageModel
 
 
@@ -41,7 +42,11 @@ class FeatureReader:
 
     @classmethod
     def from_checkpoints(
-        cls, modality: str, checkpoints: Sequence[str] = (), device: torch.device | str = "cpu"
+        cls,
+        modality: str,
+        checkpoints: Sequence[str] = (),
+        device: torch.device | str = "cpu",
+        speech_encoder: "SpeechEncoder | None" = None,
     ) -> "FeatureReader":
         """The reader that uses the encoders of checkpoints, or new ones where none of them has the modality.
 
@@ -49,6 +54,7 @@ class FeatureReader:
             modality: `audio`, `image` or `both`.
             checkpoints: folders or Hub names, see [`build_model`].
             device: where the features are computed.
+            speech_encoder: backbone of a new audio model.
 
         Raises:
             InputError: image features are asked for and there is no checkpoint, or one cannot be read.
@@ -59,7 +65,12 @@ class FeatureReader:
             raise InputError("image features are computed by a trained backbone: name its checkpoint with --init")
         wanted = ("audio", "image") if modality == "both" else (modality,)
         initial = {
-            name: build_model("pretraining", name, [each for each in checkpoints if fits(each, name)])
+            name: build_model(
+                "pretraining",
+                name,
+                [each for each in checkpoints if fits(each, name)],
+                speech_encoder=speech_encoder if name == "audio" else None,
+            )
             for name in wanted
         }
         encoders: dict[str, Any] = {name: each.model.base_model.eval() for name, each in initial.items()}
@@ -72,6 +83,8 @@ class FeatureReader:
         parts: dict[str, torch.nn.Module] = {}
         if self.audio_model is not None:
             parts["audio"] = self.audio_model.frontend
+            if self.audio_model.backbone is not None:
+                parts["audio"] = torch.nn.ModuleList([self.audio_model.frontend, self.audio_model.backbone])
         if self.image_model is not None:
             parts["image"] = self.image_model.backbone
         return {FEATURE_COLUMNS[name]: _digest(part) for name, part in parts.items()}
@@ -121,7 +134,7 @@ class FeatureReader:
     def defined_cells(self, column: str) -> Callable[[torch.Tensor], torch.Tensor] | None:
         """Which cells of a feature column count in [`RunningStatistics`]."""
         if column == FEATURE_COLUMNS["audio"] and self.audio_model is not None:
-            return self.audio_model.frontend.defined_cells
+            return self.audio_model.defined_cells
         return None
 
 

@@ -11,6 +11,8 @@ from .descriptors_av_emotion import select_descriptors
 
 RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
+SPEECH_ENCODERS = ("whisper", "wav2vec2", "hubert", "wavlm")  # model types
+POOLINGS = ("mean", "statistics", "attention")
 OBJECTIVES = ("complete", "hidden", "future", "mixed")
 
 
@@ -19,6 +21,17 @@ def _default_backbone() -> PreTrainedConfig:
     from transformers import ResNetConfig  # takes seconds that the acoustic descriptors do not need
 
     return ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 128], depths=[2, 2, 2, 2], layer_type="basic")
+
+
+def _as_config(fields: dict, default: str) -> PreTrainedConfig:
+    """The configuration of a backbone, of the type that it names or of the default one."""
+    from transformers import CONFIG_MAPPING
+
+    fields = dict(fields)
+    model_type = fields.pop("model_type", default)
+    if model_type not in CONFIG_MAPPING:
+        raise ValueError(f"backbone_config is of the unknown model type {model_type!r}; give one of transformers")
+    return CONFIG_MAPPING[model_type].from_dict(fields)
 
 
 def _without_remote_pipeline(fields: dict) -> dict:
@@ -37,11 +50,16 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     Args:
         rnn_type (`str`, *optional*, defaults to `"lstm"`): one of `RNN_TYPES`.
         hidden_size (`int`, *optional*, defaults to 128):
-            Size D of the frame-level states and of the sentence-level vector, both directions together.
+            Size D of the frame-level states, both directions together, and of their mean.
         num_hidden_layers (`int`, *optional*, defaults to 2): layers of the RNN.
         bidirectional (`bool`, *optional*, defaults to `True`): whether each layer also reads from the end.
         hidden_dropout (`float`, *optional*, defaults to 0.1): dropout between RNN layers.
         classifier_dropout (`float`, *optional*, defaults to 0.0): dropout before the fully connected layer.
+        pooling (`str`, *optional*, defaults to `"mean"`):
+            How the states of a clip become its sentence-level vector: their `mean` (CN112633263A), mean and deviation
+            (`statistics`), or both weighted by a learned `attention`.
+        pool_features (`bool`, *optional*, defaults to `False`):
+            Append mean and deviation of the frame features to the sentence-level vector.
         mask_time_prob (`float`, *optional*, defaults to 0.1):
             Fraction of the real frames that pre-training hides (CN112633263A: 10 %).
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
@@ -58,6 +76,8 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     bidirectional: bool = True
     hidden_dropout: float | int = 0.1
     classifier_dropout: float | int = 0.0
+    pooling: str = "mean"
+    pool_features: bool = False
     mask_time_prob: float | int = 0.1
     mask_time_length: int = 1
     objective: str = "complete"
@@ -80,6 +100,11 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
                 f"hidden_size={self.hidden_size} is odd; a bidirectional RNN gives half of it to each direction, "
                 "choose an even number"
             )
+
+    def validate_pooling(self):
+        """Check the kind of pooling."""
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling={self.pooling!r} is not one of {POOLINGS}")
 
     def validate_dropout(self):
         """Check that dropout leaves something."""
@@ -135,6 +160,12 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
         mel_max_hz (`float`, *optional*): upper end of the filterbank; half the sampling rate by default.
         mel_floor_db (`float`, *optional*, defaults to -90): start of the log-mel bands' learnable compression.
         power_floor_db (`float`, *optional*, defaults to -120): floor of the power spectrum, relative to full scale.
+        backbone_config (`PreTrainedConfig` or `dict`, *optional*):
+            Of a speech encoder of transformers (Whisper, wav2vec 2.0, HuBERT, WavLM), whose states stand beside the
+            descriptors in each frame. `None` for the front-end of the patent alone.
+        backbone_normalize (`bool`, *optional*, defaults to `False`):
+            Give each waveform zero mean and unit deviation before the backbone, as some of these encoders expect.
+        freeze_backbone (`bool`, *optional*, defaults to `True`): whether training leaves the backbone as it is.
 
     Example:
     ```python
@@ -163,6 +194,14 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     mel_max_hz: float | int | None = None
     mel_floor_db: float | int = -90
     power_floor_db: float | int = -120
+    backbone_config: dict | PreTrainedConfig | None = None
+    backbone_normalize: bool = False
+    freeze_backbone: bool = True
+
+    def __post_init__(self, **kwargs):
+        if isinstance(self.backbone_config, dict):
+            self.backbone_config = _as_config(self.backbone_config, "whisper")
+        super().__post_init__(**kwargs)
 
     @classmethod
     def egemaps(cls, sampling_rate: int = 16000, **overrides: Any) -> "AVEmotionAudioConfig":
@@ -191,6 +230,18 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     def frames_per_second(self) -> float:
         """Frames per second of audio."""
         return 1000 / self.frame_shift_ms
+
+    def validate_backbone(self):
+        """Check that the backbone is a speech encoder that hears what the front-end hears."""
+        if self.backbone_config is None or isinstance(self.backbone_config, dict):
+            return
+        if self.backbone_config.model_type not in SPEECH_ENCODERS:
+            raise ValueError(
+                f"backbone_config is of a {self.backbone_config.model_type!r} model; a speech encoder is one of "
+                f"{', '.join(SPEECH_ENCODERS)}"
+            )
+        if self.sampling_rate != 16000:
+            raise ValueError(f"sampling_rate={self.sampling_rate} with a speech backbone, which hears 16000 Hz")
 
     def validate_frames(self):
         """Check the fields of the analysis against the sampling rate."""
@@ -250,11 +301,7 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         if self.backbone_config is None:
             self.backbone_config = _default_backbone()
         elif isinstance(self.backbone_config, dict):
-            from transformers import CONFIG_MAPPING
-
-            fields = dict(self.backbone_config)
-            model_type = fields.pop("model_type", "resnet")
-            self.backbone_config = CONFIG_MAPPING[model_type].from_dict(fields)
+            self.backbone_config = _as_config(self.backbone_config, "resnet")
         super().__post_init__(**kwargs)
 
     @property
@@ -326,7 +373,7 @@ class AVEmotionConfig(PreTrainedConfig):
 
     @property
     def hidden_size(self) -> int:
-        """Size of the fused vector."""
+        """Size of the fused vector with the patent's pooling."""
         return sum(config.hidden_size for config in self.encoder_configs)
 
     @property

@@ -184,7 +184,7 @@ class AcousticFrontEnd(nn.Module):
             Descriptors (B, T, F), zero in padded frames, and the frame mask (B, T), True for real frames.
         """
         exporting = torch.compiler.is_exporting()
-        waveform, lengths = self._unpadded(input_values, attention_mask, check=not exporting)  # a graph has no errors
+        waveform, lengths = self.unpadded(input_values, attention_mask, check=not exporting)  # a graph has no errors
         count = self.num_frames(waveform.shape[1]) + (SPARE_FRAMES if exporting else 0)
         before = self.reach * self.shift
         padded = F.pad(waveform, (before, (count + self.reach) * self.shift - waveform.shape[1]))
@@ -244,7 +244,9 @@ class AcousticFrontEnd(nn.Module):
         columns |= {DELTA + name: slope for name, slope in zip(self.computed, slopes.unbind(-1), strict=True)}
         return torch.stack([columns[name] for name in self.descriptor_names], dim=-1)
 
-    def _unpadded(self, input_values: Tensor, attention_mask: Tensor | None, check: bool) -> tuple[Tensor, Tensor]:
+    def unpadded(
+        self, input_values: Tensor, attention_mask: Tensor | None, check: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Waveforms (B, samples) with zeros in their padding, and the number of real samples (B,) of each clip."""
         if input_values.ndim != 2:
             raise ValueError(f"input_values has shape {tuple(input_values.shape)}; expected (batch, samples)")

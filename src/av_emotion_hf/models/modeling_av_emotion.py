@@ -3,7 +3,6 @@
 Axes: B batch, S samples, Ta and Tv frames of audio and video (T of either), F values per frame, D hidden, K classes.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
@@ -23,66 +22,16 @@ from .configuration_av_emotion import (
 from .frontend_av_emotion import AcousticFrontEnd
 from .masking_av_emotion import MaskedFrames, as_frame_mask, sample_mask
 from .objectives_av_emotion import OBJECTIVE_CLASSES
-from .rnn_av_emotion import MaskedRNN, mean_pool
+from .outputs_av_emotion import AVEmotionEncoderOutput, AVEmotionForPreTrainingOutput, AVEmotionOutput
+from .pooling_av_emotion import SentencePooling
+from .rnn_av_emotion import MaskedRNN
+from .speech_backbone_av_emotion import SpeechBackbone
 
 if TYPE_CHECKING:  # never run: transformers copies the files that a file imports, so the pipeline goes with a model
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
 
 
 Inputs = tuple[Tensor | None, Tensor | None, Tensor | None]  # what `input_names` of an encoder names
-
-
-@dataclass
-class AVEmotionEncoderOutput(ModelOutput):
-    """Output of an audio or image encoder.
-
-    Args:
-        last_hidden_state (`torch.FloatTensor` of shape `(B, T, D)`): states of the RNN, zero in padding.
-        pooler_output (`torch.FloatTensor` of shape `(B, D)`): sentence-level vector, zero for a clip without frames.
-        features (`torch.FloatTensor` of shape `(B, T, F)`): complete, normalized frame features.
-        frame_mask (`torch.BoolTensor` of shape `(B, T)`): True = real frame.
-    """
-
-    last_hidden_state: Tensor | None = None
-    pooler_output: Tensor | None = None
-    features: Tensor | None = None
-    frame_mask: Tensor | None = None
-
-
-@dataclass
-class AVEmotionForPreTrainingOutput(ModelOutput):
-    """Output of masked-frame pre-training.
-
-    Args:
-        loss (`torch.FloatTensor` of shape `(1,)`): what the objective of the configuration minimizes.
-        reconstruction (`torch.FloatTensor` of shape `(B, T, F)`): the predicted complete features.
-        features (`torch.FloatTensor` of shape `(B, T, F)`): the complete features, which are the target.
-        cell_mask (`torch.BoolTensor` of shape `(B, T, F)`): True = defined value of a real frame.
-        mask_time_indices (`torch.BoolTensor` of shape `(B, T)`): True = hidden from the model.
-        frame_mask (`torch.BoolTensor` of shape `(B, T)`): True = real frame.
-    """
-
-    loss: Tensor | None = None
-    reconstruction: Tensor | None = None
-    features: Tensor | None = None
-    cell_mask: Tensor | None = None
-    mask_time_indices: Tensor | None = None
-    frame_mask: Tensor | None = None
-
-
-@dataclass
-class AVEmotionOutput(ModelOutput):
-    """Sentence-level vectors of a batch of clips.
-
-    Args:
-        audio_embeds (`torch.FloatTensor` of shape `(B, Da)`): sentence-level acoustic vector.
-        image_embeds (`torch.FloatTensor` of shape `(B, Di)`): sentence-level image vector.
-        fused_embeds (`torch.FloatTensor` of shape `(B, Da + Di)`): the two, concatenated.
-    """
-
-    audio_embeds: Tensor | None = None
-    image_embeds: Tensor | None = None
-    fused_embeds: Tensor | None = None
 
 
 class AVEmotionPreTrainedModel(PreTrainedModel):
@@ -96,7 +45,7 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, AcousticFrontEnd):
+        if isinstance(module, AcousticFrontEnd | SpeechBackbone):
             tensors = dict(module.named_parameters()) | dict(module.named_buffers())
             for name, value in module.initial_tensors().items():
                 init.copy_(tensors[name], value)
@@ -124,6 +73,7 @@ class _FrameEncoder(AVEmotionPreTrainedModel):
 
     input_names: ClassVar[tuple[str, str, str]]  # arguments of `forward`: raw inputs, their mask, frame features
     rnn: MaskedRNN
+    pooling: SentencePooling
 
     def extract_features(self, inputs: Tensor, mask: Tensor | None = None, /) -> tuple[Tensor, Tensor]:
         """Raw frame features `(B, T, F)` of a batch of clips, and their frame mask `(B, T)`."""
@@ -163,11 +113,14 @@ class _FrameEncoder(AVEmotionPreTrainedModel):
         """Output for raw frame features `(B, T, F)`."""
         features = self.normalize(features) * frame_mask.unsqueeze(-1)
         states = self.encode(features, frame_mask)
-        return AVEmotionEncoderOutput(states, mean_pool(states, frame_mask), features, frame_mask)
+        return AVEmotionEncoderOutput(states, self.pooling(states, features, frame_mask), features, frame_mask)
 
 
 class AVEmotionAudioModel(_FrameEncoder):
-    """Acoustic front-end, RNN and pooling to the sentence-level acoustic vector (module 3 without its classifier)."""
+    """Acoustic front-end, RNN and pooling to the sentence-level acoustic vector (module 3 without its classifier).
+
+    With a speech backbone, its states follow the descriptors in each frame.
+    """
 
     config: AVEmotionAudioConfig
     base_model_prefix = "audio_encoder"
@@ -178,30 +131,66 @@ class AVEmotionAudioModel(_FrameEncoder):
     def __init__(self, config: AVEmotionAudioConfig):
         super().__init__(config)
         self.frontend = AcousticFrontEnd(config)
+        self.backbone: SpeechBackbone | None = None
+        if config.backbone_config is not None:
+            self.backbone = SpeechBackbone(
+                config.backbone_config,  # type: ignore[arg-type]  # no dict after `__post_init__`
+                config.backbone_normalize,
+                config.frames_per_second,
+                config.freeze_backbone,
+            )
         self.rnn = MaskedRNN(config, self.num_features)
+        self.pooling = SentencePooling(config, self.num_features)
         self.post_init()
+        self.train(self.training)  # which freezes the backbone
 
     @property
     def num_features(self) -> int:
-        """Number F of descriptors per frame."""
-        return len(self.frontend.descriptor_names)
+        """Number F of values per frame: descriptors, and states of the backbone."""
+        return len(self.frontend.descriptor_names) + (self.backbone.num_states if self.backbone else 0)
 
     @property
     def mean_features(self) -> Tensor:
         """The dataset's mean frame `(F,)` after normalization."""
-        return self.frontend.offset.detach()
+        offset = self.frontend.offset.detach()
+        return F.pad(offset, (0, self.num_features - len(offset)))
 
     def extract_features(self, input_values: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Descriptors `(B, Ta, F)` of waveforms `(B, S)`, in physical units, and their frame mask `(B, Ta)`."""
-        return self.frontend.descriptors(input_values, attention_mask)
+        """Descriptors in physical units and backbone states `(B, Ta, F)` of waveforms `(B, S)`, and frame mask."""
+        features, frame_mask = self.frontend.descriptors(input_values, attention_mask)
+        if self.backbone is not None:
+            exporting = torch.compiler.is_exporting()
+            waveform, lengths = self.frontend.unpadded(input_values, attention_mask, check=not exporting)
+            hear = self.backbone.trace if exporting else self.backbone
+            states = hear(waveform, lengths, features.shape[1])
+            features = torch.cat([features, states.masked_fill(~frame_mask[..., None], 0)], dim=-1)
+        return features, frame_mask
 
     def normalize(self, features: Tensor) -> Tensor:
-        """Descriptors `(B, Ta, F)`, standardized and scaled by the front-end's learnable gain and offset."""
-        return self.frontend.normalize(features)
+        """Features `(B, Ta, F)`, standardized; descriptors are scaled by the front-end's learnable gain and offset."""
+        if self.backbone is None:
+            return self.frontend.normalize(features)
+        descriptors, states = self._split(features)
+        return torch.cat([self.frontend.normalize(descriptors), self.backbone.standardize(states)], dim=-1)
 
     def defined_cells(self, features: Tensor) -> Tensor:
-        """Which of the descriptors `(..., F)` are defined: F0 and others in voiced frames only."""
-        return self.frontend.defined_cells(features)
+        """Which of the features `(..., F)` are defined: F0 and others in voiced frames only."""
+        descriptors, states = self._split(features)
+        return torch.cat([self.frontend.defined_cells(descriptors), torch.ones_like(states, dtype=torch.bool)], dim=-1)
+
+    def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Set mean and deviation `(F,)` of the raw features, by which [`normalize`] standardizes them."""
+        owners: list[AcousticFrontEnd | SpeechBackbone] = [self.frontend]
+        if self.backbone is not None:
+            owners.append(self.backbone)
+        for owner, own_mean, own_std in zip(owners, self._split(mean), self._split(std), strict=False):
+            owner.feature_mean.copy_(own_mean)
+            owner.feature_std.copy_(own_std)
+
+    def _split(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `(..., F)` as descriptors and states."""
+        count = len(self.frontend.descriptor_names)
+        return features[..., :count], features[..., count:]
 
     @can_return_tuple
     def forward(
@@ -240,6 +229,7 @@ class AVEmotionImageModel(_FrameEncoder):
         self.register_buffer("feature_mean", torch.zeros(self.num_features))
         self.register_buffer("feature_std", torch.ones(self.num_features))
         self.rnn = MaskedRNN(config, self.num_features)
+        self.pooling = SentencePooling(config, self.num_features)
         self.post_init()
 
     @property
@@ -279,6 +269,11 @@ class AVEmotionImageModel(_FrameEncoder):
             features = features.masked_scatter(frame_mask.unsqueeze(-1), torch.cat(parts).float())
         return features, frame_mask
 
+    def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Set mean and deviation `(F,)` of the raw features, by which [`normalize`] standardizes them."""
+        self.feature_mean.copy_(mean)
+        self.feature_std.copy_(std)
+
     def normalize(self, features: Tensor) -> Tensor:
         """Image features `(B, Tv, F)`, standardized by the statistics of the dataset."""
         return (features - self.feature_mean) / self.feature_std
@@ -307,12 +302,13 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
 
     config: AVEmotionEncoderConfig
     encoder_class: ClassVar[type[_FrameEncoder]]
-    frozen_part: ClassVar[str]
+    frozen_parts: ClassVar[tuple[str, ...]]
 
     def __init__(self, config: AVEmotionEncoderConfig):
         super().__init__(config)
         setattr(self, self.base_model_prefix, self.encoder_class(config))
-        self.frozen.requires_grad_(False)
+        for part in self.frozen:
+            part.requires_grad_(False)
         self.objective = OBJECTIVE_CLASSES[config.objective]()
         for name in self.objective.heads:
             setattr(self, name, nn.Linear(config.hidden_size, self.encoder.num_features))
@@ -324,14 +320,15 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
         return getattr(self, self.base_model_prefix)
 
     @property
-    def frozen(self) -> nn.Module:
-        """The module that computes the features. It is not trained, or the target could become trivial."""
-        return getattr(self.encoder, self.frozen_part)
+    def frozen(self) -> list[nn.Module]:
+        """The modules that compute the features. They are not trained, or the target could become trivial."""
+        return [part for name in self.frozen_parts if (part := getattr(self.encoder, name)) is not None]
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch; the frozen part stays in evaluation mode."""
+        """As in torch; the frozen parts stay in evaluation mode."""
         super().train(mode)
-        self.frozen.eval()
+        for part in self.frozen:
+            part.eval()
         return self
 
     @torch.no_grad()
@@ -363,7 +360,7 @@ class AVEmotionAudioForPreTraining(_FramePreTrainer):
     main_input_name = "input_values"
     input_modalities = "audio"
     encoder_class = AVEmotionAudioModel
-    frozen_part = "frontend"
+    frozen_parts = ("frontend", "backbone")
 
     @can_return_tuple
     def forward(
@@ -391,7 +388,7 @@ class AVEmotionImageForPreTraining(_FramePreTrainer):
     main_input_name = "pixel_values"
     input_modalities = "video"
     encoder_class = AVEmotionImageModel
-    frozen_part = "backbone"
+    frozen_parts = ("backbone",)
 
     @can_return_tuple
     def forward(
@@ -435,7 +432,7 @@ class _FrameClassifier(AVEmotionPreTrainedModel):
     def __init__(self, config: AVEmotionEncoderConfig):
         super().__init__(config)
         setattr(self, self.base_model_prefix, self.encoder_class(config))
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]  # an int
+        self.classifier = nn.Linear(self.base_model.pooling.size, config.num_labels)  # type: ignore[arg-type]  # an int
         self.post_init()
 
     def _classify_clips(self, inputs: Inputs, labels: Tensor | None) -> SequenceClassifierOutput:
@@ -506,8 +503,8 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
         self.audio_encoder = AVEmotionAudioModel(audio_config)
         self.image_encoder = AVEmotionImageModel(image_config)
         # the sentence-level vectors of a modality that a clip lacks
-        self.audio_absent = nn.Parameter(torch.zeros(audio_config.hidden_size))
-        self.image_absent = nn.Parameter(torch.zeros(image_config.hidden_size))
+        self.audio_absent = nn.Parameter(torch.zeros(self.audio_encoder.pooling.size))
+        self.image_absent = nn.Parameter(torch.zeros(self.image_encoder.pooling.size))
         self.post_init()
 
     @can_return_tuple
@@ -558,7 +555,8 @@ class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the 
 
     def __init__(self, config: AVEmotionConfig):
         super().__init__(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]  # an int
+        size = len(self.audio_absent) + len(self.image_absent)
+        self.classifier = nn.Linear(size, config.num_labels)  # type: ignore[arg-type]  # an int
         self.post_init()
 
     @can_return_tuple

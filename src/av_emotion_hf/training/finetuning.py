@@ -5,7 +5,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import set_seed
 
-from ..checkpoints import build_model
+from ..checkpoints import build_model, load_speech_encoder
 from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, require_columns
 from ..data.labels import class_counts, label_names, read_labeled
@@ -31,6 +31,8 @@ def finetune(
     group_column: str | None = None,
     init: list[str] | None = None,
     config_overrides: dict[str, Any] | None = None,
+    speech_encoder: str | None = None,
+    speech_layers: int | None = None,
     reader_options: ReaderOptions | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -48,6 +50,8 @@ def finetune(
         group_column: column of the group (speaker); needed with `split`.
         init: checkpoints to start from, see [`build_model`].
         config_overrides: configuration fields to change, such as `modality_dropout`.
+        speech_encoder: backbone of a new audio model, see [`load_speech_encoder`].
+        speech_layers: layers of it that are used; all of them when `None`.
         reader_options: how undecoded clips of the dataset are read.
         metadata: where the data come from, for the record.
 
@@ -71,7 +75,8 @@ def finetune(
         parts = {name: keep_groups(dataset, group_column, chosen) for name, chosen in groups.items() if chosen}
     reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
     set_seed(args.seed)
-    initial = build_model("classification", modality, init or [], labels, config_overrides)
+    backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+    initial = build_model("classification", modality, init or [], labels, config_overrides, backbone)
     num_proc = args.dataloader_num_workers or None
     parts = {name: read_labeled(part, label_column, labels, reader, num_proc, name) for name, part in parts.items()}
     # counting those of a stream would read it once more
@@ -89,6 +94,7 @@ def finetune(
         args,
         modality=modality,
         init=checkpoint_names(init),
+        **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
         config=config_overrides or {},
         slow_rate=args.slow_rate,
         labels=labels,

@@ -48,8 +48,7 @@ def estimate_statistics(
         InputError: the dataset has no frame of that modality.
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
-    defined_cells = encoder.frontend.defined_cells if modality == "audio" else None
-    statistics, voicing = RunningStatistics(encoder.num_features, defined_cells), RunningStatistics(1)
+    statistics, voicing = RunningStatistics(encoder.num_features, encoder.defined_cells), RunningStatistics(1)
     voiced = encoder.frontend.voicing_column if modality == "audio" else None
     rank, world = process
     batches: Iterable[dict[str, torch.Tensor]]
@@ -83,10 +82,8 @@ def estimate_statistics(
 
 def set_feature_statistics(model: PreTrainedModel, modality: str, statistics: RunningStatistics) -> None:
     """Set mean and deviation of the features of one modality in the model's buffers."""
-    encoder = getattr(model, f"{modality}_encoder")
-    owner = encoder.frontend if modality == "audio" else encoder
-    owner.feature_mean.copy_(torch.from_numpy(statistics.mean.astype(np.float32)))
-    owner.feature_std.copy_(torch.from_numpy(statistics.std.astype(np.float32)))
+    mean, std = (torch.from_numpy(values.astype(np.float32)) for values in (statistics.mean, statistics.std))
+    getattr(model, f"{modality}_encoder").set_feature_statistics(mean, std)
 
 
 def _merge_processes(part: RunningStatistics) -> RunningStatistics:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, IterableDataset, concatenate_datasets
 from transformers import set_seed
 
-from ..checkpoints import build_model
+from ..checkpoints import build_model, load_speech_encoder
 from ..data.clip_stream import ClipStream
 from ..data.collators import ClipCollator, MaskingCollator
 from ..data.dataset import AnyDataset
@@ -44,6 +44,8 @@ def pretrain(
     modality: str,
     init: list[str] | None = None,
     config_overrides: dict[str, Any] | None = None,
+    speech_encoder: str | None = None,
+    speech_layers: int | None = None,
     reader_options: ReaderOptions | None = None,
     statistics: RunningStatistics | None = None,
     statistics_limit: int | None = None,
@@ -58,6 +60,8 @@ def pretrain(
         modality: `audio` or `image`.
         init: checkpoints to start from, see [`build_model`].
         config_overrides: configuration fields to change, such as those of one of `PRESETS`.
+        speech_encoder: backbone of a new audio model, see [`load_speech_encoder`].
+        speech_layers: layers of it that are used; all of them when `None`.
         reader_options: how undecoded clips of a dataset are read.
         statistics: of the features, where the manifests of the datasets have them; otherwise a pass estimates them.
         statistics_limit: number of clips from which mean and deviation are estimated; all of them when `None`.
@@ -75,7 +79,10 @@ def pretrain(
         args.require_length(dataset)
     reader, num_proc = ClipReader(modality, reader_options), args.dataloader_num_workers or None
     set_seed(args.seed)
-    initial = build_model("pretraining", modality, init or [], config_overrides=config_overrides)
+    backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+    initial = build_model(
+        "pretraining", modality, init or [], config_overrides=config_overrides, speech_encoder=backbone
+    )
     train_rows: AnyDataset | ClipStream | None
     if any(isinstance(dataset, IterableDataset) for dataset in train):
         train_rows = _stream(train, modality, reader)
@@ -94,6 +101,7 @@ def pretrain(
         modality=modality,
         objective=model.config.objective,
         init=checkpoint_names(init),
+        **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
         config=config_overrides or {},
         **(metadata or {}),
     )

@@ -1,0 +1,66 @@
+"""What the models return.
+
+Axes: B batch, T frames, F values per frame, D hidden.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.modeling_outputs import ModelOutput
+
+
+@dataclass
+class AVEmotionEncoderOutput(ModelOutput):
+    """Output of an audio or image encoder.
+
+    Args:
+        last_hidden_state (`torch.FloatTensor` of shape `(B, T, D)`): states of the RNN, zero in padding.
+        pooler_output (`torch.FloatTensor` of shape `(B, P)`):
+            Sentence-level vector, zero for a clip without frames; P is D unless another pooling is configured.
+        features (`torch.FloatTensor` of shape `(B, T, F)`): complete, normalized frame features.
+        frame_mask (`torch.BoolTensor` of shape `(B, T)`): True = real frame.
+    """
+
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
+    features: Tensor | None = None
+    frame_mask: Tensor | None = None
+
+
+@dataclass
+class AVEmotionForPreTrainingOutput(ModelOutput):
+    """Output of masked-frame pre-training.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `(1,)`): what the objective of the configuration minimizes.
+        reconstruction (`torch.FloatTensor` of shape `(B, T, F)`): the predicted complete features.
+        features (`torch.FloatTensor` of shape `(B, T, F)`): the complete features, which are the target.
+        cell_mask (`torch.BoolTensor` of shape `(B, T, F)`): True = defined value of a real frame.
+        mask_time_indices (`torch.BoolTensor` of shape `(B, T)`): True = hidden from the model.
+        frame_mask (`torch.BoolTensor` of shape `(B, T)`): True = real frame.
+    """
+
+    loss: Tensor | None = None
+    reconstruction: Tensor | None = None
+    features: Tensor | None = None
+    cell_mask: Tensor | None = None
+    mask_time_indices: Tensor | None = None
+    frame_mask: Tensor | None = None
+
+
+@dataclass
+class AVEmotionOutput(ModelOutput):
+    """Sentence-level vectors of a batch of clips.
+
+    Args:
+        audio_embeds (`torch.FloatTensor` of shape `(B, Da)`): sentence-level acoustic vector.
+        image_embeds (`torch.FloatTensor` of shape `(B, Di)`): sentence-level image vector.
+        fused_embeds (`torch.FloatTensor` of shape `(B, Da + Di)`): the two, concatenated.
+    """
+
+    audio_embeds: Tensor | None = None
+    image_embeds: Tensor | None = None
+    fused_embeds: Tensor | None = None
+
+
+__all__ = ["AVEmotionEncoderOutput", "AVEmotionForPreTrainingOutput", "AVEmotionOutput"]

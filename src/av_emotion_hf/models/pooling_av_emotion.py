@@ -1,0 +1,79 @@
+"""Pooling: from the frames of a clip to its sentence-level vector.
+
+Axes: B clips, T frames, D states of the RNN, F features.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .configuration_av_emotion import AVEmotionEncoderConfig
+from .rnn_av_emotion import mean_pool
+
+SMALLEST_VARIANCE = 1e-8  # below it the deviation is that of rounding, and its gradient has no end
+
+
+class SentencePooling(nn.Module):
+    r"""Pools the RNN's states, and where configured the raw features as well.
+
+    - `mean`: their mean (CN112633263A), D values.
+    - `statistics`: mean and standard deviation (Snyder et al. 2018, x-vectors), 2 D values.
+    - `attention`: mean and deviation weighted by a learned score of each frame (Okabe et al. 2018), 2 D values.
+
+    With `pool_features`, mean and deviation of the normalized features follow, 2 F more: an RNN does better with few
+    labels, the statistics of its input with many.
+
+    Args:
+        config: of the encoder.
+        num_features: F.
+    """
+
+    def __init__(self, config: AVEmotionEncoderConfig, num_features: int):
+        super().__init__()
+        self.kind, self.pool_features = config.pooling, config.pool_features
+        self.size = config.hidden_size * (1 if self.kind == "mean" else 2) + 2 * num_features * self.pool_features
+        if self.kind == "attention":
+            self.hidden = nn.Linear(config.hidden_size, max(8, config.hidden_size // 2))
+            self.score = nn.Linear(max(8, config.hidden_size // 2), 1)
+
+    def forward(self, states: Tensor, features: Tensor, frame_mask: Tensor) -> Tensor:
+        """Sentence-level vectors `(B, size)`, zero for a clip without frames.
+
+        Args:
+            states: of the RNN `(B, T, D)`.
+            features: normalized `(B, T, F)`.
+            frame_mask: `(B, T)`, True = real frame.
+        """
+        if self.kind == "mean":
+            pooled = mean_pool(states, frame_mask)
+        elif self.kind == "statistics":
+            pooled = statistics_pool(states, _equal_weights(frame_mask, states))
+        else:
+            score = self.score(torch.tanh(self.hidden(states))).squeeze(-1)
+            weights = score.float().masked_fill(~frame_mask, torch.finfo(torch.float32).min).softmax(dim=1)
+            pooled = statistics_pool(states, (weights * frame_mask).to(states.dtype))
+        if self.pool_features:
+            weights = _equal_weights(frame_mask, features)
+            pooled = torch.cat([pooled, statistics_pool(features, weights).to(pooled.dtype)], dim=-1)
+        return pooled
+
+
+def statistics_pool(frames: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean and standard deviation `(B, 2 F)` of `frames (B, T, F)`; zero where the weights are.
+
+    Args:
+        frames: what is pooled.
+        weights: `(B, T)`, which sum to 1, or are all 0.
+    """
+    weights = weights.unsqueeze(-1)
+    mean = (frames * weights).sum(dim=1)
+    variance = ((frames - mean.unsqueeze(1)).square() * weights).sum(dim=1)
+    deviation = variance.clamp(min=SMALLEST_VARIANCE).sqrt() * (weights.sum(dim=1) > 0)
+    return torch.cat([mean, deviation], dim=-1)
+
+
+def _equal_weights(frame_mask: Tensor, like: Tensor) -> Tensor:
+    weights = frame_mask.to(like.dtype)
+    return weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+__all__ = ["SentencePooling", "statistics_pool"]

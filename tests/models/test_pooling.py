@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from av_emotion_hf import AVEmotionAudioConfig, AVEmotionForSequenceClassification
+from av_emotion_hf.models.configuration_av_emotion import POOLINGS
+from av_emotion_hf.models.pooling_av_emotion import SentencePooling, statistics_pool
+
+
+def pooling(kind, pool_features=False):
+    torch.manual_seed(0)
+    return SentencePooling(AVEmotionAudioConfig(hidden_size=6, pooling=kind, pool_features=pool_features), 4)
+
+
+@pytest.fixture
+def frames():
+    """States `(3, 5, 6)`, features `(3, 5, 4)`, and their mask: five frames, three, none."""
+    torch.manual_seed(1)
+    mask = torch.arange(5) < torch.tensor([[5], [3], [0]])
+    return torch.randn(3, 5, 6), torch.randn(3, 5, 4), mask
+
+
+def test_statistics_are_those_of_the_real_frames(frames):
+    states, features, mask = frames
+    pooled = pooling("statistics", True)(states, features, mask)
+    for row, count in enumerate((5, 3)):
+        own, raw = states[row, :count], features[row, :count]
+        expected = [own.mean(0), own.std(0, unbiased=False), raw.mean(0), raw.std(0, unbiased=False)]
+        torch.testing.assert_close(pooled[row], torch.cat(expected))
+    assert pooled.shape == (3, 20) and not pooled[2].any()
+
+
+@pytest.mark.parametrize("pool_features", [False, True])
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_padding_changes_nothing(frames, kind, pool_features):
+    states, features, mask = frames
+    pool = pooling(kind, pool_features)
+    pooled = pool(states, features, mask)
+    assert pooled.shape == (3, pool.size) and not pooled[2].any()
+    alone = pool(states[1:2, :3], features[1:2, :3], mask[1:2, :3])
+    torch.testing.assert_close(pooled[1:2], alone)
+    padded = states.masked_fill(~mask[..., None], 100.0), features.masked_fill(~mask[..., None], -100.0)
+    torch.testing.assert_close(pool(*padded, mask), pooled)
+
+
+def test_attention_prefers_frames():
+    pool = pooling("attention")
+    states, mask = torch.zeros(1, 4, 6), torch.ones(1, 4, dtype=torch.bool)
+    states[0, 2] = 1.0
+    with torch.no_grad():
+        pool.hidden.weight.fill_(1.0)
+        pool.score.weight.fill_(10.0)
+    mean, deviation = pool(states, torch.zeros(1, 4, 4), mask)[0].split(6)
+    assert mean.min() > 0.99 and deviation.max() < 0.1
+
+
+def test_frames_that_are_all_alike_have_a_gradient():
+    frames = torch.ones(1, 3, 2, requires_grad=True)
+    statistics_pool(frames, torch.full((1, 3), 1 / 3)).sum().backward()
+    assert frames.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_fusion_takes_vectors_of_any_size(config, kind):
+    config.audio_config.pooling, config.audio_config.pool_features = kind, True
+    config.image_config.pooling = kind
+    model = AVEmotionForSequenceClassification(config).eval()
+    size = model.audio_encoder.pooling.size + model.image_encoder.pooling.size
+    assert model.classifier.in_features == size and len(model.audio_absent) == model.audio_encoder.pooling.size
+    logits = model(input_values=torch.randn(2, 8000), pixel_values=torch.randn(2, 3, 3, 32, 32)).logits
+    assert logits.shape == (2, 3) and model(input_values=torch.randn(2, 8000)).logits.isfinite().all()
+
+
+def test_an_unknown_pooling_is_named():
+    with pytest.raises(Exception, match=r"pooling='max' is not one of \('mean', 'statistics', 'attention'\)"):
+        AVEmotionAudioConfig(pooling="max")
