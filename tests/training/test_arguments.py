@@ -117,7 +117,7 @@ def test_the_old_name_makes_the_new_arguments(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is not JSON"), ("[1]", "no such file"), ("FILE", "must be a JSON object of configuration fields")],
+    [("{", "is not JSON"), ("[1]", "no such file"), ("FILE", "must be a JSON object")],
 )
 def test_config_overrides_that_are_none(tmp_path, text, message):
     (tmp_path / "list.json").write_text("[1]")

@@ -6,7 +6,8 @@ from datasets import concatenate_datasets
 from transformers import AutoModelForVideoClassification, AutoProcessor
 
 from av_emotion_hf import EmotionTrainer, evaluate, finetune, pretrain
-from av_emotion_hf.data import split_groups
+from av_emotion_hf.data import ClipReader, group_names, split_groups
+from av_emotion_hf.data.corpora import join_datasets
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card
 
@@ -204,3 +205,27 @@ def test_what_was_not_tested_or_not_answered_is_said(tune, features, tmp_path):
     assert scores["not_tested"] == ["sad"] and scores["no_answer"] == {"happy": 2} and scores["clips"] == 5
     assert scores["recalls"]["sad"] is None and scores["recalls"]["happy"] <= 3 / 5
     assert scores["uar"] == scores["recalls"]["happy"] and sum(map(sum, scores["confusion_matrix"])) == 3
+
+
+@pytest.mark.slow
+def test_several_datasets_are_drawn_alike_and_scored_apart(features, options, small, tmp_path):
+    other = features.filter(
+        lambda emotion, speaker: emotion == "sad" or speaker == "0", input_columns=["emotion", "speaker"]
+    )
+    joined = join_datasets(
+        [("all", features), ("few", other)], "emotion", "speaker", ClipReader("audio"), {"few": {"sad": "low"}}
+    )
+    split = split_groups(group_names(joined, "speaker"), test=["all/3"], validation=["all/2", "few/2", "few/3"])
+    record = finetune(
+        joined,
+        split,
+        args=options("joined", epochs=1),
+        modality="audio",
+        group_column="speaker",
+        corpus_column="corpus",
+        config_overrides=small["audio"],
+    )
+    assert record["settings"]["labels"] == ["happy", "low", "sad"]
+    scores = record["scores_by_corpus"]
+    assert {name: each["clips"] for name, each in scores.items()} == {"all": 8, "few": 8}
+    assert json.loads((tmp_path / "joined" / "run.json").read_text())["scores_by_corpus"] == scores

@@ -181,10 +181,21 @@ def pretrain(
 
 @training_options(epochs=30, batch_size=16)
 def finetune(
-    dataset: Dataset,
+    datasets: Annotated[
+        list[str],
+        typer.Argument(help="Folders of clips or Parquet files, table files, or Hub datasets; several become one."),
+    ],
     run: TrainingOptions,
     modality: Annotated[FusionModality, typer.Option(help="Which classifier.")],
     label_column: LabelColumn = "emotion",
+    label_map: Annotated[
+        str | None,
+        typer.Option(
+            help='New names of classes, as JSON or a JSON file: {"calm": "neutral", "bored": null}; null leaves one '
+            "out. By the name of a dataset it may have a map of its own.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     group_column: GroupColumn = None,
     test_groups: Annotated[
         str | None, typer.Option(help="Groups never seen in training: 09,10", rich_help_panel=DATA)
@@ -220,7 +231,18 @@ def finetune(
     from ..training.finetuning import finetune as recipe
 
     config_overrides = read_config_overrides(config)
-    rows = open_selection(dataset, split, streaming, limit=limit, label_column=label_column)
+    reader_options = ReaderOptions(fps=fps, detector=detector)
+    opened = [open_selection(name, split, streaming, limit=limit, label_column=label_column) for name in datasets]
+    rows, corpus_column = opened[0], None
+    if len(datasets) > 1 or label_map is not None:
+        from ..data.corpora import CORPUS, join_datasets
+        from ..data.reader import ClipReader
+
+        named = list(zip(map(base_name, datasets), opened, strict=True))
+        reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
+        new_names = read_config_overrides(label_map, "--label-map")
+        rows = join_datasets(named, label_column, group_column, reader, new_names, run.workers or None)
+        corpus_column = CORPUS
     parts = None
     if group_column is not None:
         parts = split_groups(
@@ -247,12 +269,13 @@ def finetune(
         modality=modality,
         label_column=label_column,
         group_column=group_column,
+        corpus_column=corpus_column,
         init=init,
         speech_encoder=speech_encoder,
         speech_layers=speech_layers,
         config_overrides=config_overrides,
-        reader_options=ReaderOptions(fps=fps, detector=detector),
-        metadata={"dataset": base_name(dataset)},
+        reader_options=reader_options,
+        metadata={"dataset": ", ".join(map(base_name, datasets))},
     )
 
 

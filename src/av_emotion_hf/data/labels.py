@@ -47,18 +47,27 @@ def label_names(dataset: AnyDataset, column: str) -> list[str]:
     return sorted(name for name in names if name is not None)
 
 
+def class_names(dataset: AnyDataset, column: str) -> list[str | None]:
+    """The class of each row, `None` where it has no label.
+
+    Raises:
+        InputError: there is no such column, or it does not hold classes.
+    """
+    class_name = _reader_of_classes(_require_classes(dataset, column))
+    return [class_name(value) for value in column_values(dataset, column)]
+
+
 def drop_unlabeled(dataset: AnyDataset, column: str) -> AnyDataset:
     """The rows that have a label; the others are logged with their number.
 
     Raises:
         InputError: there is no such column, or it does not hold classes.
     """
-    class_name = _reader_of_classes(_require_classes(dataset, column))
-    values = column_values(dataset, column)
-    missing = [number for number, value in enumerate(values) if class_name(value) is None]
+    missing = [number for number, name in enumerate(class_names(dataset, column)) if name is None]
     if not missing:
         return dataset
     report_missing(dataset, column, missing)
+    class_name = _reader_of_classes(dataset.features[column])
     return dataset.filter(lambda value: class_name(value) is not None, input_columns=column)
 
 
@@ -156,6 +165,7 @@ def _require_classes(dataset: AnyDataset, column: str) -> Any:
 
 __all__ = [
     "class_counts",
+    "class_names",
     "drop_unlabeled",
     "encode_labels",
     "label_names",

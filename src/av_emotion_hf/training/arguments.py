@@ -198,8 +198,12 @@ class EmotionTrainingArguments(TrainingArguments):
         return found if resumes else None
 
 
-def read_config_overrides(text: str | None) -> dict[str, Any]:
+def read_config_overrides(text: str | None, option: str = "--config") -> dict[str, Any]:
     """Configuration fields from JSON text or a JSON file.
+
+    Args:
+        text: what was given; nothing is an empty object.
+        option: the option, for errors.
 
     Raises:
         InputError: there is no such file, or it is not a JSON object.
@@ -208,15 +212,13 @@ def read_config_overrides(text: str | None) -> dict[str, Any]:
         return {}
     is_json = text.lstrip().startswith("{")
     if not is_json and not Path(text).is_file():
-        raise InputError(f"--config {text}: no such file; give a JSON file or JSON text in braces")
+        raise InputError(f"{option} {text}: no such file; give a JSON file or JSON text in braces")
     try:
         fields = json.loads(text if is_json else Path(text).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"--config {text}: is not JSON ({error}); see the configuration classes for the fields"
-        ) from error
+        raise InputError(f"{option} {text}: is not JSON ({error}); check its quotes and commas") from error
     if not isinstance(fields, dict):
-        raise InputError(f"--config {text}: must be a JSON object of configuration fields")
+        raise InputError(f"{option} {text}: must be a JSON object")
     return fields
 
 

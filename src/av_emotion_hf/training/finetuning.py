@@ -2,23 +2,26 @@
 
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from transformers import set_seed
+from transformers.trainer_utils import PredictionOutput
 
 from ..checkpoints import build_model, load_speech_encoder
 from ..data.collators import ClipCollator
-from ..data.dataset import AnyDataset, require_columns
+from ..data.corpora import balanced_weights
+from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
 from ..data.splits import GroupSplit, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
-from .metrics import compute_metrics
+from .metrics import EmotionScores, compute_metrics
 from .normalization import estimate_statistics
 from .record import RunRecord, checkpoint_names, report_missing_classes
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
-SLOW_PARTS = ["frontend.", "backbone."]  # what other data have trained already
+SLOW_PARTS = ["frontend.", "image_encoder.backbone.", "backbone.encoder."]  # what other data have trained already
 
 
 def finetune(
@@ -29,6 +32,7 @@ def finetune(
     modality: str,
     label_column: str = "emotion",
     group_column: str | None = None,
+    corpus_column: str | None = None,
     init: list[str] | None = None,
     config_overrides: dict[str, Any] | None = None,
     speech_encoder: str | None = None,
@@ -48,6 +52,8 @@ def finetune(
         modality: `audio`, `image` or `fusion`.
         label_column: column of the label.
         group_column: column of the group (speaker); needed with `split`.
+        corpus_column: column of the dataset that a row comes from, see [`join_datasets`]. Every class of every dataset
+            is then drawn equally often, and the record has the validation scores of each.
         init: checkpoints to start from, see [`build_model`].
         config_overrides: configuration fields to change, such as `modality_dropout`.
         speech_encoder: backbone of a new audio model, see [`load_speech_encoder`].
@@ -61,7 +67,7 @@ def finetune(
     Raises:
         InputError: a column is missing, there are fewer than two classes, or a stream is used without `max_steps`.
     """
-    require_columns(dataset, label_column, group_column)
+    require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
     checkpoint = args.last_checkpoint()
     labels = label_names(dataset, label_column)
@@ -115,13 +121,28 @@ def finetune(
         eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
         callbacks=[SaveProcessorCallback(initial.processor(modality))],
+        row_weights=balanced_weights(parts["train"], corpus_column) if corpus_column else None,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
+    if corpus_column is not None and has_evaluation:
+        corpora = column_values(parts["validation"], corpus_column)
+        record.facts["scores_by_corpus"] = scores_by_corpus(trainer.predict(parts["validation"]), corpora)
     facts = record.finish(trainer, scores, initial.processor(modality))
     if trainer.is_world_process_zero():
         record.write_card()
     return facts
 
 
-__all__ = ["finetune"]
+def scores_by_corpus(prediction: PredictionOutput, corpora: list[str]) -> dict[str, dict[str, float | int]]:
+    """UAR, WAR, macro-F1 and clips of each dataset; a class that it lacks does not count."""
+    predictions, references = np.asarray(prediction.predictions).argmax(-1), np.asarray(prediction.label_ids)
+    scores = {}
+    for name in sorted(set(corpora)):
+        rows = [row for row, corpus in enumerate(corpora) if corpus == name]
+        found = EmotionScores().compute(references=references[rows], predictions=predictions[rows])
+        scores[name] = {key: float(value) for key, value in found.items()} | {"clips": len(rows)}
+    return scores
+
+
+__all__ = ["finetune", "scores_by_corpus"]

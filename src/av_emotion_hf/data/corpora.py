@@ -1,0 +1,150 @@
+"""Several labeled datasets as one: one set of classes, no shared speaker, each class of each drawn equally often."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset, Features, Value, concatenate_datasets
+
+from ..errors import InputError
+from .dataset import AnyDataset, column_values, require_columns
+from .labels import class_names, drop_unlabeled, label_names, name_of
+from .reader import ClipReader, with_inputs
+from .schema import CLIP, FEATURE_COLUMNS, INPUT_COLUMNS
+
+logger = logging.getLogger(__name__)
+
+CORPUS = "corpus"  # column of the name of the dataset that a row comes from
+KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), "face_coverage", CLIP)
+
+LabelMap = Mapping[str, Any]  # by class its new name, or None to leave it out; by dataset such a map of its own
+
+
+def join_datasets(
+    datasets: Sequence[tuple[str, AnyDataset]],
+    label_column: str,
+    group_column: str | None,
+    reader: ClipReader,
+    label_map: LabelMap | None = None,
+    num_proc: int | None = None,
+) -> Dataset:
+    """Read several datasets of labeled clips, inputs or features into one table.
+
+    Args:
+        datasets: each with its name. A class that only some of them have is a class of the whole.
+        label_column: of all of them.
+        group_column: of the speaker; in the result it is `NAME/SPEAKER`, so that no two datasets share a speaker.
+        reader: reads clips where a dataset holds them.
+        label_map: new names of classes, `{"calm": "neutral", "surprised": None}`, where `None` leaves a class out; a
+            dataset of which it has the name may have a map of its own, which comes first. Other classes keep their
+            names.
+        num_proc: processes that read clips.
+
+    Returns:
+        Inputs or features, `clip`, the label and the group as text, and `corpus`, the name of the dataset.
+
+    Raises:
+        InputError: two datasets have the same name, one is streamed, a column is missing, the map names a class that
+            no dataset has, or some datasets hold features and others clips.
+    """
+    repeated = [name for name, count in Counter(name for name, _ in datasets).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"two datasets are called {repeated[0]!r}, so their speakers cannot be told apart; rename one of them"
+        )
+    _require_known_classes(datasets, label_column, label_map or {})
+    parts = []
+    for name, dataset in datasets:
+        if not isinstance(dataset, Dataset):
+            raise InputError(f"{name}: several datasets are joined as tables, and this one is a stream; do not stream")
+        require_columns(dataset, label_column, group_column)
+        parts.append(_part(name, dataset, label_column, group_column, reader, label_map or {}, num_proc))
+    if len({tuple(part.features) for part in parts}) > 1:
+        raise InputError("some datasets hold features and some clips or inputs; extract all of them in the same way")
+    return concatenate_datasets(parts)
+
+
+def _part(
+    name: str,
+    dataset: Dataset,
+    label_column: str,
+    group_column: str | None,
+    reader: ClipReader,
+    label_map: LabelMap,
+    num_proc: int | None,
+) -> Dataset:
+    own = _map_of(name, label_map)
+    labels = [own.get(label, label) for label in class_names(dataset, label_column) if label is not None]
+    dataset = drop_unlabeled(dataset, label_column)
+    kept = [row for row, label in enumerate(labels) if label is not None]
+    if len(kept) < len(labels):
+        logger.warning("%s: left out %d of %d clips by the label map", name, len(labels) - len(kept), len(labels))
+        dataset = dataset.select(kept)
+    # the names go along while clips become windows, or are skipped
+    read = with_inputs(dataset, reader, num_proc, name)
+    wanted = [column for column in KEPT if column in read.features and column in _of_modality(reader)]
+    texts = {label_column: Value("string"), CORPUS: Value("string")}
+    if group_column is not None:
+        texts[group_column] = Value("string")
+    features = Features({column: read.features[column] for column in wanted} | texts)
+    class_of = class_names(read, label_column)
+
+    def describe(row: dict, number: int) -> dict:
+        label = str(class_of[number])
+        cells: dict[str, Any] = {label_column: own.get(label, label), CORPUS: name}
+        if group_column is not None:
+            group = name_of(row[group_column])
+            cells[group_column] = None if group is None else f"{name}/{group}"
+        return cells
+
+    columns = list({*wanted, label_column, group_column or label_column})
+    return read.select_columns(columns).map(describe, with_indices=True, features=features)
+
+
+def _of_modality(reader: ClipReader) -> set[str]:
+    """Columns that a model of the reader's modality may read."""
+    unwanted = {"audio": "image", "image": "audio"}.get(reader.modality)
+    others = {FEATURE_COLUMNS[unwanted], INPUT_COLUMNS[unwanted]} if unwanted else set()
+    return set(KEPT) - others
+
+
+def _map_of(name: str, label_map: LabelMap) -> dict[str, str | None]:
+    """New name by class for one dataset."""
+    common = {label: new for label, new in label_map.items() if not isinstance(new, Mapping)}
+    return common | dict(label_map[name] if isinstance(label_map.get(name), Mapping) else {})
+
+
+def _require_known_classes(datasets: Sequence[tuple[str, AnyDataset]], label_column: str, label_map: LabelMap) -> None:
+    """Refuse a map that names a dataset or a class that is not there."""
+    classes = {name: set(label_names(dataset, label_column)) for name, dataset in datasets}
+    everywhere = set().union(*classes.values())
+    for key, new in label_map.items():
+        if isinstance(new, Mapping):
+            if key not in classes:
+                raise InputError(f"label map: there is no dataset {key!r}; they are {', '.join(classes)}")
+            unknown = sorted(set(new) - classes[key])
+            if unknown:
+                raise InputError(
+                    f"label map: {key} has no class {unknown[0]!r}; it has {', '.join(sorted(classes[key]))}"
+                )
+        elif key not in everywhere:
+            raise InputError(
+                f"label map: no dataset has a class {key!r}; the classes are {', '.join(sorted(everywhere))}"
+            )
+
+
+def balanced_weights(dataset: Dataset, corpus_column: str = CORPUS) -> torch.Tensor:
+    """Weight `(N,)` of each row with which every class of every dataset is drawn equally often.
+
+    Args:
+        dataset: with the column `labels`.
+        corpus_column: of the dataset that a row comes from.
+    """
+    cells = list(zip(column_values(dataset, corpus_column), column_values(dataset, "labels"), strict=True))
+    counts = Counter(cells)
+    return torch.tensor([1 / counts[cell] for cell in cells])
+
+
+__all__ = ["CORPUS", "LabelMap", "balanced_weights", "join_datasets"]
