@@ -220,6 +220,12 @@ def test_every_path_in_a_table_is_relative_to_it(make):
     assert second["audio"] == str(folder / "b.wav") and second["clip"] == "b.wav" and second["image"] is None
 
 
+def test_a_path_beside_media_is_left_as_it_is(tmp_path):
+    rows = {"audio": [{"bytes": b"x", "path": "a.wav"}], "path": ["/old/a.wav"]}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "t.parquet")
+    assert list(open_dataset(str(tmp_path / "t.parquet"))) == [{"audio": rows["audio"][0], "path": "/old/a.wav"}]
+
+
 def test_a_folder_of_tables_has_splits_by_name_only(tmp_path):
     for name in ("train", "mic_test_1", "test"):
         Dataset.from_dict({"emotion": [name]}).to_csv(tmp_path / f"{name}.csv")

@@ -6,11 +6,13 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 from datasets import (
+    Audio,
     Dataset,
     Features,
     Image,
     IterableDataset,
     Value,
+    Video,
     load_dataset,
 )
 from datasets import config as datasets_config
@@ -116,7 +118,8 @@ def _with_anchored_paths(dataset: AnyDataset, root: Path) -> AnyDataset:
         dataset = dataset._resolve_features()
     texts = [name for name in (*NAME_COLUMNS, IMAGE) if name in dataset.features and _is_text(dataset.features[name])]
     clips = [name for name in NAME_COLUMNS if name in texts]
-    if not texts:
+    holds_media = any(_is_media(feature) for feature in dataset.features.values())
+    if not texts or holds_media:  # beside media, a path says where that came from
         return dataset
     columns: dict[str, Any] = {name: Value("string") for name in clips}
     if clips == [FILE_NAME] and FILE not in dataset.features:
@@ -155,6 +158,11 @@ def _state(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
+
+
+def _is_media(feature: Any) -> bool:
+    """Whether a column holds files: cells with `bytes` and `path`."""
+    return isinstance(feature, Audio | Image | Video) or (isinstance(feature, dict) and "bytes" in feature)
 
 
 def _is_text(feature: Any) -> bool:
