@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..checkpoints import StartingPoint, load_classifier
+from ..checkpoints import ModelBundle, load_classifier
 from ..errors import InputError
 from ..utils import require_writable, writing
 
@@ -158,7 +158,7 @@ def _quantize(onnx: ModuleType, path: Path) -> None:
     quantize_dynamic(path, path, nodes_to_quantize=nodes, weight_type=QuantType.QUInt8)
 
 
-def _metadata(model: PreTrainedModel, classifier: StartingPoint) -> dict[str, str]:
+def _metadata(model: PreTrainedModel, classifier: ModelBundle) -> dict[str, str]:
     """What a program needs to know that has only the file."""
     labels = {int(index): name for index, name in (model.config.id2label or {}).items()}
     metadata = {"labels": ",".join(labels[index] for index in sorted(labels))}

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,11 @@ import numpy as np
 from .arrays_av_emotion import as_array, describe, is_number, refuse_infinite
 
 try:
-    from PIL import Image
+    from PIL import Image, ImageOps
 except ImportError:
     Image = None  # type: ignore[assignment]  # then there are arrays only
 
 CHANNELS = (1, 3, 4)  # gray, RGB, RGB with alpha
-ORIENTATION = 0x0112  # the EXIF tag
-# how Pillow turns or mirrors an image of each orientation, as in `ImageOps.exif_transpose`
-TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
 SLACK = 0.01  # by which resizing may leave the range from 0 to 1
 REMEDY = "give uint8, or floats from 0 to 1"
 
@@ -149,11 +139,8 @@ def _opened(given: Any, name: str) -> np.ndarray:
 
 def _decoded(image: Any, name: str) -> np.ndarray:
     """The pixels of an image of Pillow: `(H, W, 3)` uint8, or with the scale still open `(H, W)` of another type."""
-    try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
-    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):  # damaged EXIF, whose image may be good
-        turn = None
-    image = image.transpose(Image.Transpose[turn]) if turn else image
+    with suppress(SyntaxError, ValueError, TypeError, KeyError, struct.error):  # damaged EXIF, whose image may be good
+        image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         return np.asarray(image)
     if image.mode.startswith("I"):
