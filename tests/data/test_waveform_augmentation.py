@@ -202,6 +202,11 @@ def test_each_is_applied_with_its_probability(voice):
     assert torch.equal(augment_waveform(short, {"time_mask": 1.0}), short)
 
 
+def test_random_speeds_are_all_from_90_to_110_percent_but_100(voice):
+    lengths = {len(augment_waveform(voice, {"speed": 1.0})) for _ in range(300)}
+    assert lengths == {-(-100 * len(voice) // percent) for percent in (*range(90, 100), *range(101, 111))}
+
+
 def test_the_same_seed_gives_the_same_waveform(voice):
     probabilities = dict.fromkeys(WAVEFORM_AUGMENTATIONS, 0.7)
     others = [voice.flip(0), voice[:5000], voice[3000:]]

@@ -13,6 +13,7 @@ from .options import (
     RUN,
     Architecture,
     AsJson,
+    Augment,
     Balance,
     Config,
     Dataset,
@@ -217,6 +218,7 @@ def finetune(
     limit: Limit = None,
     fps: Fps = 10.0,
     detector: Detector = "auto",
+    augment: Augment = None,
     slow_rate: Annotated[
         float, typer.Option(help="Factor on the learning rate of front-end and backbone.", rich_help_panel=RUN)
     ] = 0.1,
@@ -275,6 +277,7 @@ def finetune(
         speech_layers=speech_layers,
         config_overrides=config_overrides,
         reader_options=reader_options,
+        augment=read_config_overrides(augment, "--augment"),
         metadata={"dataset": ", ".join(map(base_name, datasets))},
     )
 

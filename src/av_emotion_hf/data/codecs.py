@@ -1,5 +1,7 @@
 """What a waveform loses on its way through a codec: Opus at a low bit rate, and the telephone network."""
 
+from typing import Literal
+
 import av
 import numpy as np
 import torch
@@ -25,9 +27,9 @@ def code_opus(waveform: Tensor, bit_rate: int) -> Tensor:
     Returns:
         `(samples,)`, each sample at its own time: the delay of the codec is removed.
     """
-    options = {"application": "voip"}
     padded = torch.nn.functional.pad(waveform, (0, OPUS_PAUSE))
-    encoder = _context("libopus", "w", SAMPLING_RATE, bit_rate, options)
+    encoder = _context("libopus", "w", SAMPLING_RATE)
+    encoder.bit_rate, encoder.options = bit_rate, {"application": "voip"}
     decoder = _context("libopus", "r", OPUS_RATE)
     decoded = _transcode(padded, encoder, decoder)
     assert encoder.extradata is not None  # the header, RFC 7845, section 5.1
@@ -38,7 +40,7 @@ def code_opus(waveform: Tensor, bit_rate: int) -> Tensor:
 def code_telephone(waveform: Tensor) -> Tensor:
     """A waveform `(samples,)` at 16 kHz after a call: 300 to 3400 Hz, 8 kHz, 8 bits of mu-law (ITU-T G.711)."""
     narrow = band_pass(waveform, *TELEPHONE_BAND)[::2].contiguous()  # nothing is left that could be aliased
-    encoder, decoder = (_context("pcm_mulaw", mode, TELEPHONE_RATE) for mode in ("w", "r"))
+    encoder, decoder = _context("pcm_mulaw", "w", TELEPHONE_RATE), _context("pcm_mulaw", "r", TELEPHONE_RATE)
     spread = torch.zeros(2 * len(narrow))
     spread[::2] = 2 * _transcode(narrow, encoder, decoder)
     return band_pass(spread, *TELEPHONE_BAND)[
@@ -46,15 +48,9 @@ def code_telephone(waveform: Tensor) -> Tensor:
     ]  # which also removes the image of the spectrum above 4 kHz
 
 
-def _context(
-    name: str, mode: str, rate: int, bit_rate: int | None = None, options: dict[str, str] | None = None
-) -> av.AudioCodecContext:
-    context = av.CodecContext.create(name, mode)
-    assert isinstance(context, av.AudioCodecContext)
+def _context(codec: Literal["libopus", "pcm_mulaw"], mode: Literal["r", "w"], rate: int) -> av.AudioCodecContext:
+    context = av.CodecContext.create(codec, mode)
     context.sample_rate, context.layout, context.format = rate, "mono", "s16"
-    if bit_rate is not None:
-        context.bit_rate = bit_rate
-    context.options = options or {}
     return context
 
 

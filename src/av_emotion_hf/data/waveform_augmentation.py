@@ -12,6 +12,7 @@ import torchaudio.functional as F
 from torch import Tensor
 
 from .codecs import code_opus, code_telephone
+from .draws import is_drawn, uniform
 from .filters import convolve
 from .schema import SAMPLING_RATE
 
@@ -119,8 +120,9 @@ def add_reverberation(waveform: Tensor, seconds: float, ratio: float) -> Tensor:
 
 
 def random_speed(waveform: Tensor, others: Sequence[Tensor] = ()) -> Tensor:
-    """[`change_speed`] to 90 to 110 %."""
-    return change_speed(waveform, int(torch.randint(SPEEDS[0], SPEEDS[1] + 1, ())))
+    """[`change_speed`] to 90 to 110 %, but not 100 %."""
+    percent = int(torch.randint(SPEEDS[0], SPEEDS[1], ()))
+    return change_speed(waveform, percent + (percent >= 100))
 
 
 def random_pitch(waveform: Tensor, others: Sequence[Tensor] = ()) -> Tensor:
@@ -192,16 +194,6 @@ def augment_waveform(waveform: Tensor, probabilities: Mapping[str, float], other
     return waveform
 
 
-def is_drawn(probability: float) -> bool:
-    """True with a probability; what is impossible costs no draw."""
-    return probability > 0 and float(torch.rand(())) < probability
-
-
-def uniform(low: float, high: float) -> float:
-    """A number from `low` to `high`."""
-    return low + (high - low) * float(torch.rand(()))
-
-
 __all__ = [
     "WAVEFORM_AUGMENTATIONS",
     "add_noise",
@@ -210,9 +202,7 @@ __all__ = [
     "change_level",
     "change_speed",
     "colored_noise",
-    "is_drawn",
     "make_babble",
     "read_in_circle",
     "shift_pitch",
-    "uniform",
 ]

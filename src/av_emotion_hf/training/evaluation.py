@@ -15,6 +15,7 @@ from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, require_columns, undecoded
 from ..data.labels import encode_labels, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
+from ..data.splits import drop_augmented
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, require_writable, write_json, writing
@@ -40,7 +41,7 @@ def evaluate(
 
     Args:
         checkpoint: an audio, image or fusion classifier, or an expression recognizer (for images).
-        dataset: labeled clips, inputs or features.
+        dataset: labeled clips, inputs or features; augmented copies among them are left out.
         label_column: column of the label.
         out: JSON file to write.
         batch_size: clips per step.
@@ -61,6 +62,7 @@ def evaluate(
     if out is not None:
         require_writable(out)
     require_columns(dataset, label_column)
+    dataset = drop_augmented(dataset)
     choice = choose_device(device)
     logger.info("%s", choice)
     modality, classifier = load_classifier(checkpoint)

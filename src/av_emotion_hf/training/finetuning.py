@@ -8,14 +8,18 @@ from transformers import set_seed
 from transformers.trainer_utils import PredictionOutput
 
 from ..checkpoints import build_model, load_speech_encoder
+from ..data.augmentation import AugmentingCollator, check_probabilities, require_augmentable
 from ..data.collators import ClipCollator
 from ..data.corpora import balanced_weights
 from ..data.dataset import AnyDataset, column_values, require_columns
+from ..data.frame_augmentation import MeanFrame
 from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
-from ..data.splits import GroupSplit, keep_groups
+from ..data.schema import FEATURE_COLUMNS, require_modality
+from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
+from .expression import ExpressionLoss
 from .metrics import EmotionScores, compute_metrics
 from .normalization import estimate_statistics
 from .record import RunRecord, checkpoint_names, report_missing_classes
@@ -38,6 +42,7 @@ def finetune(
     speech_encoder: str | None = None,
     speech_layers: int | None = None,
     reader_options: ReaderOptions | None = None,
+    augment: dict[str, float] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a classifier and save it, with its processor and a model card, to `args.output_dir`.
@@ -59,14 +64,22 @@ def finetune(
         speech_encoder: backbone of a new audio model, see [`load_speech_encoder`].
         speech_layers: layers of it that are used; all of them when `None`.
         reader_options: how undecoded clips of the dataset are read.
+        augment: by name of an augmentation of voices the probability with which a clip of a training batch gets it,
+            such as `{"speed": 0.5, "noise": 0.3}`; see [`AugmentingCollator`]. Of a dataset of features with augmented
+            copies, these are trained on and never validated on.
         metadata: where the data come from, for the record.
 
     Returns:
         The record of the run, as written to `run.json`.
 
     Raises:
-        InputError: a column is missing, there are fewer than two classes, or a stream is used without `max_steps`.
+        InputError: a column is missing, there are fewer than two classes, a stream is used without `max_steps`, or an
+            augmentation does not exist or does not fit the data.
     """
+    augment = check_probabilities(augment or {})
+    if augment:
+        kind = require_modality(dataset, "audio") if modality != "image" else "none"
+        require_augmentable(augment, modality, kind)
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
     checkpoint = args.last_checkpoint()
@@ -79,6 +92,8 @@ def finetune(
             raise InputError("a split into groups needs their column: give group_column")
         groups = {"train": split.train, "validation": split.validation}
         parts = {name: keep_groups(dataset, group_column, chosen) for name, chosen in groups.items() if chosen}
+        if "validation" in parts:
+            parts["validation"] = drop_augmented(parts["validation"])
     reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
     set_seed(args.seed)
     backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
@@ -103,6 +118,7 @@ def finetune(
         **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
         config=config_overrides or {},
         slow_rate=args.slow_rate,
+        **({"augment": augment} if augment else {}),
         labels=labels,
         label_column=label_column,
         group_column=group_column,
@@ -111,15 +127,25 @@ def finetune(
         **(metadata or {}),
     )
     has_evaluation = "validation" in parts
+    collate = ClipCollator(modality, *processors)
+    train_collator = None
+    if augment:
+        model: Any = initial.model  # its encoder is known to no type
+        holds_features = FEATURE_COLUMNS["audio"] in parts["train"].features
+        mean = MeanFrame.of(model.audio_encoder) if holds_features else None
+        train_collator = AugmentingCollator(collate, augment, labels, mean)
     trainer = EmotionTrainer(
         model=initial.model,
         args=args.for_recipe(
             has_evaluation=has_evaluation, best_metric="uar", slow_parts=args.slow_parts or SLOW_PARTS
         ),
-        data_collator=ClipCollator(modality, *processors),
+        data_collator=collate,
+        train_collator=train_collator,
         train_dataset=parts["train"],
         eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
+        # the smoothing of transformers takes no class distributions
+        compute_loss_func=ExpressionLoss(args.label_smoothing_factor) if augment.get("mixup") else None,
         callbacks=[SaveProcessorCallback(initial.processor(modality))],
         row_weights=balanced_weights(parts["train"], corpus_column) if corpus_column else None,
     )
