@@ -3,14 +3,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 
 import av_emotion_hf as av
 from av_emotion_hf.data import ClipCollator
 from av_emotion_hf.data.augmentation import (
     AUGMENTATIONS,
     AugmentingCollator,
+    check_augmentations,
     check_probabilities,
-    require_augmentable,
 )
 from av_emotion_hf.data.draws import numbered_draws
 from av_emotion_hf.data.frame_augmentation import FRAME_AUGMENTATIONS, MeanFrame
@@ -62,27 +63,39 @@ def test_names_and_probabilities_are_checked():
         check_probabilities({"mixup": 0.5}, tuple(WAVEFORM_AUGMENTATIONS))
 
 
+HOLDS = {
+    "features": Dataset.from_dict({"input_features": [[[0.0]]], "emotion": ["sad"]}),
+    "inputs": Dataset.from_dict({"audio": [None], "face_coverage": [0.0], "emotion": ["sad"]}),
+    "clips": Dataset.from_dict({"file": ["a.wav"], "emotion": ["sad"]}),
+    "nothing": Dataset.from_dict({"emotion": ["sad"]}),
+}
+
+
 @pytest.mark.parametrize(
     ("name", "modality", "kind", "message"),
     [
-        ("noise", "audio", "features", r"'noise' changes waveforms, and .* features; .* extract --as features --augm"),
-        (
-            "time_mask",
-            "audio",
-            "inputs",
-            r"'time_mask' hides frame features, and the dataset holds waveforms; extract",
-        ),
+        ("noise", "audio", "features", r"'noise' changes waveforms, and .* holds features; .* extract --as features"),
+        ("time_mask", "audio", "inputs", r"'time_mask' hides frame features, and .* holds waveforms; extract"),
         ("time_mask", "fusion", "clips", r"'time_mask' hides frame features"),
         ("mixup", "fusion", "clips", r"'mixup' combines voices, and the clips show faces; leave it out"),
-        ("speed", "image", "none", r"'speed' changes voices, and an image model hears none; leave it out"),
+        ("speed", "image", "nothing", r"'speed' changes voices, and an image model hears none; leave it out"),
+        ("speed", "audio", "nothing", r"the dataset has no audio"),
     ],
 )
 def test_what_does_not_fit_is_named(name, modality, kind, message):
     with pytest.raises(InputError, match=message):
-        require_augmentable({name: 0.5}, modality, kind)
-    require_augmentable({}, modality, kind)
-    require_augmentable({"speed": 0.5, "mixup": 0.1}, "audio", "inputs")
-    require_augmentable({"time_mask": 0.5, "copy_paste": 0.1}, "audio", "features")
+        check_augmentations({name: 0.5}, modality, HOLDS[kind])
+    assert check_augmentations({}, modality, HOLDS[kind]) == {}
+
+
+def test_what_fits_passes():
+    for kind, given in (
+        ("inputs", {"speed": 0.5, "mixup": 0.1}),
+        ("clips", {"speed": 0.5}),
+        ("features", {"time_mask": 1, "copy_paste": 0.1}),
+    ):
+        assert check_augmentations(given, "audio", HOLDS[kind]) == given
+    assert check_augmentations({"babble": 0.5}, "fusion", HOLDS["clips"]) == {"babble": 0.5}
 
 
 def test_waveforms_are_changed_each_on_its_own():

@@ -226,6 +226,7 @@ def finetune(
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
+    from ..data.augmentation import check_augmentations
     from ..data.reader import ReaderOptions
     from ..data.selection import open_selection
     from ..data.splits import group_names, split_groups
@@ -233,8 +234,11 @@ def finetune(
     from ..training.finetuning import finetune as recipe
 
     config_overrides = read_config_overrides(config)
+    augmentations = read_config_overrides(augment, "--augment")
     reader_options = ReaderOptions(fps=fps, detector=detector)
     opened = [open_selection(name, split, streaming, limit=limit, label_column=label_column) for name in datasets]
+    for each in opened:  # before the clips of several are read
+        check_augmentations(augmentations, modality, each)
     rows, corpus_column = opened[0], None
     if len(datasets) > 1 or label_map is not None:
         from ..data.corpora import CORPUS, join_datasets
@@ -277,7 +281,7 @@ def finetune(
         speech_layers=speech_layers,
         config_overrides=config_overrides,
         reader_options=reader_options,
-        augment=read_config_overrides(augment, "--augment"),
+        augment=augmentations,
         metadata={"dataset": ", ".join(map(base_name, datasets))},
     )
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from .collators import ClipCollator, pad_frames
+from .dataset import AnyDataset
 from .draws import draw_mixture, is_drawn
 from .frame_augmentation import FRAME_AUGMENTATIONS, MeanFrame
-from .schema import FEATURE_COLUMNS, decode_waveform
+from .schema import FEATURE_COLUMNS, decode_waveform, require_modality
 from .waveform_augmentation import WAVEFORM_AUGMENTATIONS, augment_waveform, read_in_circle
 
 COMBINATIONS = ("copy_paste", "mixup")
@@ -39,29 +40,39 @@ def check_probabilities(given: Mapping[str, Any], known: Sequence[str] = AUGMENT
     return dict(given)
 
 
-def require_augmentable(probabilities: Probabilities, modality: str, kind: str) -> None:
-    """Raise [`InputError`] for the first augmentation that a model or a dataset has no use for.
+def check_augmentations(given: Mapping[str, Any], modality: str, dataset: AnyDataset) -> dict[str, float]:
+    """As [`check_probabilities`], for the training of a model on a dataset.
 
     Args:
-        probabilities: as [`check_probabilities`] returns them.
+        given: probabilities by name.
         modality: of the model: `audio`, `image` or `fusion`.
-        kind: of the dataset's audio, see [`modality_kind`].
+        dataset: of clips, inputs or features.
+
+    Raises:
+        InputError: as in [`check_probabilities`], or the model or the dataset has no use for an augmentation.
     """
+    probabilities = check_probabilities(given)
+    if not probabilities:
+        return probabilities
+    if modality == "image":
+        raise InputError(
+            f"augmentation {next(iter(given))!r} changes voices, and an image model hears none; leave it out"
+        )
+    holds_features = require_modality(dataset, "audio") == "features"
     for name in probabilities:
-        if modality == "image":
-            raise InputError(f"augmentation {name!r} changes voices, and an image model hears none; leave it out")
         if modality == "fusion" and name in COMBINATIONS:
             raise InputError(f"augmentation {name!r} combines voices, and the clips show faces; leave it out")
-        if kind == "features" and name in WAVEFORM_AUGMENTATIONS:
+        if holds_features and name in WAVEFORM_AUGMENTATIONS:
             raise InputError(
                 f"augmentation {name!r} changes waveforms, and the dataset holds features; train on the clips, or add "
                 "augmented copies with extract --as features --augment"
             )
-        if kind != "features" and name in FRAME_AUGMENTATIONS:
+        if not holds_features and name in FRAME_AUGMENTATIONS:
             raise InputError(
                 f"augmentation {name!r} hides frame features, and the dataset holds waveforms; extract --as features "
                 "first, or leave it out"
             )
+    return probabilities
 
 
 class AugmentingCollator:
@@ -161,4 +172,4 @@ class AugmentingCollator:
         return frames
 
 
-__all__ = ["AUGMENTATIONS", "AugmentingCollator", "check_probabilities", "require_augmentable"]
+__all__ = ["AUGMENTATIONS", "AugmentingCollator", "check_augmentations", "check_probabilities"]

@@ -29,7 +29,8 @@ def code_opus(waveform: Tensor, bit_rate: int) -> Tensor:
     """
     padded = torch.nn.functional.pad(waveform, (0, OPUS_PAUSE))
     encoder = _context("libopus", "w", SAMPLING_RATE)
-    encoder.bit_rate, encoder.options = bit_rate, {"application": "voip"}
+    encoder.bit_rate = bit_rate
+    encoder.options = {"application": "voip", "compression_level": "2"}  # of 10, as a phone would
     decoder = _context("libopus", "r", OPUS_RATE)
     decoded = _transcode(padded, encoder, decoder)
     assert encoder.extradata is not None  # the header, RFC 7845, section 5.1

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .codecs import code_opus, code_telephone
 from .draws import is_drawn, uniform
-from .filters import convolve
+from .filters import change_tempo, convolve
 from .schema import SAMPLING_RATE
 
 SPEEDS = (90, 110)  # percent; Ko et al. 2015
@@ -27,7 +27,6 @@ REVERBERATION_TIMES = (0.2, 1.0)  # seconds
 DIRECT_RATIOS = (0.0, 12.0)  # dB
 BIT_RATES = (6_000, 24_000)  # bits per second
 
-PITCH_WINDOW, PITCH_HOP = 512, 128  # samples
 FINEST = 200  # denominator of the ratio of two pitches
 LOWEST_NOISE = 50.0  # Hz; below it the spectrum is flat, or brown noise would be inaudible
 DECAY = 60.0  # dB that sound falls by in the reverberation time
@@ -45,19 +44,13 @@ def change_speed(waveform: Tensor, percent: int) -> Tensor:
 def shift_pitch(waveform: Tensor, semitones: float) -> Tensor:
     """Move F0 and formants by `semitones`, at the same length.
 
-    A phase vocoder (Flanagan and Golden 1966; Laroche and Dolson 1999) changes the length, resampling changes it back.
-    The ratio is rounded to a fraction of small numbers, which is off by less than a twentieth of a semitone:
-    `torchaudio.functional.pitch_shift` resamples between rates without a common divisor, which takes far longer.
+    [`change_tempo`] makes it longer or shorter, resampling brings it back. The ratio of the pitches is rounded to a
+    fraction of small numbers, which is off by less than a twentieth of a semitone.
     """
     ratio = Fraction(2 ** (semitones / 12)).limit_denominator(FINEST)
     if ratio == 1:
         return waveform
-    window = torch.hann_window(PITCH_WINDOW)
-    spectrum = torch.stft(waveform, PITCH_WINDOW, PITCH_HOP, window=window, pad_mode="constant", return_complex=True)
-    advance = torch.linspace(0, torch.pi * PITCH_HOP, len(spectrum))[:, None]
-    stretched = F.phase_vocoder(spectrum, float(1 / ratio), advance)
-    length = -(-len(waveform) * ratio.numerator // ratio.denominator)
-    longer = torch.istft(stretched, PITCH_WINDOW, PITCH_HOP, window=window, length=length)
+    longer = change_tempo(waveform, float(1 / ratio))
     return F.resample(longer, ratio.numerator, ratio.denominator)[: len(waveform)]
 
 

@@ -8,14 +8,14 @@ from transformers import set_seed
 from transformers.trainer_utils import PredictionOutput
 
 from ..checkpoints import build_model, load_speech_encoder
-from ..data.augmentation import AugmentingCollator, check_probabilities, require_augmentable
+from ..data.augmentation import AugmentingCollator, check_augmentations
 from ..data.collators import ClipCollator
 from ..data.corpora import balanced_weights
 from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.frame_augmentation import MeanFrame
 from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
-from ..data.schema import FEATURE_COLUMNS, require_modality
+from ..data.schema import FEATURE_COLUMNS
 from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
@@ -76,10 +76,7 @@ def finetune(
         InputError: a column is missing, there are fewer than two classes, a stream is used without `max_steps`, or an
             augmentation does not exist or does not fit the data.
     """
-    augment = check_probabilities(augment or {})
-    if augment:
-        kind = require_modality(dataset, "audio") if modality != "image" else "none"
-        require_augmentable(augment, modality, kind)
+    augment = check_augmentations(augment or {}, modality, dataset)
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
     checkpoint = args.last_checkpoint()
