@@ -189,19 +189,6 @@ def test_a_new_model_does_not_say_where_its_parts_were(save, recognizer, tmp_pat
     assert str(tmp_path) not in json.dumps(json.loads((tmp_path / "new" / "config.json").read_text()))
 
 
-@pytest.fixture
-def whisper(tmp_path):
-    """A small Whisper of three encoder layers."""
-    config = WhisperConfig(
-        d_model=16, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
-        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=10, pad_token_id=0, bos_token_id=1,
-        eos_token_id=2, decoder_start_token_id=1,
-    )  # fmt: skip
-    torch.manual_seed(3)
-    WhisperModel(config).save_pretrained(tmp_path / "whisper")
-    return str(tmp_path / "whisper")
-
-
 @pytest.mark.parametrize("modality", ["audio", "fusion"])
 def test_a_speech_encoder_becomes_the_backbone(whisper, modality):
     speech = load_speech_encoder(whisper, layers=2)

@@ -53,7 +53,7 @@ def finetune(
         dataset: labeled clips, inputs or features.
         split: groups to train and to validate on; `None` trains on every row and validates on none.
         args: of the run. Front-end and backbone have the learning rate `args.slow_rate * args.learning_rate`, unless
-            `args.slow_parts` names other parts.
+            `args.slow_parts` names other parts; the layers of a speech backbone less by `args.layer_decay`.
         modality: `audio`, `image` or `fusion`.
         label_column: column of the label.
         group_column: column of the group (speaker); needed with `split`.
@@ -115,6 +115,7 @@ def finetune(
         **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
         config=config_overrides or {},
         slow_rate=args.slow_rate,
+        layer_decay=args.layer_decay,
         **({"augment": augment} if augment else {}),
         labels=labels,
         label_column=label_column,
