@@ -14,6 +14,7 @@ from av_emotion_hf import finetune, pretrain
 from av_emotion_hf.checkpoints import build_model
 from av_emotion_hf.data.features import FeatureReader
 from av_emotion_hf.data.schema import decode_waveform, encode_waveform
+from av_emotion_hf.errors import InputError
 from av_emotion_hf.training import PRESETS
 
 FIELDS = {"hidden_size": 8, "num_hidden_layers": 1, "num_mel_bins": 8, "hidden_dropout": 0.0}
@@ -149,6 +150,9 @@ def test_a_frozen_backbone_of_a_checkpoint_is_trained_when_asked_to(voices, opti
         assert moved(before, after, f"{HEARD}layer_weights")
         config = json.loads(Path(run.output_dir, "config.json").read_text())
         assert config["freeze_backbone"] == (name != "trained")
+    features = voices.remove_columns("audio").add_column("input_features", [[[0.0] * 44]] * 8)
+    with pytest.raises(InputError, match="freeze_backbone=false: the dataset holds features, which cannot train the"):
+        finetune(features, args=options("none"), modality="audio", config_overrides=overrides, init=[run.output_dir])
     overrides = {"audio_config": {"freeze_backbone": False}}
     fusion = build_model("classification", "fusion", [first.output_dir], ["low", "high"], overrides).model
     assert fusion.train().audio_encoder.backbone.encoder.conv1.weight.requires_grad

@@ -80,6 +80,8 @@ def extract(
         require_writable(out, is_folder=form not in TABLES)
     if speech_encoder and form != "features":
         raise InputError(f"--speech-encoder {speech_encoder} computes features, not {form}: add --as features")
+    if speech_encoder and modality == "image":
+        raise InputError(f"--speech-encoder {speech_encoder} is for voices, not for --modality image")
     if copies is not None and augment is None:
         raise InputError(f"--copies {copies}: are made by --augment; add it, or leave --copies out")
     if augment is not None and (form != "features" or modality != "audio"):
@@ -112,7 +114,7 @@ def extract(
         if form == "features":
             choice = choose_device(device)
             typer.echo(str(choice), err=True)
-            backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+            backbone = load_speech_encoder(speech_encoder, speech_layers)
             features = FeatureReader.from_checkpoints(modality, init or [], choice.device, backbone)
         summary = quietly(
             run,

@@ -79,7 +79,7 @@ def pretrain(
         args.require_length(dataset)
     reader, num_proc = ClipReader(modality, reader_options), args.dataloader_num_workers or None
     set_seed(args.seed)
-    backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+    backbone = load_speech_encoder(speech_encoder, speech_layers)
     initial = build_model(
         "pretraining", modality, init or [], config_overrides=config_overrides, speech_encoder=backbone
     )
