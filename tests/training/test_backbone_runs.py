@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from datasets import Audio, Dataset, Features
+from datasets import Audio, Dataset
 from safetensors.torch import load_file
 from transformers import Trainer
 
 from av_emotion_hf import finetune, pretrain
 from av_emotion_hf.checkpoints import build_model
-from av_emotion_hf.data.features import FeatureReader
-from av_emotion_hf.data.schema import decode_waveform, encode_waveform
+from av_emotion_hf.data import ClipReader, FeatureReader
+from av_emotion_hf.data.dataset import open_dataset
+from av_emotion_hf.data.extraction import extract
+from av_emotion_hf.data.manifest import read_statistics
+from av_emotion_hf.data.schema import encode_waveform
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.training import PRESETS
 
@@ -69,16 +72,16 @@ def test_every_objective_learns_to_predict_what_a_backbone_hears(voices, options
 
 
 @pytest.mark.slow
-def test_extracted_features_train_as_clips_do(voices, options, whisper):
+def test_extracted_features_train_as_clips_do(voices, options, whisper, tmp_path):
     overrides = FIELDS | PRESETS["mixed"]
     first = options("first", max_steps=2)
     pretrain([voices], [], args=first, modality="audio", config_overrides=overrides, speech_encoder=whisper)
-    reader = FeatureReader.from_checkpoints("audio", [first.output_dir])
-    features = voices.map(
-        lambda row: {name: list(frames) for name, frames in reader(decode_waveform(row["audio"]), []).items()},
-        remove_columns="audio",
-        features=Features({**voices.remove_columns("audio").features, **reader.features}),
-    )
+    shards = str(tmp_path / "shards")
+    extract(voices, shards, ClipReader("audio"), FeatureReader.from_checkpoints("audio", [first.output_dir]))
+    features, statistics = open_dataset(shards), read_statistics([shards], "input_features")
+    for name, value in (("mean", statistics.mean), ("std", statistics.std)):  # those that pre-training estimated
+        own = weights_of(first)[f"{HEARD}feature_{name}"]
+        np.testing.assert_allclose(value[-len(own) :], own, atol=1e-4)
     found = {}
     for name, rows in (("clips", voices), ("features", features)):
         pretraining = options(f"pretrained on {name}", epochs=2)
