@@ -81,9 +81,9 @@ def seconds(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def peak(folder: Path, file: Path) -> int:
-    """Peak memory in MB of a new process that predicts one file."""
-    words = [sys.executable, __file__, "--predict", str(folder), str(file)]
+def peak(folder: Path, file: Path, window: str) -> int:
+    """Peak memory in MB of a new process that predicts one file, by windows of so many seconds or as a `whole`."""
+    words = [sys.executable, __file__, "--predict", str(folder), str(file), window]
     return round(float(subprocess.run(words, check=True, capture_output=True, text=True).stdout))
 
 
@@ -108,7 +108,10 @@ def measure(encoder: str, layers: int, recording: np.ndarray, folder: Path) -> d
         "layers": layers,
         "million parameters": round(parameters / 1e6, 1),
         "times real time": speeds,
-        "peak MB": {length: peak(folder, files[length, "wav"]) for length in (30, 600)},
+        "peak MB": {
+            window: {length: peak(folder, files[length, "wav"], window) for length in (30, 600)}
+            for window in ("10", "whole")
+        },
     }
 
 
@@ -131,11 +134,12 @@ if __name__ == "__main__":
     parser.add_argument("--encoder", action="append", help="NAME=LAYERS: Hub name or folder of a Whisper, its layers")
     parser.add_argument("--voice", type=Path, help="recording")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "speech_backbone.json")
-    parser.add_argument("--predict", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--predict", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.predict:
         torch.set_num_threads(1)
-        EmotionPredictor(given.predict[0], device="cpu")(given.predict[1])
+        checkpoint, file, window = given.predict
+        EmotionPredictor(checkpoint, window=window if window == "whole" else float(window), device="cpu")(file)
         print(peak_mb())
     else:
         sound = voice(140, 30) if given.voice is None else np.concatenate(list(open_clip(str(given.voice)).audio(10)))

@@ -137,7 +137,7 @@ class EmotionTrainer(SafeTrainer):
             slow_parts: Sequence[str] = getattr(self.args, "slow_parts", ())
             slow_rate = getattr(self.args, "slow_rate", 1.0)
             layer_decay = getattr(self.args, "layer_decay", 1.0)
-            layers_above = {}
+            layers_above: dict[torch.nn.Parameter, int] = {}
             for module in model.modules():
                 if isinstance(module, SpeechBackbone):
                     layers_above |= module.layers_above()
