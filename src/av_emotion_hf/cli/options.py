@@ -77,6 +77,13 @@ Config = Annotated[
     str | None,
     typer.Option(help="Configuration fields to change, as JSON or a JSON file.", rich_help_panel=MODEL),
 ]
+PersonBaselineShare = Annotated[
+    float,
+    typer.Option(
+        help="Fraction of the clips that are standardized by clips of the same person; needs --group-column.",
+        rich_help_panel=RUN,
+    ),
+]
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
 ]

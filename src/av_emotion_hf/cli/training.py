@@ -27,6 +27,7 @@ from .options import (
     Limit,
     Modality,
     Objective,
+    PersonBaselineShare,
     SpeechEncoder,
     SpeechLayers,
     Split,
@@ -221,6 +222,7 @@ def finetune(
         float, typer.Option(help="Factor on the learning rate of front-end and backbone.", rich_help_panel=RUN)
     ] = 0.1,
     label_smoothing: LabelSmoothing = 0.1,
+    person_baseline: PersonBaselineShare = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
@@ -274,6 +276,7 @@ def finetune(
         speech_encoder=speech_encoder,
         speech_layers=speech_layers,
         config_overrides=config_overrides,
+        person_baseline=person_baseline,
         reader_options=reader_options,
         metadata={"dataset": ", ".join(map(base_name, datasets))},
     )

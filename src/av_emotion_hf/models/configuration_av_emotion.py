@@ -60,6 +60,9 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
             (`statistics`), or both weighted by a learned `attention`.
         pool_features (`bool`, *optional*, defaults to `False`):
             Append mean and deviation of the frame features to the sentence-level vector.
+        baseline_prior (`float`, *optional*, defaults to 10.0):
+            Seconds of a person's frames at which that person's statistics weigh as much as the dataset's, see
+            [`PersonBaseline`].
         mask_time_prob (`float`, *optional*, defaults to 0.1):
             Fraction of the real frames that pre-training hides (CN112633263A: 10 %).
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
@@ -78,6 +81,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
     pooling: str = "mean"
     pool_features: bool = False
+    baseline_prior: float | int = 10.0
     mask_time_prob: float | int = 0.1
     mask_time_length: int = 1
     objective: str = "complete"
@@ -105,6 +109,11 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         """Check the kind of pooling."""
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling={self.pooling!r} is not one of {POOLINGS}")
+
+    def validate_baseline(self):
+        """Check that a person without frames has the statistics of the dataset."""
+        if not 0 < self.baseline_prior < math.inf:
+            raise ValueError(f"baseline_prior={self.baseline_prior} must be positive seconds")
 
     def validate_dropout(self):
         """Check that dropout leaves something."""
@@ -303,6 +312,11 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         elif isinstance(self.backbone_config, dict):
             self.backbone_config = _as_config(self.backbone_config, "resnet")
         super().__post_init__(**kwargs)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Face crops per second, as clips are read unless another rate is asked for."""
+        return 10.0
 
     @property
     def image_feature_size(self) -> int:

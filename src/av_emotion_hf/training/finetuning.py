@@ -14,10 +14,11 @@ from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
 from ..data.splits import GroupSplit, keep_groups
-from ..errors import InputError
+from ..errors import InputError, require_fraction
 from .arguments import EmotionTrainingArguments
 from .metrics import EmotionScores, compute_metrics
 from .normalization import estimate_statistics
+from .person_baselines import BaselineCollator, clips_of_groups, freeze_features, measure_clips
 from .record import RunRecord, checkpoint_names, report_missing_classes
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
@@ -37,6 +38,7 @@ def finetune(
     config_overrides: dict[str, Any] | None = None,
     speech_encoder: str | None = None,
     speech_layers: int | None = None,
+    person_baseline: float = 0.0,
     reader_options: ReaderOptions | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -58,6 +60,10 @@ def finetune(
         config_overrides: configuration fields to change, such as `modality_dropout`.
         speech_encoder: backbone of a new audio model, see [`load_speech_encoder`].
         speech_layers: layers of it that are used; all of them when `None`.
+        person_baseline: fraction of the training clips that are standardized by the statistics of their person's
+            clips, see [`BaselineCollator`]; needs `group_column`. What computes the frame features is not trained
+            then: filterbank, speech and expression backbone. The kept epoch is that with the best UAR without, and
+            the record has the validation scores of that epoch with the person's baseline as well.
         reader_options: how undecoded clips of the dataset are read.
         metadata: where the data come from, for the record.
 
@@ -69,6 +75,9 @@ def finetune(
     """
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
+    require_fraction("person_baseline", person_baseline)
+    if person_baseline and group_column is None:
+        raise InputError("a person's baseline needs to know the persons: give group_column")
     checkpoint = args.last_checkpoint()
     labels = label_names(dataset, label_column)
     if len(labels) < 2:
@@ -92,15 +101,26 @@ def finetune(
             raise InputError(f"the {name} part has no labeled clip; check the groups and the label column")
     report_missing_classes(counts)
 
+    if person_baseline:
+        freeze_features(initial.model)
     processors = (initial.feature_extractor, initial.image_processor, initial.feature_sizes)
     for name in initial.feature_sizes.keys() - initial.normalized:
         estimate_statistics(initial.model, name, parts["train"], ClipCollator(name, *processors))
+    collate = ClipCollator(modality, *processors)
+    baselines = {}
+    if person_baseline and group_column is not None:
+        for name, part in parts.items():
+            moments = measure_clips(initial.model, part, collate, args.device)
+            persons = clips_of_groups(part, group_column)
+            share = person_baseline if name == "train" else None
+            baselines[name] = BaselineCollator(collate, initial.model, group_column, moments, persons, share)
     record = RunRecord(
         "finetune",
         args,
         modality=modality,
         init=checkpoint_names(init),
         **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
+        **({"person_baseline": person_baseline} if person_baseline else {}),
         config=config_overrides or {},
         slow_rate=args.slow_rate,
         labels=labels,
@@ -116,7 +136,8 @@ def finetune(
         args=args.for_recipe(
             has_evaluation=has_evaluation, best_metric="uar", slow_parts=args.slow_parts or SLOW_PARTS
         ),
-        data_collator=ClipCollator(modality, *processors),
+        data_collator=collate,
+        train_collator=baselines.get("train"),
         train_dataset=parts["train"],
         eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
@@ -128,6 +149,9 @@ def finetune(
     if corpus_column is not None and has_evaluation:
         corpora = column_values(parts["validation"], corpus_column)
         record.facts["scores_by_corpus"] = scores_by_corpus(trainer.predict(parts["validation"]), corpora)
+    if "validation" in baselines:
+        trainer.data_collator = baselines["validation"]
+        scores |= trainer.evaluate(metric_key_prefix="validation_with_baseline")
     facts = record.finish(trainer, scores, initial.processor(modality))
     if trainer.is_world_process_zero():
         record.write_card()
