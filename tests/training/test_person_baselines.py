@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from transformers import Trainer, WhisperConfig
 
 import av_emotion_hf as av
-from av_emotion_hf import ClipCollator, finetune
+from av_emotion_hf import ClipCollator, evaluate, finetune
 from av_emotion_hf.data import split_groups
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card
@@ -214,6 +214,58 @@ def test_inputs_are_measured_by_the_model_that_is_trained(waveforms, options, sm
     )
     assert not torch.equal(trained.audio_encoder.frontend.gain, fresh.audio_encoder.frontend.gain)
     assert set(Shrinkage(trained).toward) == {"audio"}
+
+
+@pytest.fixture
+def classifier(model, tmp_path):
+    """A saved classifier that knows the emotions a and b."""
+    model.config.id2label, model.config.label2id = {0: "a", 1: "b"}, {"a": 0, "b": 1}
+    model.save_pretrained(tmp_path / "voice")
+    av.AVEmotionFeatureExtractor().save_pretrained(tmp_path / "voice")
+    return str(tmp_path / "voice")
+
+
+def evaluated(classifier, dataset, **changes):
+    settings = {"batch_size": 5, "group_column": "speaker", "person_baseline": True, "device": "cpu"} | changes
+    return evaluate(classifier, dataset, **settings)
+
+
+def test_evaluate_scores_each_clip_with_its_group(classifier, persons, model):
+    result = evaluated(classifier, persons)
+    assert result["protocol"]["person_baseline"] == {
+        "clips": "all", "seed": None, "mean_clips": 8.0, "mean_seconds": {"audio": 8.3},
+    }  # fmt: skip
+    right = np.zeros((2, 2), int)
+    for row in persons:
+        clips = [each["input_features"] for each in persons if each["speaker"] == row["speaker"]]
+        statistics = torch.from_numpy(expected_statistics(model, clips)).float()[None]
+        features = torch.tensor([row["input_features"]])
+        with torch.no_grad():
+            logits = model.eval()(input_features=features, audio_statistics=statistics).logits
+        right["ab".index(row["emotion"]), int(logits.argmax())] += 1
+    assert result["confusion_matrix"] == right.tolist()
+    plain = evaluate(classifier, persons, device="cpu")
+    assert plain["protocol"]["person_baseline"] is None and plain["confusion_matrix"] != result["confusion_matrix"]
+
+
+def test_evaluate_limits_the_baseline_to_some_other_clips(classifier, persons):
+    result = evaluated(classifier, persons, baseline_clips=3, seed=5)
+    mark = result["protocol"]["person_baseline"]
+    assert (mark["clips"], mark["seed"], mark["mean_clips"]) == (3, 5, 3.0)
+    assert 2.9 < mark["mean_seconds"]["audio"] < 3.3
+    assert result["confusion_matrix"] == evaluated(classifier, persons, baseline_clips=3, seed=5)["confusion_matrix"]
+    alone = persons.select([0])
+    assert evaluated(classifier, alone, baseline_clips=3)["protocol"]["person_baseline"]["mean_clips"] == 0
+
+
+def test_evaluate_refuses_a_baseline_of_nobody(classifier, persons):
+    for changes, message in (
+        ({"group_column": None}, "needs to know the persons: give group_column"),
+        ({"group_column": "person"}, "column 'person' is not in the dataset"),
+        ({"person_baseline": False, "baseline_clips": 2}, "baseline_clips=2 without a person's baseline"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluated(classifier, persons, **changes)
 
 
 def test_a_baseline_in_training_needs_persons_and_some_clips_without(features, options):

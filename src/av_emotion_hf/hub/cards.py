@@ -164,7 +164,7 @@ def _metadata(
         tags: beside `emotion-recognition`.
         task_name: in words, for the results.
         datasets: what the model was trained on.
-        results: dictionaries of [`METRICS`], `dataset`, `part`, `split` and `condition`.
+        results: dictionaries of [`METRICS`], `dataset`, `part` and `split`, and the `condition` they hold for, if any.
     """
     found = [
         EvalResult(
@@ -172,7 +172,7 @@ def _metadata(
             task_name=task_name,
             dataset_type=_slug(result["dataset"]),
             dataset_name=f"{result['dataset']}, {result['part']}",
-            dataset_config=result["condition"],  # or the Hub takes it for the same result
+            dataset_config=result.get("condition"),  # or the Hub takes it for the same result
             dataset_split=result["split"],
             metric_type=metric_type,
             metric_name=metric_name,

@@ -201,7 +201,7 @@ def standardize(features: Tensor, mean: Tensor, std: Tensor, statistics: Tensor 
         statistics: `(B, 2, F)`, mean and deviation that each clip has instead of these.
     """
     if statistics is not None:
-        mean, std = statistics.to(features.device).unsqueeze(2).unbind(1)
+        mean, std = statistics.unsqueeze(2).unbind(1)
     return (features - mean) / std.clamp(min=1e-6)
 
 

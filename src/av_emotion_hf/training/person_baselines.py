@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
-from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, column_values
 from ..data.labels import name_of
 from ..errors import InputError
@@ -21,7 +21,7 @@ NOBODY = torch.zeros(0, dtype=torch.long)
 
 
 def measure_clips(
-    model: Any, dataset: AnyDataset, collate: ClipCollator, device: torch.device, batch_size: int = 16
+    model: Any, dataset: AnyDataset, collate: Callable, device: torch.device, batch_size: int = 16
 ) -> Moments:
     """Count, mean and sum of squared deviations `(N, 3, F)`, float32, of the features of each clip, by modality.
 
@@ -128,6 +128,56 @@ def statistics_of(moments: Moments, chosen: Sequence[Tensor], shrink: Shrinkage)
     )
 
 
+class GroupBaselines:
+    """The baselines of all clips of a dataset, in the order of its rows.
+
+    Args:
+        model: any model of this package with encoders.
+        dataset: rows of inputs or features.
+        collate: makes batches of them.
+        group_column: column of the person.
+        clips: see [`choose_clips`].
+        seed: see [`choose_clips`].
+        device: where the model runs.
+        batch_size: clips per batch.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        dataset: AnyDataset,
+        collate: Callable[[list[dict]], dict[str, Tensor]],
+        group_column: str,
+        clips: int | None,
+        seed: int,
+        device: torch.device,
+        batch_size: int,
+    ):
+        self.moments = measure_clips(model, dataset, collate, device, batch_size)
+        self.frames_per_second = {name: encoder.config.frames_per_second for name, encoder in encoders(model).items()}
+        count = max((len(parts) for parts in self.moments.values()), default=0)
+        self.chosen = choose_clips(clips_of_groups(dataset, group_column), count, clips, seed)
+        self.limit, self.seed, self.shrink = clips, seed, Shrinkage(model)
+
+    def statistics(self, first: int, count: int) -> dict[str, Tensor]:
+        """Arguments of the model's `forward` `(count, 2, F)` for rows from `first` on."""
+        return statistics_of(self.moments, self.chosen[first : first + count], self.shrink)
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """Of a record: the limit of `clips` with the `seed`, and the mean of clips and of seconds by modality."""
+        seconds = {
+            name: float(np.mean([float(parts[clips, 0].amax(-1).sum()) for clips in self.chosen]))
+            for name, parts in self.moments.items()
+        }
+        return {
+            "clips": self.limit or "all",
+            "seed": None if self.limit is None else self.seed,
+            "mean_clips": round(float(np.mean([len(clips) for clips in self.chosen])), 2),
+            "mean_seconds": {name: round(each / self.frames_per_second[name], 1) for name, each in seconds.items()},
+        }
+
+
 def choose_clips(rows: Mapping[str, Sequence[int]], count: int, clips: int | None, seed: int) -> list[Tensor]:
     """The rows of each clip's baseline: all of its group, itself included, or some of the others.
 
@@ -148,4 +198,12 @@ def choose_clips(rows: Mapping[str, Sequence[int]], count: int, clips: int | Non
     return chosen
 
 
-__all__ = ["BaselineCollator", "choose_clips", "clips_of_groups", "freeze_features", "measure_clips", "statistics_of"]
+__all__ = [
+    "BaselineCollator",
+    "GroupBaselines",
+    "choose_clips",
+    "clips_of_groups",
+    "freeze_features",
+    "measure_clips",
+    "statistics_of",
+]
