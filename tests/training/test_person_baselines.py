@@ -260,16 +260,16 @@ def test_evaluate_limits_the_baseline_to_some_other_clips(classifier, persons):
 
 def test_evaluate_refuses_a_baseline_of_nobody(classifier, persons):
     for changes, message in (
-        ({"group_column": None}, "needs to know the persons: give group_column"),
+        ({"group_column": None}, "needs to know the persons: add --group-column"),
         ({"group_column": "person"}, "column 'person' is not in the dataset"),
-        ({"person_baseline": False, "baseline_clips": 2}, "baseline_clips=2 without a person's baseline"),
+        ({"person_baseline": False, "baseline_clips": 2}, "baseline_clips=2 without the person's baseline"),
     ):
         with pytest.raises(InputError, match=message):
             evaluated(classifier, persons, **changes)
 
 
 def test_a_baseline_in_training_needs_persons_and_some_clips_without(features, options):
-    with pytest.raises(InputError, match="a person's baseline needs to know the persons: give group_column"):
+    with pytest.raises(InputError, match="a person's baseline needs to know the persons: add --group-column"):
         finetune(features, args=options("model"), modality="audio", person_baseline=0.5)
     for share in (1.0, -0.1, float("nan")):
         with pytest.raises(InputError, match=r"person_baseline=.*: has to be a fraction from 0 to below 1"):

@@ -280,7 +280,7 @@ def _prediction_line(result: dict[str, Any]) -> str:
         return f"{printable(result['path'])}\tno emotion: neither audio nor a face was found"
     best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])
     used = result["baseline"]
-    mark = "" if used is None else f", baseline of {used['clips']} clips, {used['seconds']:.1f} s"
+    mark = "" if used is None else f", baseline of {used['clips']} clip(s), {used['seconds']:.1f} s"
     return (
         f"{printable(result['path'])}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
         f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames{mark})"

@@ -231,8 +231,10 @@ def finetune(
     from ..data.splits import group_names, split_groups
     from ..training import read_config_overrides
     from ..training.finetuning import finetune as recipe
+    from ..training.person_baselines import require_persons
 
     config_overrides = read_config_overrides(config)
+    require_persons(person_baseline, group_column)
     reader_options = ReaderOptions(fps=fps, detector=detector)
     opened = [open_selection(name, split, streaming, limit=limit, label_column=label_column) for name in datasets]
     rows, corpus_column = opened[0], None

@@ -75,12 +75,10 @@ def evaluate(
         require_writable(out)
     require_columns(dataset, label_column)
     if baseline_clips is not None and not person_baseline:
-        raise InputError(
-            f"baseline_clips={baseline_clips} without a person's baseline; ask for person_baseline as well"
-        )
+        raise InputError(f"baseline_clips={baseline_clips} without the person's baseline: add --person-baseline")
     if person_baseline:
         if group_column is None:
-            raise InputError("a person's baseline needs to know the persons: give group_column")
+            raise InputError("a person's baseline needs to know the persons: add --group-column (group_column)")
         require_columns(dataset, group_column)
     choice = choose_device(device)
     logger.info("%s", choice)

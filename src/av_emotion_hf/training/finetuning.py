@@ -14,11 +14,11 @@ from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
 from ..data.splits import GroupSplit, keep_groups
-from ..errors import InputError, require_fraction
+from ..errors import InputError
 from .arguments import EmotionTrainingArguments
 from .metrics import EmotionScores, compute_metrics
 from .normalization import estimate_statistics
-from .person_baselines import BaselineCollator, clips_of_groups, freeze_features, measure_clips
+from .person_baselines import BaselineCollator, clips_of_groups, freeze_features, measure_clips, require_persons
 from .record import RunRecord, checkpoint_names, report_missing_classes
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
@@ -75,9 +75,7 @@ def finetune(
     """
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
-    require_fraction("person_baseline", person_baseline)
-    if person_baseline and group_column is None:
-        raise InputError("a person's baseline needs to know the persons: give group_column")
+    require_persons(person_baseline, group_column)
     checkpoint = args.last_checkpoint()
     labels = label_names(dataset, label_column)
     if len(labels) < 2:
@@ -92,6 +90,8 @@ def finetune(
     set_seed(args.seed)
     backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
     initial = build_model("classification", modality, init or [], labels, config_overrides, backbone)
+    if person_baseline:
+        freeze_features(initial.model)
     num_proc = args.dataloader_num_workers or None
     parts = {name: read_labeled(part, label_column, labels, reader, num_proc, name) for name, part in parts.items()}
     # counting those of a stream would read it once more
@@ -101,8 +101,6 @@ def finetune(
             raise InputError(f"the {name} part has no labeled clip; check the groups and the label column")
     report_missing_classes(counts)
 
-    if person_baseline:
-        freeze_features(initial.model)
     processors = (initial.feature_extractor, initial.image_processor, initial.feature_sizes)
     for name in initial.feature_sizes.keys() - initial.normalized:
         estimate_statistics(initial.model, name, parts["train"], ClipCollator(name, *processors))

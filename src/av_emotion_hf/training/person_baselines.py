@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from ..data.dataset import AnyDataset, column_values
 from ..data.labels import name_of
-from ..errors import InputError
+from ..errors import InputError, require_fraction
 from ..models.person_baseline_av_emotion import Shrinkage, clip_moments, encoders, merge_moments
 
 Moments = dict[str, Tensor]  # by modality `(N, 3, F)`, see [`clip_moments`]
@@ -70,6 +70,17 @@ def freeze_features(model: PreTrainedModel) -> None:
     for encoder in found.values():
         if encoder.backbone is not None:
             encoder.backbone.requires_grad_(False)
+
+
+def require_persons(share: float, group_column: str | None) -> None:
+    """Check the fraction of the training clips that are standardized by their person's.
+
+    Raises:
+        InputError: it is not from 0 to below 1, or the column of the person is missing.
+    """
+    require_fraction("person_baseline", share)
+    if share and group_column is None:
+        raise InputError("a person's baseline needs to know the persons: add --group-column (group_column)")
 
 
 class BaselineCollator:
@@ -205,5 +216,6 @@ __all__ = [
     "clips_of_groups",
     "freeze_features",
     "measure_clips",
+    "require_persons",
     "statistics_of",
 ]
