@@ -268,6 +268,19 @@ def test_evaluate_refuses_a_baseline_of_nobody(classifier, persons):
             evaluated(classifier, persons, **changes)
 
 
+@pytest.mark.slow
+def test_a_stream_learns_and_is_scored_with_baselines(classifier, persons, options, small):
+    stream = persons.to_iterable_dataset(num_shards=4)
+    args = options("model", max_steps=3)
+    overrides = small["audio"]
+    record = finetune(
+        stream, args=args, modality="audio", group_column="speaker", config_overrides=overrides, person_baseline=0.5
+    )
+    assert record["steps"] == 3 and record["settings"]["person_baseline"] == 0.5
+    of_stream, of_table = evaluated(classifier, stream), evaluated(classifier, persons)
+    assert of_stream["confusion_matrix"] == of_table["confusion_matrix"]
+
+
 def test_a_baseline_in_training_needs_persons_and_some_clips_without(features, options):
     with pytest.raises(InputError, match="a person's baseline needs to know the persons: add --group-column"):
         finetune(features, args=options("model"), modality="audio", person_baseline=0.5)

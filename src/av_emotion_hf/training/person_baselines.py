@@ -120,7 +120,7 @@ class BaselineCollator:
     def _draw(self, clips: Tensor) -> Tensor:
         if self.probability is None:
             return clips
-        use, size = torch.rand(2).tolist()  # as many draws for each row
+        use, size = torch.rand(2).tolist()
         if use >= self.probability or not len(clips):
             return NOBODY
         return clips[torch.randperm(len(clips))[: int((len(clips) + 1) ** size)]]
