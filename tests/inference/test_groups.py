@@ -13,7 +13,6 @@ from transformers import pipeline
 import av_emotion_hf as av
 from av_emotion_hf import cli
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.models.person_baseline_av_emotion import PersonBaseline
 
 TASK = "audio-visual-emotion-recognition"
 PITCHES = {"low": (90, 100, 110), "high": (260, 300, 340)}
@@ -177,7 +176,7 @@ def test_a_voice_is_no_baseline_of_a_face(config, takes, tmp_path):
     av.AVEmotionImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "face")
     with pytest.raises(InputError, match=r"low0.wav: there is no face in it; give clips in which"):
         av.EmotionPredictor(str(tmp_path / "face"), "cascade", device="cpu", baseline=takes["low0"])
-    voice_baseline = PersonBaseline({"audio": torch.ones(3, 28)}, 1, 1.0)
+    voice_baseline = av.PersonBaseline({"audio": torch.ones(3, 28)}, 1, 1.0)
     with pytest.raises(InputError, match="a baseline of audio for a model of image; measure it with this one"):
         av.EmotionPredictor(str(tmp_path / "face"), "cascade", device="cpu", baseline=voice_baseline)
 

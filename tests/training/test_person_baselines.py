@@ -11,7 +11,7 @@ import av_emotion_hf as av
 from av_emotion_hf import ClipCollator, evaluate, finetune
 from av_emotion_hf.data import split_groups
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.hub import check_card
+from av_emotion_hf.hub import check_card, write_card
 from av_emotion_hf.models.person_baseline_av_emotion import Shrinkage
 from av_emotion_hf.training.person_baselines import (
     BaselineCollator,
@@ -147,7 +147,7 @@ def tune(persons, options, small):
 
 
 @pytest.mark.slow
-def test_a_model_learns_to_use_the_baseline(tune, tmp_path):
+def test_a_model_learns_to_use_the_baseline(tune, persons, tmp_path):
     record = tune("model", 0.8, epochs=15)
     scores = record["scores"]
     assert scores["validation_with_baseline_uar"] > 0.9 > scores["validation_uar"]
@@ -158,6 +158,13 @@ def test_a_model_learns_to_use_the_baseline(tune, tmp_path):
     names = {result.dataset_name: result.metric_value for result in check_card(card).data.eval_results}
     assert {name.endswith("with the person's baseline") for name in names} == {True, False}
     assert json.loads((tmp_path / "model" / "config.json").read_text())["baseline_prior"] == 1.0
+    tested = persons.filter(lambda speaker: speaker == "s5", input_columns="speaker")
+    protocol = {"dataset": "persons", "group_column": "speaker", "groups": ["s5"]}
+    out = str(tmp_path / "model" / "scores.json")
+    uar = evaluated(str(tmp_path / "model"), tested, out=out, protocol=protocol)["uar"]
+    assert f"| persons, test clips (speaker s5), with the person's baseline | {100 * uar:.1f} % |" in write_card(
+        tmp_path / "model"
+    )
 
 
 @pytest.mark.slow
