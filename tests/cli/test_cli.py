@@ -117,6 +117,24 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         ),
         (["evaluate", "{folder}", "ROWS", "--person-baseline"], "needs to know the persons: add --group-column"),
         (["evaluate", "{folder}", "ROWS", "--baseline-clips", "3"], "add --person-baseline"),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--augment", '{{"echo": 0.5}}', "--out", "OUT"],
+            "augmentation 'echo' is unknown; choose from speed, pitch",
+        ),
+        (["finetune", "ROWS", "--modality", "audio", "--augment", "0.5", "--out", "OUT"], "0.5: no such file"),
+        (
+            ["extract", "ROWS", "--as", "features", "--modality", "audio", "--augment", '{{"babble": 1}}',
+             "--out", "OUT"],
+            "augmentation 'babble' is for training batches, and these are single clips; choose from",
+        ),
+        (
+            ["extract", "ROWS", "--modality", "audio", "--augment", '{{"noise": 1}}', "--out", "OUT"],
+            "--augment makes copies of voices for --as features --modality audio, not for --as inputs",
+        ),
+        (
+            ["extract", "ROWS", "--as", "features", "--modality", "audio", "--copies", "2", "--out", "OUT"],
+            "--copies 2: are made by --augment",
+        ),
         (["evaluate", "{folder}", "ROWS"], "is not a checkpoint"),
         (["evaluate", "{folder}", "ROWS", "--modalities", "smell"], "--modalities 'smell' must be"),
     ],
@@ -147,6 +165,29 @@ def test_pretrain_prints_the_errors_on_hidden_frames(run, folder, tmp_path):
     lines = out.splitlines()
     assert status == 0 and "error on hidden frames" in lines[1] and lines[2].split()[-2:] == ["interpolation", "model"]
     assert [line.split()[0] for line in lines[3:]] == ["1", "3", "7", "15"]
+
+
+@pytest.mark.slow
+def test_augmented_copies_go_from_extraction_to_a_classifier(run, folder, clip_files, tmp_path):
+    rows = [f"{clip_files[0]},{emotion},{speaker}" for speaker in "abc" for emotion in ("sad", "happy")]
+    (folder / "rows.csv").write_text("\n".join(["file,emotion,speaker", *rows]) + "\n")
+    status, _, err = run(
+        "extract", folder / "rows.csv", "--as", "features", "--modality", "audio", "--copies", 2, "--workers", 0,
+        "--augment", '{"speed": 0.5, "noise": 1}', "--out", tmp_path / "shards",
+    )  # fmt: skip
+    assert status == 0, err
+    (folder / "augment.json").write_text('{"time_mask": 0.5, "mixup": 0.5}')
+    status, out, err = run(
+        "finetune", tmp_path / "shards", "--modality", "audio", "--epochs", 1, "--config", '{"hidden_size": 8}',
+        "--group-column", "speaker", "--validation-groups", "c", "--augment", folder / "augment.json",
+        "--out", tmp_path / "voice", "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    settings = json.loads(out)["settings"]
+    assert settings["augment"] == {"time_mask": 0.5, "mixup": 0.5}
+    assert settings["clips"] == {"train": {"happy": 6, "sad": 6}, "validation": {"happy": 1, "sad": 1}}
+    status, out, err = run("evaluate", tmp_path / "voice", tmp_path / "shards", "--json")
+    assert status == 0 and json.loads(out)["clips"] == 6, err
 
 
 def test_a_wrong_configuration_field_is_named(run, folder):

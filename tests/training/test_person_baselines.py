@@ -132,7 +132,7 @@ def test_what_makes_the_frames_stays_as_it_is(build):
 
 @pytest.fixture
 def tune(persons, options, small):
-    def run(name, share=0.5, **changes):
+    def run(name, share=0.5, augment=None, **changes):
         return finetune(
             persons,
             split_groups([f"s{number}" for number in range(6)], test=["s5"], validation=["s3", "s4"]),
@@ -141,6 +141,7 @@ def tune(persons, options, small):
             group_column="speaker",
             config_overrides=small["audio"] | {"pool_features": True, "baseline_prior": 1.0},
             person_baseline=share,
+            augment=augment,
         )
 
     return run
@@ -168,9 +169,9 @@ def test_a_model_learns_to_use_the_baseline(tune, persons, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_killed_run_goes_on_to_the_same_weights(tune, tmp_path, monkeypatch, workers):
-    settings = {"epochs": 3, "save_steps": 3, "save_strategy": "steps", "workers": workers}
+@pytest.mark.parametrize(("workers", "augment"), [(0, None), (2, {"mixup": 0.5})])
+def test_a_killed_run_goes_on_to_the_same_weights(tune, tmp_path, monkeypatch, workers, augment):
+    settings = {"epochs": 3, "save_steps": 3, "save_strategy": "steps", "workers": workers, "augment": augment}
     whole = tune("whole", **settings)
     step, calls = Trainer.training_step, []
 

@@ -87,6 +87,15 @@ PersonBaselineShare = Annotated[
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
 ]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        help='Augmentations of voices with the probability of each, as JSON or a JSON file: {"speed": 0.5, "noise": '
+        "0.3}. Of waveforms: speed, pitch, reverb, noise, babble, gain, telephone, opus; while training also "
+        "copy_paste, mixup, and for features time_mask, frequency_mask.",
+        rich_help_panel=DATA,
+    ),
+]
 Seed = Annotated[
     int, typer.Option(help="Random seed (weights, data order, masks, validation split).", rich_help_panel=RUN)
 ]

@@ -13,6 +13,7 @@ from .options import (
     RUN,
     Architecture,
     AsJson,
+    Augment,
     Balance,
     Config,
     Dataset,
@@ -218,6 +219,7 @@ def finetune(
     limit: Limit = None,
     fps: Fps = 10.0,
     detector: Detector = "auto",
+    augment: Augment = None,
     slow_rate: Annotated[
         float, typer.Option(help="Factor on the learning rate of front-end and backbone.", rich_help_panel=RUN)
     ] = 0.1,
@@ -226,6 +228,7 @@ def finetune(
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
+    from ..data.augmentation import check_augmentations
     from ..data.reader import ReaderOptions
     from ..data.selection import open_selection
     from ..data.splits import group_names, split_groups
@@ -235,8 +238,11 @@ def finetune(
 
     config_overrides = read_config_overrides(config)
     require_persons(person_baseline, group_column)
+    augmentations = read_config_overrides(augment, "--augment")
     reader_options = ReaderOptions(fps=fps, detector=detector)
     opened = [open_selection(name, split, streaming, limit=limit, label_column=label_column) for name in datasets]
+    for each in opened:  # before the clips of several are read
+        check_augmentations(augmentations, modality, each)
     rows, corpus_column = opened[0], None
     if len(datasets) > 1 or label_map is not None:
         from ..data.corpora import CORPUS, join_datasets
@@ -280,6 +286,7 @@ def finetune(
         config_overrides=config_overrides,
         person_baseline=person_baseline,
         reader_options=reader_options,
+        augment=augmentations,
         metadata={"dataset": ", ".join(map(base_name, datasets))},
     )
 

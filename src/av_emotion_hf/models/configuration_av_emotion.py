@@ -12,6 +12,7 @@ from .descriptors_av_emotion import select_descriptors
 RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
 SPEECH_ENCODERS = ("whisper", "wav2vec2", "hubert", "wavlm")  # model types
+DEPTH_FIELDS = {"whisper": "encoder_layers"}  # of a speech encoder; `num_hidden_layers` of the others
 POOLINGS = ("mean", "statistics", "attention")
 OBJECTIVES = ("complete", "hidden", "future", "mixed")
 
@@ -174,6 +175,9 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             descriptors in each frame. `None` for the front-end of the patent alone.
         backbone_normalize (`bool`, *optional*, defaults to `False`):
             Give each waveform zero mean and unit deviation before the backbone, as some of these encoders expect.
+        backbone_sums (`int`, *optional*, defaults to 1):
+            Learned weighted sums over the backbone's layers that stand side by side in each frame. A single one begins
+            with equal weights, several begin at the last layers, one each.
         freeze_backbone (`bool`, *optional*, defaults to `True`): whether training leaves the backbone as it is.
 
     Example:
@@ -205,6 +209,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     power_floor_db: float | int = -120
     backbone_config: dict | PreTrainedConfig | None = None
     backbone_normalize: bool = False
+    backbone_sums: int = 1
     freeze_backbone: bool = True
 
     def __post_init__(self, **kwargs):
@@ -251,6 +256,11 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             )
         if self.sampling_rate != 16000:
             raise ValueError(f"sampling_rate={self.sampling_rate} with a speech backbone, which hears 16000 Hz")
+        most = depth(self.backbone_config) + 1
+        if not 1 <= self.backbone_sums <= most:
+            raise ValueError(
+                f"backbone_sums={self.backbone_sums} must be from 1 to {most}, the backbone's layers and its input"
+            )
 
     def validate_frames(self):
         """Check the fields of the analysis against the sampling rate."""
@@ -279,6 +289,25 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
                 f"fft_length={self.fft_length} is shorter than frame_length_ms={self.frame_length_ms}, "
                 f"which is {samples} samples"
             )
+
+
+def depth(backbone_config: PreTrainedConfig) -> int:
+    """Number L of layers of an encoder."""
+    return getattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"))
+
+
+def cut_layers(backbone_config: PreTrainedConfig, layers: int) -> None:
+    """Leave the first layers of an encoder in its configuration.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    if not 1 <= layers <= depth(backbone_config):
+        raise ValueError(
+            f"{layers} layers of a {backbone_config.model_type} encoder: it has {depth(backbone_config)}; choose from "
+            f"1 to {depth(backbone_config)}"
+        )
+    setattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"), layers)
 
 
 @strict
@@ -405,4 +434,11 @@ class AVEmotionConfig(PreTrainedConfig):
             raise ValueError(f"classifier_dropout={self.classifier_dropout} must be from 0 to below 1")
 
 
-__all__ = ["AVEmotionAudioConfig", "AVEmotionConfig", "AVEmotionEncoderConfig", "AVEmotionImageConfig"]
+__all__ = [
+    "AVEmotionAudioConfig",
+    "AVEmotionConfig",
+    "AVEmotionEncoderConfig",
+    "AVEmotionImageConfig",
+    "cut_layers",
+    "depth",
+]

@@ -158,6 +158,7 @@ class AVEmotionAudioModel(_FrameEncoder):
                 config.backbone_normalize,
                 config.frames_per_second,
                 config.freeze_backbone,
+                config.backbone_sums,
             )
         self.rnn = MaskedRNN(config, self.num_features)
         self.pooling = SentencePooling(config, self.num_features)

@@ -15,6 +15,7 @@ from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, require_columns, undecoded
 from ..data.labels import encode_labels, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
+from ..data.splits import drop_augmented
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, require_writable, write_json, writing
@@ -45,7 +46,7 @@ def evaluate(
 
     Args:
         checkpoint: an audio, image or fusion classifier, or an expression recognizer (for images).
-        dataset: labeled clips, inputs or features.
+        dataset: labeled clips, inputs or features; augmented copies among them are left out.
         label_column: column of the label.
         out: JSON file to write.
         batch_size: clips per step.
@@ -80,6 +81,7 @@ def evaluate(
         if group_column is None:
             raise InputError("a person's baseline needs to know the persons: add --group-column (group_column)")
         require_columns(dataset, group_column)
+    dataset = drop_augmented(dataset)
     choice = choose_device(device)
     logger.info("%s", choice)
     modality, classifier = load_classifier(checkpoint)
