@@ -22,6 +22,7 @@ from .options import (
     Fps,
     FusionModality,
     GroupColumn,
+    HeadFirst,
     Init,
     LabelColumn,
     LabelSmoothing,
@@ -225,6 +226,7 @@ def finetune(
     ] = 0.1,
     label_smoothing: LabelSmoothing = 0.1,
     person_baseline: PersonBaselineShare = 0.0,
+    head_first: HeadFirst = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
@@ -285,6 +287,7 @@ def finetune(
         speech_layers=speech_layers,
         config_overrides=config_overrides,
         person_baseline=person_baseline,
+        head_first=head_first,
         reader_options=reader_options,
         augment=augmentations,
         metadata={"dataset": ", ".join(map(base_name, datasets))},

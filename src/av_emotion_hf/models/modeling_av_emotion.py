@@ -131,9 +131,10 @@ class _FrameEncoder(AVEmotionPreTrainedModel):
 
     def _encode_clips(self, features: Tensor, frame_mask: Tensor, statistics: Tensor | None) -> AVEmotionEncoderOutput:
         """Output for raw frame features `(B, T, F)`."""
-        features = self.normalize(features, statistics) * frame_mask.unsqueeze(-1)
-        states = self.encode(features, frame_mask)
-        return AVEmotionEncoderOutput(states, self.pooling(states, features, frame_mask), features, frame_mask)
+        normalized = self.normalize(features, statistics) * frame_mask.unsqueeze(-1)
+        states = self.encode(normalized, frame_mask)
+        pooled = self.pooling(states, normalized, frame_mask, features)
+        return AVEmotionEncoderOutput(states, pooled, normalized, frame_mask)
 
 
 class AVEmotionAudioModel(_FrameEncoder):
@@ -161,7 +162,7 @@ class AVEmotionAudioModel(_FrameEncoder):
                 config.backbone_sums,
             )
         self.rnn = MaskedRNN(config, self.num_features)
-        self.pooling = SentencePooling(config, self.num_features)
+        self.pooling = SentencePooling(config, self.num_features, self.frontend.voicing_column)
         self.post_init()
         self.train(self.training)  # which freezes the backbone
 
