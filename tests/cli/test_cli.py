@@ -79,10 +79,13 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
     broken, good = [json.loads(line) for line in out.splitlines()]
     assert status == 1  # the others went on
     assert broken["path"].endswith("broken.mp4") and "is empty" in broken["error"]
-    assert list(good) == ["path", "emotion", "scores", "modalities", "duration", "face_coverage", "detector"]
+    facts = ["path", "emotion", "scores", "modalities", "duration", "face_coverage", "detector", "baseline"]
+    assert list(good) == facts and good["baseline"] is None
     assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]
     status, out, _ = run("predict", clip, "--detector", "cascade")
-    assert status == 0 and good["emotion"] in out and "0.5 s" in out
+    assert status == 0 and good["emotion"] in out and "0.5 s" in out and "baseline" not in out
+    status, out, _ = run("predict", clip, "--detector", "cascade", "--baseline", clip)
+    assert status == 0 and "baseline of 1 clip(s), 0.5 s)" in out
 
 
 @pytest.mark.parametrize(
@@ -120,6 +123,15 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
              "--out", "OUT"],
             "there is no group 'z'; the groups are a, b",
         ),
+        (["predict", "ROWS", "--group-column", "person"], "column 'person' is not in the dataset"),
+        (["predict", "ROWS", "--group-column", "speaker"], "the row holds no clip"),
+        (["predict", "ROWS", "--baseline", "{folder}/*.mov"], "matches no file"),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--person-baseline", "0.5", "--out", "OUT"],
+            "a person's baseline needs to know the persons: add --group-column",
+        ),
+        (["evaluate", "{folder}", "ROWS", "--person-baseline"], "needs to know the persons: add --group-column"),
+        (["evaluate", "{folder}", "ROWS", "--baseline-clips", "3"], "add --person-baseline"),
         (
             ["finetune", "ROWS", "--modality", "audio", "--augment", '{{"echo": 0.5}}', "--out", "OUT"],
             "augmentation 'echo' is unknown; choose from speed, pitch",
@@ -265,6 +277,16 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
     assert scores["protocol"]["seen_in_training"] == []
     scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "a,d")
     assert scores["protocol"]["seen_in_training"] == ["a"]  # a score on these says little
+    by_person = ("--group-column", "speaker", "--person-baseline")
+    scores = call("evaluate", tmp_path / "tuned", inputs, *by_person, "--baseline-clips", 1, "--seed", 3)
+    assert scores["protocol"]["person_baseline"]["mean_clips"] == 1 and scores["clips"] == 8
+    _, out, _ = run("evaluate", tmp_path / "tuned", inputs, *by_person)
+    assert "8 clips, with the person's baseline" in out
+    record = call(
+        "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "person",
+        "--group-column", "speaker", "--epochs", 1, "--batch-size", 4, "--person-baseline", 0.5,
+    )  # fmt: skip
+    assert record["settings"]["person_baseline"] == 0.5 and "validation_with_baseline_uar" in record["scores"]
     for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
         prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
         assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]
@@ -298,6 +320,7 @@ def test_one_of_several_processes_answers(capsys, monkeypatch):
 
 def test_scores_say_over_which_classes_they_are():
     result = {"uar": 1.0, "war": 1.0, "macro_f1": 1.0, "clips": 4, "labels": ["a", "b", "c"]}
+    result["protocol"] = {"person_baseline": None}
     whole = inference._scores_line(result | {"not_tested": [], "no_answer": {}})
     assert whole == "UAR 1.000  WAR 1.000  macro-F1 1.000  4 clips"
     part = inference._scores_line(result | {"not_tested": ["b", "c"], "no_answer": {"a": 3}})

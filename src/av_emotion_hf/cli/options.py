@@ -77,8 +77,24 @@ Config = Annotated[
     str | None,
     typer.Option(help="Configuration fields to change, as JSON or a JSON file.", rich_help_panel=MODEL),
 ]
+PersonBaselineShare = Annotated[
+    float,
+    typer.Option(
+        help="Fraction of the clips that are standardized by clips of the same person; needs --group-column.",
+        rich_help_panel=RUN,
+    ),
+]
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
+]
+HeadFirst = Annotated[
+    bool,
+    typer.Option(
+        "--head-first",
+        help="Begin with a linear head on the model as it is, and keep that where training does not beat it; for few "
+        "labels.",
+        rich_help_panel=RUN,
+    ),
 ]
 Augment = Annotated[
     str | None,

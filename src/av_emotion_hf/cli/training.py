@@ -22,12 +22,14 @@ from .options import (
     Fps,
     FusionModality,
     GroupColumn,
+    HeadFirst,
     Init,
     LabelColumn,
     LabelSmoothing,
     Limit,
     Modality,
     Objective,
+    PersonBaselineShare,
     SpeechEncoder,
     SpeechLayers,
     Split,
@@ -231,6 +233,8 @@ def finetune(
         ),
     ] = 0.9,
     label_smoothing: LabelSmoothing = 0.1,
+    person_baseline: PersonBaselineShare = 0.0,
+    head_first: HeadFirst = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
@@ -240,8 +244,10 @@ def finetune(
     from ..data.splits import group_names, split_groups
     from ..training import read_config_overrides
     from ..training.finetuning import finetune as recipe
+    from ..training.person_baselines import require_persons
 
     config_overrides = read_config_overrides(config)
+    require_persons(person_baseline, group_column)
     augmentations = read_config_overrides(augment, "--augment")
     reader_options = ReaderOptions(fps=fps, detector=detector)
     opened = [open_selection(name, split, streaming, limit=limit, label_column=label_column) for name in datasets]
@@ -288,6 +294,8 @@ def finetune(
         speech_encoder=speech_encoder,
         speech_layers=speech_layers,
         config_overrides=config_overrides,
+        person_baseline=person_baseline,
+        head_first=head_first,
         reader_options=reader_options,
         augment=augmentations,
         metadata={"dataset": ", ".join(map(base_name, datasets))},

@@ -61,6 +61,11 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
             (`statistics`), or both weighted by a learned `attention`.
         pool_features (`bool`, *optional*, defaults to `False`):
             Append mean and deviation of the frame features to the sentence-level vector.
+        pool_voiced (`bool`, *optional*, defaults to `False`):
+            Whether these are of the voiced frames only, where a clip has some; for voices.
+        baseline_prior (`float`, *optional*, defaults to 10.0):
+            Seconds of a person's frames at which that person's statistics weigh as much as the dataset's, see
+            [`PersonBaseline`].
         mask_time_prob (`float`, *optional*, defaults to 0.1):
             Fraction of the real frames that pre-training hides (CN112633263A: 10 %).
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
@@ -79,6 +84,8 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
     pooling: str = "mean"
     pool_features: bool = False
+    pool_voiced: bool = False
+    baseline_prior: float | int = 10.0
     mask_time_prob: float | int = 0.1
     mask_time_length: int = 1
     objective: str = "complete"
@@ -87,6 +94,11 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**_without_remote_pipeline(kwargs))
+
+    @property
+    def voicing_is_known(self) -> bool:
+        """Whether a feature tells which frames are voiced."""
+        return False
 
     def validate_rnn(self):
         """Check the fields of the RNN against each other."""
@@ -103,9 +115,19 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
             )
 
     def validate_pooling(self):
-        """Check the kind of pooling."""
+        """Check the pooling."""
+        if self.pool_voiced and not self.voicing_is_known:
+            raise ValueError(
+                "pool_voiced=True needs to know which frames are voiced: use it for voices, with 'voiced' among the "
+                "descriptors"
+            )
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling={self.pooling!r} is not one of {POOLINGS}")
+
+    def validate_baseline(self):
+        """Check that a person without frames has the statistics of the dataset."""
+        if not 0 < self.baseline_prior < math.inf:
+            raise ValueError(f"baseline_prior={self.baseline_prior} must be positive seconds")
 
     def validate_dropout(self):
         """Check that dropout leaves something."""
@@ -237,6 +259,12 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
         """Frames per second of audio."""
         return 1000 / self.frame_shift_ms
 
+    @property
+    def voicing_is_known(self) -> bool:
+        """Whether a descriptor tells which frames are voiced."""
+        families = select_descriptors(self.descriptors, self.num_mel_bins, self.deltas)
+        return any(name in family for family in families.values() for name in ("voiced", "f0_semitone"))
+
     def validate_backbone(self):
         """Check that the backbone is a speech encoder that hears what the front-end hears."""
         if self.backbone_config is None or isinstance(self.backbone_config, dict):
@@ -333,6 +361,11 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         elif isinstance(self.backbone_config, dict):
             self.backbone_config = _as_config(self.backbone_config, "resnet")
         super().__post_init__(**kwargs)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Face crops per second, as clips are read unless another rate is asked for."""
+        return 10.0
 
     @property
     def image_feature_size(self) -> int:

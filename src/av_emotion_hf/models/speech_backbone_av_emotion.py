@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedConfig
 
 from .configuration_av_emotion import depth
+from .person_baseline_av_emotion import standardize
 
 SAMPLING_RATE = 16000  # of all these encoders
 HOP = 320  # samples: they have 50 frames per second
@@ -161,9 +162,9 @@ class SpeechBackbone(nn.Module):
             states = torch.lerp(near, far, (at - first)[..., None].clamp(max=1))
         return states
 
-    def standardize(self, states: Tensor) -> Tensor:
-        """States `(..., W H)`, standardized by the statistics of the dataset."""
-        return (states - self.feature_mean) / self.feature_std.clamp(min=1e-6)
+    def standardize(self, states: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """States `(B, T, W H)`, standardized by mean and deviation of the dataset, or by `statistics (B, 2, W H)`."""
+        return standardize(states, self.feature_mean, self.feature_std, statistics)
 
     def _clip(self, waveform: Tensor) -> Tensor:
         """States `(N, W H)` of one clip `(S,)`, a frame for each 20 ms that begin in it."""
