@@ -12,10 +12,10 @@ PROTOCOL is one of
 - `baseline-clips`: what 1, 3, 10, 30 and all unlabeled clips of the tested person give.
 
 Fixed before the first full run: what is recognized is a linear head (`finetune --head-first`) on a frozen model with
-`pool_features`, whose penalty is chosen on validation speakers, a fifth of those that are trained on and of every
-dataset among them; it is then fitted again with these. Every class of every dataset counts the same. No clip of a test
-speaker is used but for that person's or dataset's baseline, which reads no label, and scores with one say so. Every
-arm is in the results, whichever wins; the arm that is called `model` was chosen on the validation speakers of RAVDESS.
+`pool_features` and `pool_voiced`, whose penalty is chosen on validation speakers, a fifth of those that are trained on
+and of every dataset among them; it is then fitted again with these. Every class of every dataset counts the same. No
+clip of a test speaker is used but for that person's or dataset's baseline, which reads no label, and scores with one
+say so. Every arm is in the results, whichever wins.
 """
 
 import argparse
@@ -113,11 +113,19 @@ def statistics(moments: np.ndarray, dataset: np.ndarray | None = None) -> np.nda
     return np.stack([mean, np.sqrt(np.maximum(variance, 1e-12))])
 
 
-def pooled(voiced: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """What the classifier reads (N, 2 F) of clips standardized by mean and deviation (2, F) or (N, 2, F)."""
+def pooled(voiced: np.ndarray, moments: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """What the classifier reads (N, 4 F) of clips standardized by mean and deviation (2, F) or (N, 2, F).
+
+    A value that is not defined, such as F0 without voice, is the mean after that, 0.
+    """
     mean, std = (by[..., 0, :], by[..., 1, :]) if by.ndim == 3 else by
-    scaled = np.concatenate([(voiced[:, 0] - mean) / std, voiced[:, 1] / std], axis=1)
-    return np.nan_to_num(scaled, nan=0.0).astype(np.float32)  # what is not defined is the mean
+    counts, own, squares = moments[:, 0], moments[:, 1], moments[:, 2]
+    defined = counts / counts.max(1, keepdims=True)  # fraction of the frames
+    own, variance = (own - mean) / std, squares / np.maximum(counts, 1) / std**2
+    whole = defined * own
+    deviation = np.sqrt(np.maximum(defined * (variance + own**2) - whole**2, 0))
+    parts = [whole, deviation, (voiced[:, 0] - mean) / std, voiced[:, 1] / std]
+    return np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0).astype(np.float32)
 
 
 def by_group(corpus: Corpus, groups: np.ndarray, dataset: np.ndarray, clips: int | None = None) -> np.ndarray:
@@ -157,11 +165,12 @@ def part_of(corpora: list[Corpus], labels: dict[str, str], classes: list[str], d
     for corpus in corpora:
         rows = np.flatnonzero([label in labels for label in corpus.emotion])
         whole = np.full(len(corpus.emotion), corpus.name)
-        vectors["plain"].append(pooled(corpus.voiced[rows], dataset))
-        vectors["person"].append(pooled(corpus.voiced[rows], by_group(corpus, corpus.speaker, dataset)[rows]))
-        vectors["dataset"].append(pooled(corpus.voiced[rows], by_group(corpus, whole, dataset)[rows]))
+        vectors["plain"].append(pooled(corpus.voiced[rows], corpus.moments[rows], dataset))
+        for kind, groups in (("person", corpus.speaker), ("dataset", whole)):
+            by = by_group(corpus, groups, dataset)[rows]
+            vectors[kind].append(pooled(corpus.voiced[rows], corpus.moments[rows], by))
         if corpus.copies is not None:
-            vectors["copies"].append(pooled(corpus.copies[0][rows], dataset))
+            vectors["copies"].append(pooled(*(part[rows] for part in corpus.copies), dataset))
         cells += [(corpus.name, labels[label]) for label in corpus.emotion[rows]]
         speakers.append(corpus.speaker[rows])
     joined = {name: np.concatenate(each) for name, each in vectors.items() if len(each) == len(corpora)}
@@ -347,7 +356,7 @@ def baseline_clips(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
             dataset, own = statistics(merged(corpus.moments[~test])), corpus.select(np.flatnonzero(test))
             run = {"dataset": name, "fold": number, "uar": {"0": tested(head, held_out, "plain")[0]}}
             for clips in BASELINE_CLIPS:
-                held_out.vectors["some"] = pooled(own.voiced, by_group(own, own.speaker, dataset, clips))
+                held_out.vectors["some"] = pooled(own.voiced, own.moments, by_group(own, own.speaker, dataset, clips))
                 run["uar"]["all" if clips is None else str(clips)] = tested(head, held_out, "some")[0]
             yield run
 

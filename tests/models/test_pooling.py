@@ -50,9 +50,13 @@ def test_statistics_of_the_voiced_frames():
     raw[:, :, 1] = 0.0
     raw[0, 2:9, 1] = raw[1, 2:6, 1] = 1.0  # seven voiced frames, and four, which are too few
     mask[0, 8:] = False
-    pooled = SentencePooling(config, 4, voicing_column=1)(states, features, mask, raw)[:, 6:]
+    pool = SentencePooling(config, 4, voicing_column=1)
+    pooled = pool(states, features, mask, raw)
+    assert pooled.shape == (2, pool.size) and pool.size == 6 + 8 + 8
     for row, frames in ((0, features[0, 2:8]), (1, features[1])):
-        torch.testing.assert_close(pooled[row], torch.cat([frames.mean(0), frames.std(0, unbiased=False)]))
+        torch.testing.assert_close(pooled[row, 14:], torch.cat([frames.mean(0), frames.std(0, unbiased=False)]))
+    whole = features[0, :8]
+    torch.testing.assert_close(pooled[0, 6:14], torch.cat([whole.mean(0), whole.std(0, unbiased=False)]))
 
 
 def test_attention_prefers_frames():
@@ -92,3 +96,5 @@ def test_voiced_statistics_need_the_voicing():
     for config_class, fields in ((AVEmotionAudioConfig, {"descriptors": ["loudness"]}), (AVEmotionImageConfig, {})):
         with pytest.raises(Exception, match="pool_voiced=True needs to know which frames are voiced"):
             config_class(pool_features=True, pool_voiced=True, **fields)
+    with pytest.raises(Exception, match="set pool_features=True as well"):
+        AVEmotionAudioConfig(pool_voiced=True)
