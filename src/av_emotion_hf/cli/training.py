@@ -105,7 +105,8 @@ def pretrain(
         Objective | None,
         typer.Option(
             help="complete: hide 10 % single frames, predict the whole sequence (patent, the default); hidden: hide "
-            "half of the frames in spans, predict these; future: predict frames ahead; mixed: the last two. "
+            "half of the frames in spans, predict these; future: predict frames ahead; mixed: the last two; distill: "
+            "predict the frames of a speech encoder, from what `extract --as features --speech-encoder` wrote. "
             "--config changes the details.",
             rich_help_panel=MODEL,
         ),
@@ -155,6 +156,10 @@ def pretrain(
         line = f"{run.out}: {_scores_line(record)}"
         if "reconstruction" in record:
             line += f"\nerror on hidden frames, in variances of the dataset:\n{report_table(record['reconstruction'])}"
+        if "distillation" in record:
+            error, of_hidden, of_mean = (record["distillation"][f"error{of}"] for of in ("", "_of_hidden", "_of_mean"))
+            line += f"\nerror of the predicted states, in variances of the dataset: {error:.3f}, in hidden frames "
+            line += f"{of_hidden:.3f}, of the same state everywhere {of_mean:.3f}"
         report(record, as_json, line)
 
     show_outcome(

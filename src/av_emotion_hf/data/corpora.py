@@ -12,12 +12,12 @@ from ..errors import InputError
 from .dataset import AnyDataset, column_values, require_columns
 from .labels import class_names, drop_unlabeled, label_names, name_of
 from .reader import ClipReader, with_inputs
-from .schema import CLIP, FEATURE_COLUMNS, INPUT_COLUMNS
+from .schema import CLIP, FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS
 
 logger = logging.getLogger(__name__)
 
 CORPUS = "corpus"  # column of the name of the dataset that a row comes from
-KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), "face_coverage", CLIP)
+KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), NUM_DESCRIPTORS, "face_coverage", CLIP)
 
 LabelMap = Mapping[str, Any]  # by class its new name, or None to leave it out; by dataset such a map of its own
 

@@ -13,7 +13,7 @@ RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
 SPEECH_ENCODERS = ("whisper", "wav2vec2", "hubert", "wavlm")  # model types
 POOLINGS = ("mean", "statistics", "attention")
-OBJECTIVES = ("complete", "hidden", "future", "mixed")
+OBJECTIVES = ("complete", "hidden", "future", "mixed", "distill")
 
 
 def _default_backbone() -> PreTrainedConfig:
@@ -65,7 +65,8 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
         objective (`str`, *optional*, defaults to `"complete"`):
             What pre-training minimizes, one of `OBJECTIVES`: the distance to the `complete` sequence (CN112633263A),
-            to its `hidden` frames only, to the frame some steps in the `future`, or the last two `mixed`.
+            to its `hidden` frames only, to the frame some steps in the `future`, or the last two `mixed`; of voices
+            also to the states of a speech encoder (`distill`).
         future_frames (`int`, *optional*, defaults to 3): how many frames ahead `future` and `mixed` predict.
         future_weight (`float`, *optional*, defaults to 0.5): weight of the prediction ahead in the loss of `mixed`.
     """
@@ -166,6 +167,11 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
         backbone_normalize (`bool`, *optional*, defaults to `False`):
             Give each waveform zero mean and unit deviation before the backbone, as some of these encoders expect.
         freeze_backbone (`bool`, *optional*, defaults to `True`): whether training leaves the backbone as it is.
+        teacher_size (`int`, *optional*, defaults to 0):
+            States per frame of the speech encoder that the objective `distill` predicts.
+        teacher_statistics_weight (`float`, *optional*, defaults to 1.0):
+            Weight in the loss of `distill` of predicting, from the sentence-level vector, mean and deviation of the
+            states over the clip.
 
     Example:
     ```python
@@ -197,6 +203,8 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     backbone_config: dict | PreTrainedConfig | None = None
     backbone_normalize: bool = False
     freeze_backbone: bool = True
+    teacher_size: int = 0
+    teacher_statistics_weight: float | int = 1.0
 
     def __post_init__(self, **kwargs):
         if isinstance(self.backbone_config, dict):
@@ -242,6 +250,20 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             )
         if self.sampling_rate != 16000:
             raise ValueError(f"sampling_rate={self.sampling_rate} with a speech backbone, which hears 16000 Hz")
+
+    def validate_teacher(self):
+        """Check that there is something to distill, and that the model does not read it."""
+        if self.teacher_size < 0 or not 0 <= self.teacher_statistics_weight < math.inf:
+            raise ValueError(
+                f"teacher_size={self.teacher_size} and teacher_statistics_weight={self.teacher_statistics_weight} "
+                "must not be negative"
+            )
+        if self.objective != "distill":
+            return
+        if self.backbone_config is not None:
+            raise ValueError("objective='distill' is for models without a speech backbone; start from one of these")
+        if self.teacher_size == 0:
+            raise ValueError("objective='distill' needs teacher_size, the number of states of the teacher per frame")
 
     def validate_frames(self):
         """Check the fields of the analysis against the sampling rate."""
@@ -303,6 +325,11 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         elif isinstance(self.backbone_config, dict):
             self.backbone_config = _as_config(self.backbone_config, "resnet")
         super().__post_init__(**kwargs)
+
+    def validate_modality(self):
+        """Check that the objective is one of faces."""
+        if self.objective == "distill":
+            raise ValueError("objective='distill' predicts a speech encoder, for voices; choose another for faces")
 
     @property
     def image_feature_size(self) -> int:

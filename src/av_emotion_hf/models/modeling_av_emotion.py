@@ -21,7 +21,7 @@ from .configuration_av_emotion import (
 )
 from .frontend_av_emotion import AcousticFrontEnd
 from .masking_av_emotion import MaskedFrames, as_frame_mask, sample_mask
-from .objectives_av_emotion import OBJECTIVE_CLASSES
+from .objectives_av_emotion import OBJECTIVE_CLASSES, TeacherHead
 from .outputs_av_emotion import AVEmotionEncoderOutput, AVEmotionForPreTrainingOutput, AVEmotionOutput
 from .pooling_av_emotion import SentencePooling
 from .rnn_av_emotion import MaskedRNN
@@ -45,7 +45,7 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, AcousticFrontEnd | SpeechBackbone):
+        if isinstance(module, AcousticFrontEnd | SpeechBackbone | TeacherHead):
             tensors = dict(module.named_parameters()) | dict(module.named_buffers())
             for name, value in module.initial_tensors().items():
                 init.copy_(tensors[name], value)
@@ -310,8 +310,8 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
         for part in self.frozen:
             part.requires_grad_(False)
         self.objective = OBJECTIVE_CLASSES[config.objective]()
-        for name in self.objective.heads:
-            setattr(self, name, nn.Linear(config.hidden_size, self.encoder.num_features))
+        for name, make in self.objective.heads.items():
+            setattr(self, name, make(self.encoder))
         self.post_init()
 
     @property
@@ -339,14 +339,15 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
         return self.encoder.normalize(features) * real, frame_mask, self.encoder.defined_cells(features) & real
 
     def _pretrain(
-        self, inputs: Inputs, mask_time_indices: Tensor | None, return_loss: bool
+        self, inputs: Inputs, mask_time_indices: Tensor | None, return_loss: bool, teacher_states: Tensor | None = None
     ) -> AVEmotionForPreTrainingOutput:
         named = dict(zip(self.encoder.input_names, inputs, strict=True))
         target, frame_mask, cell_mask = self.complete_features(**named)
         if mask_time_indices is None:
             mask_time_indices = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
         hidden = mask_time_indices.to(frame_mask.device).bool() & frame_mask
-        loss, reconstruction = self.objective(self, MaskedFrames(target, frame_mask, cell_mask, hidden))
+        masked = MaskedFrames(target, frame_mask, cell_mask, hidden, teacher_states)
+        loss, reconstruction = self.objective(self, masked)
         return AVEmotionForPreTrainingOutput(
             loss if return_loss else None, reconstruction, target, cell_mask, hidden, frame_mask
         )
@@ -370,14 +371,16 @@ class AVEmotionAudioForPreTraining(_FramePreTrainer):
         input_features: Tensor | None = None,
         mask_time_indices: Tensor | None = None,
         return_loss: bool = True,
+        teacher_states: Tensor | None = None,
         **kwargs: object,
     ) -> AVEmotionForPreTrainingOutput:
         r"""Predict the complete descriptors of clips of which some frames are hidden.
 
-        `mask_time_indices (B, Ta)`, True = hidden, is drawn as configured where it is not given. For the other
-        arguments see [`AVEmotionAudioModel.forward`].
+        `mask_time_indices (B, Ta)`, True = hidden, is drawn as configured where it is not given; `teacher_states (B,
+        Ta, H)` are those of a speech encoder, for the objective `distill`. Else see [`AVEmotionAudioModel.forward`].
         """
-        return self._pretrain((input_values, attention_mask, input_features), mask_time_indices, return_loss)
+        inputs = (input_values, attention_mask, input_features)
+        return self._pretrain(inputs, mask_time_indices, return_loss, teacher_states)
 
 
 class AVEmotionImageForPreTraining(_FramePreTrainer):

@@ -46,13 +46,13 @@ class SentencePooling(nn.Module):
         if self.kind == "mean":
             pooled = mean_pool(states, frame_mask)
         elif self.kind == "statistics":
-            pooled = statistics_pool(states, _equal_weights(frame_mask, states))
+            pooled = statistics_pool(states, equal_weights(frame_mask, states))
         else:
             score = self.score(torch.tanh(self.hidden(states))).squeeze(-1)
             weights = score.float().masked_fill(~frame_mask, torch.finfo(torch.float32).min).softmax(dim=1)
             pooled = statistics_pool(states, (weights * frame_mask).to(states.dtype))
         if self.pool_features:
-            weights = _equal_weights(frame_mask, features)
+            weights = equal_weights(frame_mask, features)
             pooled = torch.cat([pooled, statistics_pool(features, weights).to(pooled.dtype)], dim=-1)
         return pooled
 
@@ -71,9 +71,10 @@ def statistics_pool(frames: Tensor, weights: Tensor) -> Tensor:
     return torch.cat([mean, deviation], dim=-1)
 
 
-def _equal_weights(frame_mask: Tensor, like: Tensor) -> Tensor:
+def equal_weights(frame_mask: Tensor, like: Tensor) -> Tensor:
+    """Weights `(B, T)` that count every real frame of a clip alike, in the type of `like`."""
     weights = frame_mask.to(like.dtype)
     return weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-__all__ = ["SentencePooling", "statistics_pool"]
+__all__ = ["SentencePooling", "equal_weights", "statistics_pool"]
