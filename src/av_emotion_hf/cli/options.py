@@ -77,6 +77,20 @@ Config = Annotated[
     str | None,
     typer.Option(help="Configuration fields to change, as JSON or a JSON file.", rich_help_panel=MODEL),
 ]
+PseudoLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Unlabeled clips to learn from as well, by the labels that a first model gives them; may be repeated. "
+        "Needs --group-column.",
+        rich_help_panel=DATA,
+    ),
+]
+PseudoThreshold = Annotated[
+    float, typer.Option(help="Lowest calibrated confidence of a clip of --pseudo-labels.", rich_help_panel=RUN)
+]
+PseudoFraction = Annotated[
+    float, typer.Option(help="Fraction of the clips of --pseudo-labels that is kept at most.", rich_help_panel=RUN)
+]
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
 ]

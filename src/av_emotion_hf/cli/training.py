@@ -1,5 +1,6 @@
 """Commands that train: train-expression, pretrain, finetune."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,9 @@ from .options import (
     Limit,
     Modality,
     Objective,
+    PseudoFraction,
+    PseudoLabels,
+    PseudoThreshold,
     SpeechEncoder,
     SpeechLayers,
     Split,
@@ -226,6 +230,9 @@ def finetune(
         float, typer.Option(help="Factor on the learning rate of front-end and backbone.", rich_help_panel=RUN)
     ] = 0.1,
     label_smoothing: LabelSmoothing = 0.1,
+    pseudo_labels: PseudoLabels = None,
+    pseudo_threshold: PseudoThreshold = 0.6,
+    pseudo_fraction: PseudoFraction = 0.5,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
@@ -262,14 +269,24 @@ def finetune(
     elif test_groups or validation_groups or folds is not None:
         raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
 
+    train: Callable[..., dict[str, Any]] = recipe
+    pseudo: dict[str, Any] = {}
+    if pseudo_labels:
+        from ..training.self_training import self_train
+
+        train = self_train
+        pool = [(base_name(name), open_selection(name, streaming=streaming)) for name in pseudo_labels]
+        pseudo = {"pool": pool, "threshold": pseudo_threshold, "fraction": pseudo_fraction}
+
     def show(record: dict[str, Any]) -> None:
         report(record, as_json, f"{run.out}: {_scores_line(record)}")
 
     show_outcome(
         show,
-        recipe,
+        train,
         rows,
         parts,
+        **pseudo,
         args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate),
         modality=modality,
         label_column=label_column,
@@ -296,6 +313,12 @@ def _scores_line(record: dict[str, Any]) -> str:
     counts = (record["settings"].get("clips") or record["settings"].get("pictures") or {}).get("validation") or {}
     tested = sum(count > 0 for count in counts.values())
     suffix = f"  over {tested} of {len(counts)} classes" if tested < len(counts) else ""
+    found = record.get("self_training")
+    if found is not None:
+        uar = "; ".join(f"of {name} {value:.3f}" for name, value in found["validation_uar"].items())
+        suffix += (
+            f"\n{sum(found['kept'].values())} of {sum(found['pool'].values())} clips got pseudo-labels; UAR {uar}"
+        )
     return "validation " + "  ".join(f"{name} {value:.3f}" for name, value in shown.items()) + suffix
 
 

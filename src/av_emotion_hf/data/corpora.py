@@ -84,7 +84,7 @@ def _part(
         dataset = dataset.select(kept)
     # the names go along while clips become windows, or are skipped
     read = with_inputs(dataset, reader, num_proc, name)
-    wanted = [column for column in KEPT if column in read.features and column in _of_modality(reader)]
+    wanted = columns_of(read, reader)
     texts = {label_column: Value("string"), CORPUS: Value("string")}
     if group_column is not None:
         texts[group_column] = Value("string")
@@ -103,11 +103,11 @@ def _part(
     return read.select_columns(columns).map(describe, with_indices=True, features=features)
 
 
-def _of_modality(reader: ClipReader) -> set[str]:
-    """Columns that a model of the reader's modality may read."""
+def columns_of(dataset: AnyDataset, reader: ClipReader) -> list[str]:
+    """The columns of a dataset that a model of the reader's modality may read."""
     unwanted = {"audio": "image", "image": "audio"}.get(reader.modality)
     others = {FEATURE_COLUMNS[unwanted], INPUT_COLUMNS[unwanted]} if unwanted else set()
-    return set(KEPT) - others
+    return [column for column in KEPT if column in dataset.features and column not in others]
 
 
 def _map_of(name: str, label_map: LabelMap) -> dict[str, str | None]:
@@ -147,4 +147,4 @@ def balanced_weights(dataset: Dataset, corpus_column: str = CORPUS) -> torch.Ten
     return torch.tensor([1 / counts[cell] for cell in cells])
 
 
-__all__ = ["CORPUS", "LabelMap", "balanced_weights", "join_datasets"]
+__all__ = ["CORPUS", "LabelMap", "balanced_weights", "columns_of", "join_datasets"]

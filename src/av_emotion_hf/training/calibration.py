@@ -1,4 +1,4 @@
-"""Calibration: scores that are as high as they are often right (Guo et al. 2017, On calibration of modern networks)."""
+"""Calibration: scores that are as high as they are often right (Guo et al. 2017)."""
 
 import math
 
@@ -7,18 +7,21 @@ import torch
 from torch.nn import functional as F
 
 BINS = 15
-HIGHEST = 20.0  # temperature; the lowest is its inverse. Clips that are all recognized ask for 0
+HIGHEST = 20.0  # temperature; the lowest is its inverse
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature by which logits are divided, so that the likelihood of the labels is the highest.
+
+    The labels are smoothed by the weight of one clip: where a few clips are all recognized, their likelihood alone
+    would ask for certainty about everything.
 
     Args:
         logits: `(N, K)` of clips that were not trained on.
         labels: class indices `(N,)`.
 
     Returns:
-        Between 1/20 and 20: above 1 where the scores are too sure of themselves, below 1 where they are not enough.
+        Between 1/20 and 20: above 1 where the scores are too high, below 1 where they are too low.
     """
     scores, wanted = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(np.asarray(labels, np.int64))
     place = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -29,12 +32,12 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(scores / temperature(), wanted)
+        loss = F.cross_entropy(scores / temperature(), wanted, label_smoothing=1 / (len(wanted) + 1))
         loss.backward()
         return loss
 
     with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.step(closure)
     return float(temperature().detach())
 
 
