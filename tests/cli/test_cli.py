@@ -6,7 +6,7 @@ from helpers.synthetic import gray_frames, voice, write_clip
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
-from av_emotion_hf.cli import console, inference
+from av_emotion_hf.cli import console, inference, training
 
 COMMANDS = (
     "predict",
@@ -180,6 +180,12 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
         "--group-column", "speaker", "--test-groups", "d", "--epochs", 12, "--batch-size", 4, "--learning-rate", 0.03,
     )  # fmt: skip
     assert record["settings"]["groups"]["test"] == ["d"] and record["settings"]["init"] == ["voice"]
+    own = call(
+        "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "self",
+        "--group-column", "speaker", "--test-groups", "d", "--validation-groups", "c", "--epochs", 2,
+        "--pseudo-labels", inputs, "--pseudo-labels", folder, "--pseudo-threshold", 0, "--pseudo-fraction", 1,
+    )["self_training"]  # fmt: skip
+    assert own["pool"] == {"inputs": 4, "clips": 4} and (own["threshold"], own["fraction"]) == (0, 1)
     scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "d")
     assert scores["clips"] == 2 and scores["uar"] == 1 and scores["protocol"]["groups"] == ["d"]
     assert scores["protocol"]["seen_in_training"] == []
@@ -214,6 +220,14 @@ def test_one_of_several_processes_answers(capsys, monkeypatch):
         monkeypatch.setenv("RANK", rank)
         console.report({}, False, "done")
         assert capsys.readouterr().out == expected
+
+
+def test_a_line_tells_what_self_training_gained():
+    own = {"pool": {"a": 6, "b": 4}, "kept": {"x": 2, "y": 2}, "validation_uar": {"labels": 0.5, "pseudo-labels": 0.6}}
+    record = {"scores": {"validation_uar": 0.6}, "settings": {}, "self_training": own}
+    assert training._scores_line(record) == (
+        "validation uar 0.600\n4 of 10 clips got pseudo-labels; UAR of labels 0.500; of pseudo-labels 0.600"
+    )
 
 
 def test_scores_say_over_which_classes_they_are():

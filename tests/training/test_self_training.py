@@ -60,8 +60,11 @@ def test_the_surest_clips_are_chosen_as_many_of_each_class():
     assert choose_rows(scores, 0.6, 1.0) == [0, 2, 3, 4]  # two of each; nothing is of the third class
     assert choose_rows(scores, 0.6, 0.5) == [0, 4]  # 3 clips are one of each
     assert choose_rows(scores, 0.66, 1.0) == [0, 4]
-    assert choose_rows(scores, 0.97, 1.0) == [] and choose_rows(scores, 0.6, 0.1) == []
+    assert choose_rows(scores, 0.92, 1.0) == []  # of the first class none is sure enough
+    assert choose_rows(scores, 0.6, 0.1) == []
     assert choose_rows(np.array([[0.8, 0.2]] * 3), 0.6, 0.7) == [0, 1]  # of equal ones the first
+    silent = np.vstack([np.zeros((1, 3)), scores[3:5]])
+    assert choose_rows(silent, 0.0, 1.0) == [1, 2] and choose_rows(silent[:1], 0.0, 1.0) == []
 
 
 @pytest.mark.slow
@@ -130,7 +133,7 @@ def test_nothing_that_is_sure_enough_leaves_the_first_model(learn, features, cap
     found = record["self_training"]
     assert found["kept"] == {"happy": 0, "sad": 0} and found["kept_model"] == "labels"
     assert set(found["validation_uar"]) == {"labels"}
-    assert "no clip of the pool is recognized with a confidence of 0.999999" in caplog.text
+    assert "learned from; so many have a confidence of 0.999999: happy 0, sad 0" in caplog.text
 
 
 @pytest.mark.slow

@@ -231,7 +231,7 @@ def finetune(
     ] = 0.1,
     label_smoothing: LabelSmoothing = 0.1,
     pseudo_labels: PseudoLabels = None,
-    pseudo_threshold: PseudoThreshold = 0.6,
+    pseudo_threshold: PseudoThreshold = 0.3,
     pseudo_fraction: PseudoFraction = 0.5,
     as_json: AsJson = False,
 ) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from datasets import Dataset, Features, Value, concatenate_datasets
+from datasets import Audio, Dataset, Features, Value, concatenate_datasets
 
 from ..errors import InputError
 from .dataset import AnyDataset, column_values, require_columns
 from .labels import class_names, drop_unlabeled, label_names, name_of
 from .reader import ClipReader, with_inputs
-from .schema import CLIP, FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS
+from .schema import CLIP, FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS, SAMPLING_RATE
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def join_datasets(
         parts.append(_part(name, dataset, label_column, group_column, reader, label_map or {}, num_proc))
     if len({tuple(part.features) for part in parts}) > 1:
         raise InputError("some datasets hold features and some clips or inputs; extract all of them in the same way")
-    return concatenate_datasets(parts)
+    return joined_rows(parts)
 
 
 def _part(
@@ -110,6 +110,14 @@ def columns_of(dataset: AnyDataset, reader: ClipReader) -> list[str]:
     return [column for column in KEPT if column in dataset.features and column not in others]
 
 
+def joined_rows(parts: Sequence[Dataset]) -> Dataset:
+    """The rows of several tables, audio that `extract` has written beside audio that was read just now."""
+    audio = Audio(sampling_rate=SAMPLING_RATE, decode=False)  # the first has this type, and the second has its fields
+    return concatenate_datasets(
+        [part.cast_column("audio", audio) if "audio" in part.features else part for part in parts]
+    )
+
+
 def _map_of(name: str, label_map: LabelMap) -> dict[str, str | None]:
     """New name by class for one dataset."""
     common = {label: new for label, new in label_map.items() if not isinstance(new, Mapping)}
@@ -147,4 +155,4 @@ def balanced_weights(dataset: Dataset, corpus_column: str = CORPUS) -> torch.Ten
     return torch.tensor([1 / counts[cell] for cell in cells])
 
 
-__all__ = ["CORPUS", "LabelMap", "balanced_weights", "columns_of", "join_datasets"]
+__all__ = ["CORPUS", "LabelMap", "balanced_weights", "columns_of", "join_datasets", "joined_rows"]

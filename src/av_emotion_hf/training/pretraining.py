@@ -12,6 +12,7 @@ from transformers import set_seed
 from ..checkpoints import build_model, load_speech_encoder
 from ..data.clip_stream import ClipStream
 from ..data.collators import ClipCollator, MaskingCollator
+from ..data.corpora import joined_rows
 from ..data.dataset import AnyDataset
 from ..data.reader import ClipReader, ReaderOptions, with_inputs
 from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS, require_modality, round_to_16_bits
@@ -207,7 +208,7 @@ def _frames_only(
         parts.append(dataset.with_format("numpy" if column == FEATURE_COLUMNS[modality] else None))
     if len({tuple(part.features) for part in parts}) > 1:
         raise InputError(MIXED)
-    return concatenate_datasets(parts) if parts else None
+    return joined_rows(parts) if parts else None
 
 
 def _stream(datasets: list[AnyDataset], modality: str, reader: ClipReader) -> ClipStream:

@@ -1,19 +1,18 @@
 """Pseudo-labels (Lee 2013): a pool of unlabeled clips, and the classes that a model is sure of."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, Value, concatenate_datasets
+from datasets import ClassLabel, Dataset, Value
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
-from ..data.corpora import columns_of
+from ..data.corpora import columns_of, joined_rows
 from ..data.dataset import AnyDataset, column_values
 from ..data.labels import class_names, drop_unlabeled, label_names, name_of
 from ..data.reader import ClipReader, with_inputs
@@ -68,7 +67,8 @@ class PoolReader:
         Raises:
             InputError: the dataset is a stream.
         """
-        rows: Any = keep_groups(_table("the labeled dataset", dataset), self.group_column, self._heard)
+        heard = [*self.split.train, *self.split.validation]
+        rows: Any = keep_groups(_table("the labeled dataset", dataset), self.group_column, heard)
         rows = with_inputs(drop_unlabeled(rows, self.label_column), self.reader, self.num_proc, "labeled")
         labels = label_names(dataset, self.label_column)
         index = [labels.index(str(name)) for name in class_names(rows, self.label_column)]
@@ -111,17 +111,13 @@ class PoolReader:
         if not parts:
             raise InputError("the pool has no clip of a group that is neither for validation nor for test; add some")
         require_same_form(parts)
-        return Pool(concatenate_datasets(parts), names, groups)
+        return Pool(joined_rows(parts), names, groups)
 
     def joined(self, labeled: Dataset, pool: Pool, rows: list[int], index: list[int]) -> Dataset:
         """The labeled clips, and `rows` of the pool with the classes `index`."""
         groups, names = ([each[row] for row in rows] for each in (pool.groups, pool.names))
         classes = labeled.features[self.label_column]
-        return concatenate_datasets([labeled, self._described(pool.rows.select(rows), index, classes, groups, names)])
-
-    @property
-    def _heard(self) -> list[str]:
-        return [*self.split.train, *self.split.validation]
+        return joined_rows([labeled, self._described(pool.rows.select(rows), index, classes, groups, names)])
 
     def _described(
         self, table: Dataset, index: list[int], classes: ClassLabel, groups: list[str], names: list[str]
@@ -199,21 +195,22 @@ def label_pool(
 
 
 def choose_rows(scores: np.ndarray, threshold: float, fraction: float) -> list[int]:
-    """The clips of the highest scores, as many of each class that reaches the threshold at all, in their order.
+    """The clips of the highest scores in their order, as many of each class that is the highest of any clip.
 
     Args:
-        scores: calibrated probabilities `(N, K)`.
+        scores: calibrated probabilities `(N, K)`; all 0 of a clip without audio and faces.
         threshold: lowest score.
         fraction: of the N clips, how many are chosen at most.
     """
     highest, classes = scores.max(-1), scores.argmax(-1)
-    sure = np.flatnonzero(highest >= threshold)
-    counts = Counter(classes[sure].tolist())
-    if not counts:
+    ranked = np.argsort(-highest, kind="stable")
+    ranked = ranked[highest[ranked] > 0]
+    found = np.unique(classes[ranked]).tolist()
+    if not found:
         return []
-    each = min(*counts.values(), int(fraction * len(scores) / len(counts)))
-    ranked = sure[np.argsort(-highest[sure], kind="stable")]
-    return sorted(row for number in counts for row in ranked[classes[ranked] == number][:each].tolist())
+    sure = [ranked[(classes[ranked] == number) & (highest[ranked] >= threshold)] for number in found]
+    each = min(*map(len, sure), int(fraction * len(scores) / len(found)))
+    return sorted(row for rows in sure for row in rows[:each].tolist())
 
 
 @torch.no_grad()

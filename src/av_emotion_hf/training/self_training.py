@@ -36,14 +36,15 @@ def self_train(
     group_column: str | None = None,
     corpus_column: str | None = None,
     reader_options: ReaderOptions | None = None,
-    threshold: float = 0.6,
+    threshold: float = 0.3,
     fraction: float = 0.5,
     **settings: Any,
 ) -> dict[str, Any]:
     """[`finetune`] on labels, then from the same start on labels and pseudo-labels (Lee 2013); keep the better model.
 
     The first model labels the clips of a pool, with a confidence that is calibrated on the validation groups. Of each
-    class that it finds there the same number of clips is kept, those of the highest confidence. Better is the model
+    class that it finds there the same number of clips is kept, those of the highest confidence (Zou et al. 2018 rank
+    within classes as well): a threshold alone would let through the classes that are easy. Better is the model
     with the higher UAR on the validation groups, and the first one if both are equal. An interrupted run resumes
     exactly: each model as in [`finetune`], and between them from the pseudo-labels that were written down.
 
@@ -115,7 +116,8 @@ def self_train(
         more = GroupSplit(tuple(sorted(groups)), split.validation, split.test)
         records[SECOND] = _train(folder / SECOND, args, both, more, common)
     else:
-        logger.warning("no clip of the pool is recognized with a confidence of %g: none was learned from", threshold)
+        counts = ", ".join(f"{name} {count}" for name, count in noted["sure"].items())
+        logger.warning("no clip of the pool was learned from; so many have a confidence of %g: %s", threshold, counts)
     scores = {name: record["scores"]["validation_uar"] for name, record in records.items()}
     kept = max(scores, key=lambda name: scores[name])  # the first of equal ones
     facts = records[kept]
