@@ -137,7 +137,7 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Learn from unlabeled clips: hide frames, predict them."""
-    from ..data.manifest import read_statistics
+    from ..data.manifest import read_speech_encoders, read_statistics
     from ..data.reader import ReaderOptions
     from ..data.schema import FEATURE_COLUMNS
     from ..data.selection import open_selection
@@ -184,6 +184,7 @@ def pretrain(
             "datasets": [base_name(name) for name in datasets],
             "groups": groups,
             "excluded_groups": excluded,
+            "extracted_with": read_speech_encoders(datasets),
         },
     )
 
