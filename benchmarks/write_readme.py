@@ -21,6 +21,7 @@ def page() -> str:
     results = {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
     text = environment.get_template("README.md.jinja").render(
         acoustic=results["acoustic_frontend"],
+        augmentation=results["augmentation"],
         ravdess=results["acoustic_frontend"]["agreement"]["ravdess_speech"],
         javased=results["acoustic_frontend"]["agreement"]["javased_speech"],
         faces=results["faces"],

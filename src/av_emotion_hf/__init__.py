@@ -29,6 +29,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "media.detector": ("load_detector",),
     "media.faces": ("track_faces",),
     "models.frontend_av_emotion": ("AcousticFrontEnd",),
+    "models.person_baseline_av_emotion": ("PersonBaseline",),
     "training.arguments": ("EmotionTrainingArguments",),
     "training.evaluation": ("evaluate",),
     "training.expression": ("train_expression",),

@@ -23,6 +23,8 @@ from .models.configuration_av_emotion import (
     AVEmotionAudioConfig,
     AVEmotionConfig,
     AVEmotionImageConfig,
+    cut_layers,
+    depth,
 )
 from .models.feature_extraction_av_emotion import AVEmotionFeatureExtractor
 from .models.image_processing_av_emotion import AVEmotionImageProcessor
@@ -35,7 +37,6 @@ from .models.modeling_av_emotion import (
     AVEmotionPreTrainedModel,
 )
 from .models.processing_av_emotion import AVEmotionProcessor
-from .models.speech_backbone_av_emotion import cut_layers, depth
 from .utils import label_maps, reason
 
 DEFAULT_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "av-emotion-small")

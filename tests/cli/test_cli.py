@@ -65,10 +65,13 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
     broken, good = [json.loads(line) for line in out.splitlines()]
     assert status == 1  # the others went on
     assert broken["path"].endswith("broken.mp4") and "is empty" in broken["error"]
-    assert list(good) == ["path", "emotion", "scores", "modalities", "duration", "face_coverage", "detector"]
+    facts = ["path", "emotion", "scores", "modalities", "duration", "face_coverage", "detector", "baseline"]
+    assert list(good) == facts and good["baseline"] is None
     assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]
     status, out, _ = run("predict", clip, "--detector", "cascade")
-    assert status == 0 and good["emotion"] in out and "0.5 s" in out
+    assert status == 0 and good["emotion"] in out and "0.5 s" in out and "baseline" not in out
+    status, out, _ = run("predict", clip, "--detector", "cascade", "--baseline", clip)
+    assert status == 0 and "baseline of 1 clip(s), 0.5 s)" in out
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,33 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
              "--out", "OUT"],
             "there is no group 'z'; the groups are a, b",
         ),
+        (["predict", "ROWS", "--group-column", "person"], "column 'person' is not in the dataset"),
+        (["predict", "ROWS", "--group-column", "speaker"], "the row holds no clip"),
+        (["predict", "ROWS", "--baseline", "{folder}/*.mov"], "matches no file"),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--person-baseline", "0.5", "--out", "OUT"],
+            "a person's baseline needs to know the persons: add --group-column",
+        ),
+        (["evaluate", "{folder}", "ROWS", "--person-baseline"], "needs to know the persons: add --group-column"),
+        (["evaluate", "{folder}", "ROWS", "--baseline-clips", "3"], "add --person-baseline"),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--augment", '{{"echo": 0.5}}', "--out", "OUT"],
+            "augmentation 'echo' is unknown; choose from speed, pitch",
+        ),
+        (["finetune", "ROWS", "--modality", "audio", "--augment", "0.5", "--out", "OUT"], "0.5: no such file"),
+        (
+            ["extract", "ROWS", "--as", "features", "--modality", "audio", "--augment", '{{"babble": 1}}',
+             "--out", "OUT"],
+            "augmentation 'babble' is for training batches, and these are single clips; choose from",
+        ),
+        (
+            ["extract", "ROWS", "--modality", "audio", "--augment", '{{"noise": 1}}', "--out", "OUT"],
+            "--augment makes copies of voices for --as features --modality audio, not for --as inputs",
+        ),
+        (
+            ["extract", "ROWS", "--as", "features", "--modality", "audio", "--copies", "2", "--out", "OUT"],
+            "--copies 2: are made by --augment",
+        ),
         (["evaluate", "{folder}", "ROWS"], "is not a checkpoint"),
         (["evaluate", "{folder}", "ROWS", "--modalities", "smell"], "--modalities 'smell' must be"),
     ],
@@ -136,6 +166,29 @@ def test_pretrain_prints_the_errors_on_hidden_frames(run, folder, tmp_path):
     lines = out.splitlines()
     assert status == 0 and "error on hidden frames" in lines[1] and lines[2].split()[-2:] == ["interpolation", "model"]
     assert [line.split()[0] for line in lines[3:]] == ["1", "3", "7", "15"]
+
+
+@pytest.mark.slow
+def test_augmented_copies_go_from_extraction_to_a_classifier(run, folder, clip_files, tmp_path):
+    rows = [f"{clip_files[0]},{emotion},{speaker}" for speaker in "abc" for emotion in ("sad", "happy")]
+    (folder / "rows.csv").write_text("\n".join(["file,emotion,speaker", *rows]) + "\n")
+    status, _, err = run(
+        "extract", folder / "rows.csv", "--as", "features", "--modality", "audio", "--copies", 2, "--workers", 0,
+        "--augment", '{"speed": 0.5, "noise": 1}', "--out", tmp_path / "shards",
+    )  # fmt: skip
+    assert status == 0, err
+    (folder / "augment.json").write_text('{"time_mask": 0.5, "mixup": 0.5}')
+    status, out, err = run(
+        "finetune", tmp_path / "shards", "--modality", "audio", "--epochs", 1, "--config", '{"hidden_size": 8}',
+        "--group-column", "speaker", "--validation-groups", "c", "--augment", folder / "augment.json",
+        "--out", tmp_path / "voice", "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    settings = json.loads(out)["settings"]
+    assert settings["augment"] == {"time_mask": 0.5, "mixup": 0.5}
+    assert settings["clips"] == {"train": {"happy": 6, "sad": 6}, "validation": {"happy": 1, "sad": 1}}
+    status, out, err = run("evaluate", tmp_path / "voice", tmp_path / "shards", "--json")
+    assert status == 0 and json.loads(out)["clips"] == 6, err
 
 
 def test_a_wrong_configuration_field_is_named(run, folder):
@@ -192,6 +245,16 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
     assert scores["protocol"]["seen_in_training"] == []
     scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "a,d")
     assert scores["protocol"]["seen_in_training"] == ["a"]  # a score on these says little
+    by_person = ("--group-column", "speaker", "--person-baseline")
+    scores = call("evaluate", tmp_path / "tuned", inputs, *by_person, "--baseline-clips", 1, "--seed", 3)
+    assert scores["protocol"]["person_baseline"]["mean_clips"] == 1 and scores["clips"] == 8
+    _, out, _ = run("evaluate", tmp_path / "tuned", inputs, *by_person)
+    assert "8 clips, with the person's baseline" in out
+    record = call(
+        "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "person",
+        "--group-column", "speaker", "--epochs", 1, "--batch-size", 4, "--person-baseline", 0.5,
+    )  # fmt: skip
+    assert record["settings"]["person_baseline"] == 0.5 and "validation_with_baseline_uar" in record["scores"]
     for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
         prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
         assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]
@@ -269,6 +332,7 @@ def test_a_line_tells_what_self_training_gained():
 
 def test_scores_say_over_which_classes_they_are():
     result = {"uar": 1.0, "war": 1.0, "macro_f1": 1.0, "clips": 4, "labels": ["a", "b", "c"]}
+    result["protocol"] = {"person_baseline": None}
     whole = inference._scores_line(result | {"not_tested": [], "no_answer": {}})
     assert whole == "UAR 1.000  WAR 1.000  macro-F1 1.000  4 clips"
     part = inference._scores_line(result | {"not_tested": ["b", "c"], "no_answer": {"a": 3}})

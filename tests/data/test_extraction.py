@@ -111,6 +111,92 @@ def test_a_long_clip_becomes_several_rows(clips, tmp_path):
     assert manifest["clips"] == 3 and manifest["rows"] == len(rows)
 
 
+# --- augmented copies
+
+AUGMENT = {"speed": 1.0, "noise": 0.5, "gain": 0.5}
+
+
+@pytest.fixture
+def voices(audio_config):
+    """A reader of features of voices."""
+    torch.manual_seed(0)
+    return FeatureReader(audio_model=av.AVEmotionAudioModel(audio_config))
+
+
+def test_copies_stand_behind_their_clip(clips, tmp_path, voices):
+    plain = extract(clips, str(tmp_path / "plain"), ClipReader("audio"), voices)
+    manifest = extract(clips, str(tmp_path / "out"), ClipReader("audio"), voices, augment=AUGMENT, copies=2)
+    assert "augment" not in plain["settings"] and "copies" not in plain["settings"]
+    assert manifest["settings"]["augment"] == AUGMENT and manifest["settings"]["copies"] == 2
+    rows, originals = list(open_dataset(str(tmp_path / "out"))), list(open_dataset(str(tmp_path / "plain")))
+    assert [row["augmented"] for row in rows] == [False, True, True, False, False, True, True]  # one has no sound
+    assert [row for row in rows if not row.pop("augmented")] == originals
+    assert (manifest["clips"], manifest["rows"]) == (3, 7)
+    frames = []
+    for original, number in ((rows[0], 1), (rows[0], 2), (rows[4], 5), (rows[4], 6)):
+        copy = rows[number]
+        assert copy["duration"] != original["duration"] and copy["duration"] == pytest.approx(0.5, rel=0.12)
+        assert len(copy["input_features"]) == pytest.approx(50 * copy["duration"], abs=1)
+        assert copy["emotion"] == original["emotion"] and copy["clip"] == original["clip"]
+        frames.append(copy["input_features"])
+    assert all(frames[i] != frames[j] for i in range(4) for j in range(i))
+    assert manifest["seconds"] == pytest.approx(sum(row["duration"] for row in rows), abs=0.01)
+    assert manifest["frames"]["input_features"] == sum(len(row["input_features"]) for row in rows)
+
+
+def test_copies_of_inputs_equal_copies_of_clips_and_every_window_has_its_own(clips, tmp_path, voices):
+    extract(clips, str(tmp_path / "inputs"), ClipReader("audio"))
+    inputs = open_dataset(str(tmp_path / "inputs"))
+    for name, dataset in (("direct", clips), ("through", inputs)):
+        extract(dataset, str(tmp_path / name), ClipReader("audio"), voices, augment=AUGMENT)
+    direct, through = (list(open_dataset(str(tmp_path / name))) for name in ("direct", "through"))
+    assert [row["input_features"] for row in direct] == [row["input_features"] for row in through]
+    extract(clips.select([0]), str(tmp_path / "windows"), ClipReader("audio", window=0.2), voices, augment=AUGMENT)
+    rows = list(open_dataset(str(tmp_path / "windows")))
+    assert [row["augmented"] for row in rows] == [False, True] * (len(rows) // 2) and len(rows) >= 4
+    factors = [copy["duration"] / row["duration"] for row, copy in zip(rows[::2], rows[1::2], strict=True)]
+    assert len({round(factor, 3) for factor in factors}) > 1
+
+
+def test_interrupted_copies_resume_to_identical_shards(clips, tmp_path, monkeypatch, voices):
+    def run(name, **settings):
+        return extract(clips, str(tmp_path / name), ClipReader("audio"), voices, **{"augment": AUGMENT} | settings)
+
+    run("whole", copies=2)
+    call, read = ClipTask.__call__, []
+
+    def breaks(self, item, alive):
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        read.append(item)
+        call(self, item, alive)
+
+    monkeypatch.setattr(ClipTask, "__call__", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        run("broken", copies=2)
+    monkeypatch.setattr(ClipTask, "__call__", call)
+    torch.manual_seed(5)
+    for settings in ({"copies": 1}, {"copies": 2, "augment": AUGMENT | {"gain": 0.4}}, {"augment": None}):
+        with pytest.raises(InputError, match=r"broken.partial: was made with other settings \(.*(copies|augment) "):
+            run("broken", **settings)
+    run("broken", copies=2)
+    for shard in shards_of(tmp_path / "whole"):
+        whole, broken = (tmp_path / name / "data" / shard for name in ("whole", "broken"))
+        assert whole.read_bytes() == broken.read_bytes()
+
+
+def test_copies_that_cannot_be_had_are_named(clips, tmp_path, voices):
+    out = str(tmp_path / "out")
+    with pytest.raises(InputError, match=r"'babble' is for training batches, and these are single clips; choose from"):
+        extract(clips, out, ClipReader("audio"), voices, augment={"babble": 0.5})
+    for reader, feature_reader, copies in (("audio", None, 1), ("both", voices, 1), ("audio", voices, 0)):
+        with pytest.raises(
+            InputError, match=r"augmented copies of .*: these are features of voices, one copy or more"
+        ):
+            extract(clips, out, ClipReader(reader), feature_reader, augment={"noise": 0.5}, copies=copies)
+    assert not list(tmp_path.glob("out*"))
+
+
 # --- again and again
 
 

@@ -13,7 +13,8 @@ from transformers.audio_utils import mel_filter_bank
 
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioForPreTraining, AVEmotionAudioModel
 from av_emotion_hf.models import speech_backbone_av_emotion
-from av_emotion_hf.models.speech_backbone_av_emotion import SpeechBackbone, blocks, cut_layers, depth, mel_filters
+from av_emotion_hf.models.configuration_av_emotion import cut_layers, depth
+from av_emotion_hf.models.speech_backbone_av_emotion import SpeechBackbone, blocks, mel_filters
 
 WHISPER = WhisperConfig(
     d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, num_mel_bins=80,
@@ -52,7 +53,7 @@ def model_of():
         }
         model = AVEmotionAudioModel(AVEmotionAudioConfig(**(fields | changes))).eval()
         with torch.no_grad():
-            model.backbone.layer_weights.copy_(torch.tensor([0.3, -0.5, 1.0]))
+            model.backbone.layer_weights[0] = torch.tensor([0.3, -0.5, 1.0])
         return model
 
     return make
@@ -96,6 +97,21 @@ def test_other_clips_and_padding_change_nothing(model_of, kind):
         alone, _ = model.extract_features(sound[None])
         torch.testing.assert_close(features[row, : alone.shape[1]], alone[0], atol=1e-4, rtol=1e-4)
         assert alone[0, :, -16:].std(0).min() > 1e-3  # frames differ
+
+
+@torch.no_grad()
+def test_several_sums_stand_side_by_side(model_of):
+    one, two = model_of("whisper"), model_of("whisper", backbone_sums=2)
+    assert two.num_features == one.num_features + 16
+    two.backbone.encoder.load_state_dict(one.backbone.encoder.state_dict())
+    two.backbone.layer_weights[1] = torch.tensor([-99.0, 99.0, -99.0])
+    sound = noise(0.7)
+    features = two.extract_features(sound[None])[0][0, :, -32:]
+    torch.testing.assert_close(features[:, :16], one.extract_features(sound[None])[0][0, :, -16:])
+    layer = two.backbone._whisper_layers(two.backbone._log_mel(sound, 35)[None])[1]
+    torch.testing.assert_close(features[:, 16:], torch.nn.functional.layer_norm(layer, (16,))[0])
+    fresh = AVEmotionAudioModel(two.config).backbone.layer_weights.softmax(-1)  # each begins at its own layer
+    assert fresh.argmax(-1).tolist() == [1, 2] and fresh.max(-1).values.min() > 0.95
 
 
 @torch.no_grad()
@@ -200,6 +216,7 @@ def test_layers_are_cut():
             {"backbone_config": {"model_type": "bert"}},
             "backbone_config is of a 'bert' model; a speech encoder is one of",
         ),
+        ({"backbone_config": CONFIGS["whisper"].to_dict(), "backbone_sums": 4}, "backbone_sums=4 must be from 1 to 3"),
         ({"backbone_config": {"model_type": "smell"}}, "unknown model type 'smell'"),
         ({"backbone_config": {"model_type": "whisper"}, "sampling_rate": 8000}, "which hears 16000 Hz"),
     ],

@@ -1,13 +1,17 @@
 import json
 
+import numpy as np
 import pytest
 import torch
-from datasets import concatenate_datasets
-from transformers import AutoModelForVideoClassification, AutoProcessor
+from datasets import Dataset, concatenate_datasets
+from safetensors.torch import load_file
+from transformers import AutoModelForVideoClassification, AutoProcessor, Trainer
 
 from av_emotion_hf import EmotionTrainer, evaluate, finetune, pretrain
 from av_emotion_hf.data import ClipReader, group_names, split_groups
+from av_emotion_hf.data.augmentation import AugmentingCollator
 from av_emotion_hf.data.corpora import join_datasets
+from av_emotion_hf.data.schema import encode_waveform
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card
 
@@ -229,3 +233,134 @@ def test_several_datasets_are_drawn_alike_and_scored_apart(features, options, sm
     scores = record["scores_by_corpus"]
     assert {name: each["clips"] for name, each in scores.items()} == {"all": 8, "few": 8}
     assert json.loads((tmp_path / "joined" / "run.json").read_text())["scores_by_corpus"] == scores
+
+
+# --- augmentation
+
+OF_WAVEFORMS = {
+    "speed": 0.5, "pitch": 0.3, "reverb": 0.3, "noise": 0.5, "babble": 0.3, "gain": 0.5, "telephone": 0.3, "opus": 0.3,
+    "copy_paste": 0.3, "mixup": 0.5,
+}  # fmt: skip
+OF_FEATURES = {"time_mask": 0.5, "frequency_mask": 0.5, "copy_paste": 0.3, "mixup": 0.5}
+
+
+@pytest.fixture
+def inputs():
+    """Inputs of 16 short voices of four speakers."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for i in range(16):
+        time = np.arange(2000 + 100 * (i % 3)) / 16000
+        voice = 0.2 * np.sign(np.sin(2 * np.pi * (120 + 60 * (i % 2)) * time)) + 0.01 * generator.standard_normal(
+            len(time)
+        )
+        rows.append(
+            {
+                "audio": {"bytes": encode_waveform(voice), "path": None},
+                "face_coverage": 0.0,
+                "emotion": ["neutral", "happy"][i % 2],
+                "speaker": f"{i // 4}",
+            }
+        )
+    return Dataset.from_list(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "workers"), [("inputs", 0), ("features", 0), ("inputs", 2)])
+def test_a_killed_augmented_run_goes_on_to_the_same_weights(
+    request, options, small, monkeypatch, tmp_path, kind, workers
+):
+    dataset = request.getfixturevalue(kind)
+    augment = OF_WAVEFORMS if kind == "inputs" else OF_FEATURES
+
+    def run(name, **more):
+        return finetune(
+            dataset,
+            split_groups(GROUPS, test=["3"]),
+            args=options(name, epochs=3, workers=workers, label_smoothing_factor=0.1, **more),
+            modality="audio",
+            group_column="speaker",
+            config_overrides=small["audio"],
+            augment=augment,
+        )
+
+    whole = run("whole")
+    assert whole["settings"]["augment"] == augment
+    step, calls = Trainer.training_step, []
+    killed_at = whole["steps"] // 2 + 1
+
+    def killed(self, *args, **kwargs):
+        calls.append(None)
+        if len(calls) == killed_at:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "training_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("killed")
+    resumed = run("killed", resume=True)
+    assert resumed["steps"] == whole["steps"] and resumed["scores"].keys() == whole["scores"].keys()
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+@pytest.mark.slow
+def test_only_training_batches_are_augmented(features, options, small, monkeypatch):
+    batches, made = [], AugmentingCollator.__call__
+
+    def noting(self, rows):
+        batches.append({row["speaker"] for row in rows})
+        return made(self, rows)
+
+    monkeypatch.setattr(AugmentingCollator, "__call__", noting)
+    record = finetune(
+        features,
+        split_groups(GROUPS, test=["3"]),
+        args=options("model", epochs=15, learning_rate=2e-2),
+        modality="audio",
+        group_column="speaker",
+        config_overrides=small["audio"],
+        augment=OF_FEATURES,
+    )
+    assert set.union(*batches) == set(record["settings"]["groups"]["train"])
+    assert record["scores"]["validation_uar"] > 0.9
+
+
+@pytest.mark.slow
+def test_augmented_copies_are_trained_on_and_never_scored(features, options, small, tmp_path):
+    copies = features.add_column("augmented", [True] * len(features))
+    both = concatenate_datasets([features.add_column("augmented", [False] * len(features)), copies])
+    record = finetune(
+        both,
+        split_groups(GROUPS, test=["3"]),
+        args=options("model", epochs=1),
+        modality="audio",
+        group_column="speaker",
+        config_overrides=small["audio"],
+    )
+    clips = {name: sum(counts.values()) for name, counts in record["settings"]["clips"].items()}
+    assert clips == {"train": 2 * 8 * len(record["settings"]["groups"]["train"]), "validation": 8}
+    assert evaluate(str(tmp_path / "model"), both)["clips"] == 32
+    assert evaluate(str(tmp_path / "model"), both.to_iterable_dataset())["clips"] == 32
+    joined = join_datasets([("with", both), ("without", features)], "emotion", "speaker", ClipReader("audio"))
+    assert [bool(value) for value in joined["augmented"]] == [False] * 32 + [True] * 32 + [False] * 32
+
+
+def test_an_augmentation_that_does_not_fit_is_named_before_anything_is_written(features, inputs, options, tmp_path):
+    for dataset, modality, augment, message in (
+        (features, "audio", {"noise": 0.5}, "augmentation 'noise' changes waveforms, and the dataset holds features"),
+        (
+            inputs,
+            "audio",
+            {"time_mask": 0.5},
+            "augmentation 'time_mask' hides frame features, and the dataset holds w",
+        ),
+        (features, "image", {"time_mask": 0.5}, "augmentation 'time_mask' changes voices, and an image model hears"),
+        (features, "fusion", {"mixup": 0.5}, "augmentation 'mixup' combines voices, and the clips show faces"),
+        (inputs, "audio", {"nois": 0.5}, "augmentation 'nois' is unknown; choose from speed, pitch"),
+        (inputs, "audio", {"noise": 50}, "augmentation noise=50: has to be a probability from 0 to 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            finetune(dataset, args=options("model"), modality=modality, augment=augment)
+    assert not (tmp_path / "model").exists()

@@ -3,12 +3,13 @@ import torch
 from datasets import Dataset
 
 from av_emotion_hf import AVEmotionAudioForSequenceClassification, EmotionTrainer, EmotionTrainingArguments
+from av_emotion_hf.training.expression import ExpressionLoss
 from av_emotion_hf.training.trainer import NumberedCollator
 
 
 @pytest.fixture
 def trainer(audio_config, tmp_path):
-    def make(**changes):
+    def make(compute_loss_func=None, **changes):
         rows = [{"labels": i % 3} for i in range(12)]
 
         def collate(rows):
@@ -25,6 +26,7 @@ def trainer(audio_config, tmp_path):
             args=EmotionTrainingArguments(str(tmp_path), **settings, slow_parts=["frontend."], slow_rate=0.1),
             data_collator=collate,
             train_dataset=Dataset.from_list(rows),
+            compute_loss_func=compute_loss_func,
         )
 
     return make
@@ -39,10 +41,11 @@ def test_slow_parts_have_a_rate_of_their_own(trainer):
 
 
 @pytest.mark.slow
-def test_accumulation_does_not_change_the_loss(trainer):
-    whole = trainer(per_device_train_batch_size=4, max_steps=1, lr_scheduler_type="constant")
+@pytest.mark.parametrize("loss", [None, ExpressionLoss(0.1)], ids=["model", "function"])
+def test_accumulation_does_not_change_the_loss(trainer, loss):
+    whole = trainer(loss, per_device_train_batch_size=4, max_steps=1, lr_scheduler_type="constant")
     parts = trainer(
-        per_device_train_batch_size=1, gradient_accumulation_steps=4, max_steps=1, lr_scheduler_type="constant"
+        loss, per_device_train_batch_size=1, gradient_accumulation_steps=4, max_steps=1, lr_scheduler_type="constant"
     )
     whole.train()
     parts.train()

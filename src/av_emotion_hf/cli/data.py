@@ -10,6 +10,7 @@ from ..utils import require_writable
 from .console import base_name, quietly, report, report_reading, split_names
 from .options import (
     AsJson,
+    Augment,
     Dataset,
     Detector,
     Device,
@@ -50,6 +51,10 @@ def extract(
     init: Init = None,
     speech_encoder: SpeechEncoder = None,
     speech_layers: SpeechLayers = None,
+    augment: Augment = None,
+    copies: Annotated[
+        int | None, typer.Option(help="Augmented copies of each clip for --augment.", min=1, show_default="1")
+    ] = None,
     split: Split = None,
     streaming: Streaming = False,
     group_column: GroupColumn = None,
@@ -75,6 +80,14 @@ def extract(
         require_writable(out, is_folder=form not in TABLES)
     if speech_encoder and form != "features":
         raise InputError(f"--speech-encoder {speech_encoder} computes features, not {form}: add --as features")
+    if copies is not None and augment is None:
+        raise InputError(f"--copies {copies}: are made by --augment; add it, or leave --copies out")
+    if augment is not None and (form != "features" or modality != "audio"):
+        raise InputError(
+            f"--augment makes copies of voices for --as features --modality audio, not for --as {form} --modality "
+            f"{modality}; finetune --augment changes clips while it trains"
+        )
+    probabilities = _copy_augmentations(augment) if augment is not None else None
     excluded = split_names(exclude_groups)
     rows = open_selection(dataset, split, streaming, group_column=group_column, exclude_groups=excluded, limit=limit)
     metadata: dict[str, Any] = {"dataset": base_name(dataset)}
@@ -112,8 +125,19 @@ def extract(
             rows_per_shard=rows_per_shard,
             workers=available_cores() if workers is None else workers,
             metadata=metadata,
+            augment=probabilities,
+            copies=copies or 1,
         )
     report_reading(summary, as_json, out)
+
+
+def _copy_augmentations(augment: str) -> dict[str, float]:
+    """Probabilities for copies, from JSON text or a JSON file, before anything is opened."""
+    from ..data.augmentation import check_probabilities
+    from ..data.extraction import COPYABLE
+    from ..training import read_config_overrides
+
+    return check_probabilities(read_config_overrides(augment, "--augment"), COPYABLE)
 
 
 def push(

@@ -1,6 +1,7 @@
 """Commands that use trained models: predict, faces, evaluate, reconstruct, export."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -36,6 +37,19 @@ def predict(
     window: Annotated[
         str, typer.Option(help="Seconds; longer clips are cut and their scores averaged. whole: do not cut.")
     ] = "10",
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Unlabeled clips of the person in the clips, a folder or glob of them; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a dataset in place of clips, the column of the person: all clips of a person are its baseline."
+        ),
+    ] = None,
     device: Device = "auto",
     workers: Readers = None,
     as_json: AsJson = False,
@@ -44,26 +58,46 @@ def predict(
     from transformers.utils import logging as transformers_logging
 
     from ..checkpoints import DEFAULT_CHECKPOINT
-    from ..data.workers import call_in_workers
+    from ..data.workers import Outcome, call_in_workers
     from ..devices import available_cores
+    from ..inference.groups import GroupedClip, GroupPredictor, baseline_of, baselines_of, grouped_clips
     from ..inference.predictor import EmotionPredictor
     from ..media import expand_paths
     from ..models.windows_av_emotion import WHOLE
 
-    clips = expand_paths(paths)
+    if group_column is None:
+        clips = [GroupedClip(path, path, None) for path in expand_paths(paths)]
+    else:
+        if baseline:
+            raise InputError("--baseline is one person's, and --group-column makes one for each: give one of them")
+        if len(paths) > 1:
+            raise InputError(
+                f"--group-column needs one dataset, such as a table file, and there are {len(paths)} paths"
+            )
+        clips = grouped_clips(paths[0], group_column)
+    heard = [GroupedClip(path, path, None) for path in expand_paths(baseline or [])]
     transformers_logging.disable_progress_bar()  # one bar over the clips is enough
     length = window if window == WHOLE else parse_number(window, "--window")
     predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, length, device, speaker)
     typer.echo(str(predictor.choice), err=True)
-    count = min(len(clips), available_cores()) if workers is None else workers
+
+    def outcomes(function: Callable, items: list[GroupedClip], description: str) -> Iterable[Outcome]:
+        """In processes of their own: a clip that crashes its decoder is skipped, the others are unaffected."""
+        count = min(len(items), available_cores()) if workers is None else workers
+        found = call_in_workers(function, items, count, spawn=predictor.choice.device.type != "cpu")
+        return progress(found, len(items), description, "clip")
+
+    person = GroupPredictor(predictor)
+    if heard:
+        predictor.baseline = baseline_of(outcomes(person.measure, heard, "Measuring the baseline"))
+    elif group_column is not None:
+        person.baselines = baselines_of(outcomes(person.measure, clips, "Measuring baselines"))
     failed = 0
-    # in processes of their own: a clip that crashes its decoder is skipped, the others are unaffected
-    outcomes = call_in_workers(predictor, clips, count, spawn=predictor.choice.device.type != "cpu")
-    for outcome in progress(outcomes, len(clips), "Predicting", "clip"):
+    for outcome in outcomes(person, clips, "Predicting"):
         failed += outcome.error is not None
-        name = printable(outcome.item)
+        name = printable(outcome.item.name)
         error = outcome.error and (outcome.error if name in outcome.error else f"{name}: {outcome.error}")
-        result = {"path": outcome.item, "error": error} if error else outcome.result.as_dict()
+        result = {"path": outcome.item.name, "error": error} if error else outcome.result.as_dict()
         if as_json:
             say(json.dumps(result, ensure_ascii=False))
         elif error:
@@ -129,12 +163,30 @@ def evaluate(
     modalities: Annotated[
         str, typer.Option(help="Input of a fusion model: audio, image, or both.", rich_help_panel=DATA)
     ] = "audio,image",
+    person_baseline: Annotated[
+        bool,
+        typer.Option(
+            "--person-baseline",
+            help="Standardize each clip by all clips of its group, without labels.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    baseline_clips: Annotated[
+        int | None,
+        typer.Option(
+            help="With --person-baseline: by so many other clips of its group, drawn with --seed.",
+            min=1,
+            show_default="all of the group",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     split: Split = None,
     streaming: Streaming = False,
     limit: Limit = None,
     fps: Fps = 10.0,
     detector: Detector = "auto",
     batch_size: Annotated[int, typer.Option(help="Clips (images) per step.", min=1)] = 16,
+    seed: Annotated[int, typer.Option(help="Of the clips that --baseline-clips draws.")] = 0,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -185,6 +237,10 @@ def evaluate(
         modalities=wanted,
         reader_options=ReaderOptions(fps=fps, detector=detector),
         device=device,
+        group_column=group_column,
+        person_baseline=person_baseline,
+        baseline_clips=baseline_clips,
+        seed=seed,
         protocol=protocol,
     )
 
@@ -210,6 +266,8 @@ def _scores_line(result: dict[str, Any]) -> str:
     line = (
         f"UAR {result['uar']:.3f}  WAR {result['war']:.3f}  macro-F1 {result['macro_f1']:.3f}  {result['clips']} clips"
     )
+    if result["protocol"]["person_baseline"] is not None:
+        line += ", with the person's baseline"
     if missing:
         line = f"over {len(labels) - len(missing)} of {len(labels)} classes (no clip of {', '.join(missing)}): {line}"
     if result["no_answer"]:
@@ -221,9 +279,11 @@ def _prediction_line(result: dict[str, Any]) -> str:
     if result["emotion"] is None:
         return f"{printable(result['path'])}\tno emotion: neither audio nor a face was found"
     best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])
+    used = result["baseline"]
+    mark = "" if used is None else f", baseline of {used['clips']} clip(s), {used['seconds']:.1f} s"
     return (
         f"{printable(result['path'])}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
-        f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames)"
+        f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames{mark})"
     )
 
 

@@ -77,6 +77,13 @@ Config = Annotated[
     str | None,
     typer.Option(help="Configuration fields to change, as JSON or a JSON file.", rich_help_panel=MODEL),
 ]
+PersonBaselineShare = Annotated[
+    float,
+    typer.Option(
+        help="Fraction of the clips that are standardized by clips of the same person; needs --group-column.",
+        rich_help_panel=RUN,
+    ),
+]
 PseudoLabels = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,6 +100,15 @@ PseudoFraction = Annotated[
 ]
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        help='Augmentations of voices with the probability of each, as JSON or a JSON file: {"speed": 0.5, "noise": '
+        "0.3}. Of waveforms: speed, pitch, reverb, noise, babble, gain, telephone, opus; while training also "
+        "copy_paste, mixup, and for features time_mask, frequency_mask.",
+        rich_help_panel=DATA,
+    ),
 ]
 Seed = Annotated[
     int, typer.Option(help="Random seed (weights, data order, masks, validation split).", rich_help_panel=RUN)

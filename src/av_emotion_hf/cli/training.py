@@ -14,6 +14,7 @@ from .options import (
     RUN,
     Architecture,
     AsJson,
+    Augment,
     Balance,
     Config,
     Dataset,
@@ -28,6 +29,7 @@ from .options import (
     Limit,
     Modality,
     Objective,
+    PersonBaselineShare,
     PseudoFraction,
     PseudoLabels,
     PseudoThreshold,
@@ -227,25 +229,33 @@ def finetune(
     limit: Limit = None,
     fps: Fps = 10.0,
     detector: Detector = "auto",
+    augment: Augment = None,
     slow_rate: Annotated[
         float, typer.Option(help="Factor on the learning rate of front-end and backbone.", rich_help_panel=RUN)
     ] = 0.1,
     label_smoothing: LabelSmoothing = 0.1,
+    person_baseline: PersonBaselineShare = 0.0,
     pseudo_labels: PseudoLabels = None,
     pseudo_threshold: PseudoThreshold = 0.3,
     pseudo_fraction: PseudoFraction = 0.5,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
+    from ..data.augmentation import check_augmentations
     from ..data.reader import ReaderOptions
     from ..data.selection import open_selection
     from ..data.splits import group_names, split_groups
     from ..training import read_config_overrides
     from ..training.finetuning import finetune as recipe
+    from ..training.person_baselines import require_persons
 
     config_overrides = read_config_overrides(config)
+    require_persons(person_baseline, group_column)
+    augmentations = read_config_overrides(augment, "--augment")
     reader_options = ReaderOptions(fps=fps, detector=detector)
     opened = [open_selection(name, split, streaming, limit=limit, label_column=label_column) for name in datasets]
+    for each in opened:  # before the clips of several are read
+        check_augmentations(augmentations, modality, each)
     rows, corpus_column = opened[0], None
     if len(datasets) > 1 or label_map is not None:
         from ..data.corpora import CORPUS, join_datasets
@@ -297,7 +307,9 @@ def finetune(
         speech_encoder=speech_encoder,
         speech_layers=speech_layers,
         config_overrides=config_overrides,
+        person_baseline=person_baseline,
         reader_options=reader_options,
+        augment=augmentations,
         metadata={"dataset": ", ".join(map(base_name, datasets))},
     )
 

@@ -66,14 +66,11 @@ class ClipCollator:
 
     def _audio_features(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """`input_features (B, T, F)` with their mask, and `teacher_states (B, T, H)` where they are asked for."""
-        size, clips = self.feature_sizes["audio"], [np.asarray(row["input_features"], np.float32) for row in rows]
-        features = [
-            clip[:, :size] if len(clip) and row.get(NUM_DESCRIPTORS) == size else clip
-            for clip, row in zip(clips, rows, strict=True)
-        ]
-        batch = {}
+        size, batch = self.feature_sizes["audio"], {}
+        features = [audio_features(row, size) for row in rows]
         batch["input_features"], batch["attention_mask"] = pad_frames(features, size)
         if "teacher" in self.feature_sizes:
+            clips = [np.asarray(row["input_features"], np.float32) for row in rows]
             states = [clip[:, size:] if len(clip) else clip for clip in clips]
             batch["teacher_states"], _ = pad_frames(states, self.feature_sizes["teacher"])
         return batch
@@ -113,6 +110,12 @@ class MaskingCollator:
         return batch
 
 
+def audio_features(row: dict, size: int) -> np.ndarray:
+    """Features `(T, F)` of the voice in a row; where `size` of them are the descriptors, these without the states."""
+    clip = np.asarray(row["input_features"], np.float32)
+    return clip[:, :size] if len(clip) and row.get(NUM_DESCRIPTORS) == size else clip
+
+
 def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Features of clips of different length to `(B, T, size)` and the mask `(B, T)`, 1 = real frame.
 
@@ -134,4 +137,4 @@ def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(frames), mask
 
 
-__all__ = ["ClipCollator", "MaskingCollator", "pad_frames"]
+__all__ = ["ClipCollator", "MaskingCollator", "audio_features", "pad_frames"]

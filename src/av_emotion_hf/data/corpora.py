@@ -12,12 +12,12 @@ from ..errors import InputError
 from .dataset import AnyDataset, column_values, require_columns
 from .labels import class_names, drop_unlabeled, label_names, name_of
 from .reader import ClipReader, with_inputs
-from .schema import CLIP, FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS, SAMPLING_RATE
+from .schema import AUGMENTED, CLIP, FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS, SAMPLING_RATE
 
 logger = logging.getLogger(__name__)
 
 CORPUS = "corpus"  # column of the name of the dataset that a row comes from
-KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), NUM_DESCRIPTORS, "face_coverage", CLIP)
+KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), NUM_DESCRIPTORS, "face_coverage", CLIP, AUGMENTED)
 
 LabelMap = Mapping[str, Any]  # by class its new name, or None to leave it out; by dataset such a map of its own
 
@@ -61,7 +61,7 @@ def join_datasets(
             raise InputError(f"{name}: several datasets are joined as tables, and this one is a stream; do not stream")
         require_columns(dataset, label_column, group_column)
         parts.append(_part(name, dataset, label_column, group_column, reader, label_map or {}, num_proc))
-    if len({tuple(part.features) for part in parts}) > 1:
+    if len({tuple(sorted({*part.features} - {AUGMENTED})) for part in parts}) > 1:
         raise InputError("some datasets hold features and some clips or inputs; extract all of them in the same way")
     return joined_rows(parts)
 

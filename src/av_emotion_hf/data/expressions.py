@@ -8,6 +8,7 @@ from transformers import BatchFeature
 
 from ..errors import InputError
 from ..models.pictures_av_emotion import to_picture
+from .draws import draw_mixture
 
 
 class FaceCollator:
@@ -84,11 +85,9 @@ def augment_faces(pixels: torch.Tensor) -> torch.Tensor:
 def mix_faces(pixels: torch.Tensor, labels: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Blend each image `(B, 3, H, W)` with another one of the batch, and its label `(B, K)` with that one's.
 
-    The fraction of the other image is drawn per image from Beta(`alpha`, `alpha`) and at most a half.
+    The fraction of the other image is at most a half, see [`draw_mixture`].
     """
-    fraction = torch.distributions.Beta(alpha, alpha).sample((len(pixels),))
-    fraction = torch.minimum(fraction, 1 - fraction)
-    other = torch.randperm(len(pixels))
+    fraction, other = draw_mixture(len(pixels), alpha)
     mixed = torch.lerp(pixels, pixels[other], fraction[:, None, None, None])
     return mixed, torch.lerp(labels.float(), labels[other].float(), fraction[:, None])
 

@@ -1,20 +1,24 @@
 """Extraction: a dataset of clips to Parquet shards of inputs or features, which train without decoding again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 from datasets import Audio, Dataset, Features, Value
 from tqdm.auto import tqdm
 
 from ..errors import Failure, InputError
 from ..models.windows_av_emotion import ClipInputs
 from ..utils import atomic_write, unwritable
+from .augmentation import check_probabilities
 from .dataset import AnyDataset, undecoded
+from .draws import numbered_draws
 from .features import FeatureReader, decode_frames, encode_frames
 from .reader import ClipReader
 from .schema import (
+    AUGMENTED,
     CLIP,
     FEATURE_COLUMNS,
     MEDIA_COLUMNS,
@@ -27,8 +31,10 @@ from .schema import (
 )
 from .shards import Part, ShardFolder
 from .statistics import RunningStatistics
+from .waveform_augmentation import WAVEFORM_AUGMENTATIONS, augment_waveform
 from .workers import STALL, call_in_workers
 
+COPYABLE = tuple(name for name in WAVEFORM_AUGMENTATIONS if name != "babble")  # of which a clip needs no other
 ROW_GROUP_BYTES = 8 * 2**20  # rows that are written at a time
 
 
@@ -42,6 +48,8 @@ def extract(
     metadata: dict | None = None,
     stall: float = STALL,
     root: str | Path | None = None,
+    augment: Mapping[str, float] | None = None,
+    copies: int = 1,
 ) -> dict:
     """Read every clip and write `out/data/train-*.parquet` and `out/manifest.json`.
 
@@ -64,6 +72,11 @@ def extract(
         metadata: settings to note in the manifest, beside the reader's.
         stall: seconds without progress after which a clip is skipped.
         root: folder to which the names of clips are relative, if the dataset has no column `clip`.
+        augment: by name of an augmentation of waveforms the probability with which a copy of a clip gets it, see
+            [`augment_waveform`]; not `babble`, since a worker has one clip at a time. Copies go to pre-training and to
+            the training part of fine-tuning.
+        copies: how many augmented copies stand behind each clip, if there are augmentations; the column `augmented`
+            tells them. What is drawn follows from the numbers of row, window and copy.
 
     Returns:
         The manifest: settings, number of clips, rows, frames and seconds, the clips that could not be read with the
@@ -71,8 +84,14 @@ def extract(
 
     Raises:
         InputError: `out` holds something else or was made with other settings, the dataset has no clips, not one could
-            be read, or `out` cannot be written.
+            be read, or `out` cannot be written; or an augmentation does not exist or cannot be had here.
     """
+    augment = check_probabilities(augment or {}, COPYABLE)
+    if augment and (feature_reader is None or reader.modality != "audio" or copies < 1):
+        raise InputError(
+            f"{copies} augmented copies of {reader.modality}: these are features of voices, one copy or more; use "
+            "--as features --modality audio --copies 1, or augment while training (finetune --augment)"
+        )
     dataset = undecoded(dataset)
     wanted = [modality for modality in ("audio", "image") if reader.modality in (modality, "both")]
     kinds = {require_modality(dataset, modality) for modality in wanted}
@@ -83,11 +102,16 @@ def extract(
     settings = {**(metadata or {}), "clips": total, "rows_per_shard": rows_per_shard}
     for part_of_settings in (clip_reader, feature_reader):
         settings |= part_of_settings.settings if part_of_settings is not None else {}
+    if augment:  # else a folder that an earlier version has begun could not be continued
+        settings |= {"augment": augment, "copies": copies}
     folder = ShardFolder(out, settings)
     if folder.manifest is not None:
         return folder.manifest
     columns = _columns(dataset, clip_reader, feature_reader)
-    task = ClipTask(clip_reader, feature_reader, columns, folder.partial / "clips")
+    if augment:
+        columns[AUGMENTED] = Value("bool")
+    augmented_copies = AugmentedCopies(augment, copies) if augment else None
+    task = ClipTask(clip_reader, feature_reader, columns, folder.partial / "clips", augmented_copies)
     try:
         with tqdm(total=total, desc="Reading clips", unit="clip") as bar:
             for part in folder.parts(dataset, rows_per_shard):
@@ -95,6 +119,25 @@ def extract(
         return folder.finish() if folder.is_complete(dataset, rows_per_shard) else folder.summary()
     except OSError as error:
         raise unwritable(folder.partial, error, ", then run the same command again to resume") from error
+
+
+class AugmentedCopies:
+    """Makes augmented copies of waveforms, the same whenever it is asked for them.
+
+    Args:
+        probabilities: of augmentations of waveforms, by name.
+        count: copies of each.
+    """
+
+    def __init__(self, probabilities: Mapping[str, float], count: int):
+        self.probabilities, self.count = probabilities, count
+
+    def __call__(self, waveform: np.ndarray, *numbers: int) -> Iterator[np.ndarray]:
+        """The copies of a waveform `(samples,)`, which `numbers` tell from all others; of one of length 0 none."""
+        for copy in range(self.count if len(waveform) else 0):
+            with numbered_draws(*numbers, copy):
+                augmented = augment_waveform(torch.from_numpy(waveform), self.probabilities)
+            yield augmented.numpy()
 
 
 class ClipTask:
@@ -107,12 +150,19 @@ class ClipTask:
         feature_reader: computes features; None where inputs are wanted.
         columns: what is written.
         folder: where the files go.
+        copies: makes augmented copies, of which features are computed as well; None for none.
     """
 
     def __init__(
-        self, reader: ClipReader | None, feature_reader: FeatureReader | None, columns: Features, folder: Path
+        self,
+        reader: ClipReader | None,
+        feature_reader: FeatureReader | None,
+        columns: Features,
+        folder: Path,
+        copies: AugmentedCopies | None = None,
     ):
         self.reader, self.feature_reader, self.columns, self.folder = reader, feature_reader, columns, folder
+        self.copies = copies
 
     @property
     def needs_spawn(self) -> bool:
@@ -132,22 +182,36 @@ class ClipTask:
         schema = self.columns.arrow_schema
         with atomic_write(path) as partial, pa.OSFile(str(partial), "wb") as file:
             with pa.ipc.new_stream(file, schema) as stream:
-                for cells in self._rows(row):
+                for cells in self._rows(name, row):
                     stream.write_batch(_record_batch(cells, schema))
                     alive()
 
-    def _rows(self, row: dict) -> Iterator[dict]:
+    def _rows(self, name: str, row: dict) -> Iterator[dict]:
         reader, features_of = self.reader, self.feature_reader
-        if reader is None:
-            assert features_of is not None  # else there would be nothing to extract
-            return iter([row | features_of(decode_waveform(row.get("audio")), decode_faces(row.get("faces")))])
         if features_of is None:
-            return reader.rows(row)
+            assert reader is not None  # else there would be nothing to extract
+            yield from reader.rows(row)
+            return
+        windows: Iterable[dict]
+        if reader is None:
+            waveform = decode_waveform(row.get("audio"))
+            windows = [row | features_of(waveform, decode_faces(row.get("faces")))]
+        else:
+            encode = reader.encode
 
-        def cells(inputs: ClipInputs) -> dict:  # of the waveform that stored inputs would have
-            return reader.encode(inputs, media=False) | features_of(round_to_16_bits(inputs.waveform), inputs.crops)
+            def cells(inputs: ClipInputs) -> dict:  # of the waveform that stored inputs would have
+                nonlocal waveform  # that of the present window
+                waveform = round_to_16_bits(inputs.waveform)
+                return encode(inputs, media=False) | features_of(waveform, inputs.crops)
 
-        return reader.rows(row, cells)
+            windows = reader.rows(row, cells)
+        for window, made in enumerate(windows):
+            if self.copies is None:
+                yield made
+                continue
+            yield made | {AUGMENTED: False}
+            for copy in self.copies(waveform, *map(int, name.split("-")), window):
+                yield made | features_of(copy, ()) | {"duration": len(copy) / SAMPLING_RATE, AUGMENTED: True}
 
     def path(self, name: str) -> Path:
         """File of the row `name`."""
@@ -257,4 +321,4 @@ def _columns(dataset: AnyDataset, reader: ClipReader | None, feature_reader: Fea
     return Features(columns)
 
 
-__all__ = ["ClipTask", "extract"]
+__all__ = ["AugmentedCopies", "ClipTask", "extract"]

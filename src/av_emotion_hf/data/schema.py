@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MEDIA_COLUMNS = ("video", "audio", "file", "path")
 CLIP = "clip"  # column of the name of a clip, relative to its dataset
+AUGMENTED = "augmented"  # column that tells the augmented copies of a clip, which are for training only
 FILE, FILE_NAME, IMAGE = "file", "file_name", "image"
 NAME_COLUMNS = (FILE_NAME, *MEDIA_COLUMNS)  # of a table, the first of which tells the clip
 FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
@@ -117,6 +118,7 @@ def decode_faces(cells: list[dict] | None) -> list[np.ndarray]:
 
 
 __all__ = [
+    "AUGMENTED",
     "CLIP",
     "FILE",
     "FEATURE_COLUMNS",

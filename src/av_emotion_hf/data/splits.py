@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset
+from datasets import Dataset, Value
 
 from ..errors import InputError, require_fraction
 from .dataset import AnyDataset, column_values, require_columns
 from .labels import name_of, report_missing, report_trimmed
+from .schema import AUGMENTED
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ def drop_groups(dataset: AnyDataset, column: str, groups: tuple[str, ...] | list
     _require_known(groups, group_names(dataset, column), column)
     unwanted = [None, *sorted(groups)]
     return _filter(dataset, column, lambda value: name_of(value) not in unwanted)
+
+
+def drop_augmented(dataset: AnyDataset) -> AnyDataset:
+    """The rows without the augmented copies that `extract` may have added: nothing is measured on these."""
+    if AUGMENTED not in dataset.features or dataset.features[AUGMENTED] != Value("bool"):
+        return dataset
+    return _filter(dataset, AUGMENTED, lambda value: not value)
 
 
 def _filter(dataset: AnyDataset, column: str, keep: Callable[[Any], bool]) -> AnyDataset:
@@ -120,4 +128,4 @@ def _require_known(names: Iterable[str], known: list[str], column: str) -> None:
             raise InputError(f"{column}: there is no group {name!r}; the groups are {', '.join(known)}")
 
 
-__all__ = ["GroupSplit", "drop_groups", "group_names", "keep_groups", "split_groups"]
+__all__ = ["GroupSplit", "drop_augmented", "drop_groups", "group_names", "keep_groups", "split_groups"]

@@ -36,6 +36,7 @@ METRICS = {  # type and name on the Hub
 MARK = "<!-- made by av-emotion and made anew when it is pushed, unless it is edited: {} -->"
 # what Trainer and `push_to_hub` of a model write, until somebody completes it
 DRAFTS = ("This model card has been generated automatically", "# Model Card for Model ID")
+WITH_BASELINE = "with the person's baseline"  # a score that used it
 NEEDED = {"model": ("license", "library_name", "pipeline_tag", "tags"), "dataset": ("license", "tags")}
 
 
@@ -121,11 +122,12 @@ def _results(facts: dict[str, Any], test: dict[str, Any] | None) -> list[dict[st
     scores, settings = facts["scores"], facts["settings"]
     found: list[dict[str, Any]] = []
     dataset = settings.get("dataset", "unnamed")
-    if "validation_uar" in scores:
-        counts = settings.get("clips", {}).get("validation")
-        measured = {name: scores[f"validation_{name}"] for name in METRICS}
-        part = {"dataset": dataset, "part": "validation clips", "split": "validation"}
-        found.append(measured | part | {"clips": sum(counts.values()) if counts else None})
+    for prefix, condition in (("validation", None), ("validation_with_baseline", WITH_BASELINE)):
+        if f"{prefix}_uar" in scores:
+            counts = settings.get("clips", {}).get("validation")
+            measured = {name: scores[f"{prefix}_{name}"] for name in METRICS}
+            part = {"dataset": dataset, "part": "validation clips", "split": "validation", "condition": condition}
+            found.append(measured | part | {"clips": sum(counts.values()) if counts else None})
     protocol = None
     if test is not None:
         protocol, measured = test["protocol"], {name: test[name] for name in (*METRICS, "clips")}
@@ -135,7 +137,12 @@ def _results(facts: dict[str, Any], test: dict[str, Any] | None) -> list[dict[st
     if protocol is not None:
         groups = protocol.get("groups") or []
         clips = f"test clips ({protocol['group_column']} {', '.join(groups)})" if groups else "test clips"
-        found.append(measured | {"dataset": protocol.get("dataset") or dataset, "part": clips, "split": "test"})
+        condition = WITH_BASELINE if protocol.get("person_baseline") else None
+        part = {"dataset": protocol.get("dataset") or dataset, "part": clips, "split": "test", "condition": condition}
+        found.append(measured | part)
+    for result in found:
+        if result["condition"] is not None:
+            result["part"] += f", {result['condition']}"
     return found
 
 
@@ -157,7 +164,7 @@ def _metadata(
         tags: beside `emotion-recognition`.
         task_name: in words, for the results.
         datasets: what the model was trained on.
-        results: dictionaries of [`METRICS`], `dataset`, `part` and `split`.
+        results: dictionaries of [`METRICS`], `dataset`, `part` and `split`, and the `condition` they hold for, if any.
     """
     found = [
         EvalResult(
@@ -165,6 +172,7 @@ def _metadata(
             task_name=task_name,
             dataset_type=_slug(result["dataset"]),
             dataset_name=f"{result['dataset']}, {result['part']}",
+            dataset_config=result.get("condition"),  # or the Hub takes it for the same result
             dataset_split=result["split"],
             metric_type=metric_type,
             metric_name=metric_name,

@@ -1,6 +1,7 @@
 """Prediction: a clip to the emotion in it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from os import PathLike, fspath
@@ -13,6 +14,7 @@ from ..data.reader import ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
 from ..models.collections_av_emotion import several_clips
+from ..models.person_baseline_av_emotion import PersonBaseline
 from ..models.pipeline_av_emotion import AVEmotionPipeline
 from ..models.windows_av_emotion import check_fps, check_window
 
@@ -29,6 +31,7 @@ class Prediction:
         duration: seconds.
         face_coverage: fraction of the frames that show the followed face.
         detector: name of the face detector that ran.
+        baseline: `clips` and `seconds` of the person's baseline that was used; `None` without.
     """
 
     path: str
@@ -38,6 +41,7 @@ class Prediction:
     duration: float
     face_coverage: float
     detector: str | None
+    baseline: dict[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as one JSON object."""
@@ -58,9 +62,12 @@ class EmotionPredictor:
             for one window of the whole clip, which is then in memory.
         device: where the model runs, see [`choose_device`].
         speaker: which of several faces is followed: `size` or `speech`, see [`face_windows`].
+        baseline: unlabeled clips of the person that speaks in the clips, in any form that the pipeline accepts, or a
+            [`PersonBaseline`]; predictions are marked with it. See [`person_baseline`].
 
     Raises:
-        InputError: the checkpoint is missing, or has no trained classifier for clips; or a setting cannot be used.
+        InputError: the checkpoint is missing, or has no trained classifier for clips; a setting, or not one clip of
+            the baseline, can be used.
 
     Example:
     ```python
@@ -78,11 +85,10 @@ class EmotionPredictor:
         window: float | str | None = None,
         device: str = "auto",
         speaker: str = "size",
+        baseline: Any = None,
     ):
-        try:  # a mistake is told before anything is loaded
+        with _input_errors():  # before anything is loaded
             self.window, fps = check_window(window), check_fps(fps)
-        except ValueError as error:
-            raise InputError(str(error)) from error
         self.options: dict[str, Any] = {"fps": fps, "detector": detector, "speaker": speaker}
         ReaderOptions(**self.options)
         self.choice = choose_device(device)
@@ -92,6 +98,7 @@ class EmotionPredictor:
                 f"{checkpoint}: is an expression recognizer of single images; clips need an audio, image or fusion "
                 "model: fine-tune one with it as --init"
             )
+        self.baseline: PersonBaseline | None = None if baseline is None else self.person_baseline(baseline)
 
     @cached_property
     def pipeline(self) -> AVEmotionPipeline:
@@ -106,19 +113,49 @@ class EmotionPredictor:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "pipeline"}
 
-    def __call__(self, source: Any, alive: Callable[[], None] = lambda: None) -> Prediction:
+    def person_baseline(self, clips: Any) -> PersonBaseline:
+        """How a person speaks and looks, from unlabeled clips of that person; those that cannot be used are logged.
+
+        The clips of that person are then standardized by statistics of its own frames. 30 seconds are well worth it;
+        a single clip does no harm, since it counts as much as it lasts (`baseline_prior` of the configuration).
+
+        Raises:
+            InputError: no clip can be read, or has audio (a face) that is used; or the baseline is another model's.
+        """
+        with self.choice.limited_threads(), _input_errors():
+            return self.pipeline.person_baseline(clips, self.window, **self.options)
+
+    def measure(self, source: Any, alive: Callable[[], None] = lambda: None) -> PersonBaseline:
+        """The statistics of one clip, for a baseline; `alive` is called after each window of it.
+
+        Raises:
+            InputError: the clip cannot be read, or has nothing that the model uses.
+        """
+
+        def windows() -> Iterator[dict[str, Any]]:
+            for item in self._items(source):
+                yield item
+                alive()
+
+        with self.choice.limited_threads(), _input_errors():
+            return self.pipeline.measure(windows())
+
+    def __call__(
+        self, source: Any, alive: Callable[[], None] = lambda: None, baseline: PersonBaseline | None = None
+    ) -> Prediction:
         """Predict one clip, given as a path or as bytes; `alive` is called after each window of it.
 
-        The other forms of a clip that the pipeline accepts, such as `{"waveform": ..., "faces": ...}`, are accepted as
-        well.
+        A `baseline` takes the place of the predictor's own. The other forms of a clip that the pipeline accepts, such
+        as `{"waveform": ..., "faces": ...}`, are accepted as well.
 
         Raises:
             InputError: the clip cannot be read, or there are several.
         """
         parts = []
+        baseline = baseline or self.baseline
         with self.choice.limited_threads():
             for item in self._items(source):
-                parts.append(self.pipeline.forward(item))
+                parts.append(self.pipeline.forward(item, baseline=baseline))
                 alive()
         probabilities = [self.pipeline.probabilities(part) for part in parts]
         found = [each for each in probabilities if each is not None]
@@ -134,6 +171,7 @@ class EmotionPredictor:
             duration=round(facts[-1]["end"], 3),
             face_coverage=round(sum(each["num_faces"] for each in facts) / frames, 3) if frames else 0.0,
             detector=next((each["detector"] for each in facts if each["detector"] is not None), None),
+            baseline=None if baseline is None else baseline.mark,
         )
 
     def _items(self, source: Any) -> Iterator[dict[str, Any]]:
@@ -142,15 +180,22 @@ class EmotionPredictor:
         Raises:
             InputError: the clip cannot be read, or there are several.
         """
-        try:
+        with _input_errors():
             if several_clips(source) is not None:
                 raise ValueError(
                     f"several clips, as {type(source).__name__}: here one is predicted at a time; give them one by "
                     "one, or all to the pipeline audio-visual-emotion-recognition"
                 )
             yield from self.pipeline.preprocess(source, self.window, **self.options)
-        except ValueError as error:
-            raise error if isinstance(error, InputError) else InputError(str(error)) from error
+
+
+@contextmanager
+def _input_errors() -> Iterator[None]:
+    """What the pipeline finds wrong with an input, as [`InputError`]."""
+    try:
+        yield
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(str(error)) from error
 
 
 __all__ = ["EmotionPredictor", "Prediction"]

@@ -12,6 +12,7 @@ from .descriptors_av_emotion import select_descriptors
 RNN_TYPES = ("lstm", "gru")
 FUSION_TYPES = ("concat",)
 SPEECH_ENCODERS = ("whisper", "wav2vec2", "hubert", "wavlm")  # model types
+DEPTH_FIELDS = {"whisper": "encoder_layers"}  # of a speech encoder; `num_hidden_layers` of the others
 POOLINGS = ("mean", "statistics", "attention")
 OBJECTIVES = ("complete", "hidden", "future", "mixed", "distill")
 
@@ -60,6 +61,9 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
             (`statistics`), or both weighted by a learned `attention`.
         pool_features (`bool`, *optional*, defaults to `False`):
             Append mean and deviation of the frame features to the sentence-level vector.
+        baseline_prior (`float`, *optional*, defaults to 10.0):
+            Seconds of a person's frames at which that person's statistics weigh as much as the dataset's, see
+            [`PersonBaseline`].
         mask_time_prob (`float`, *optional*, defaults to 0.1):
             Fraction of the real frames that pre-training hides (CN112633263A: 10 %).
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
@@ -79,6 +83,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
     pooling: str = "mean"
     pool_features: bool = False
+    baseline_prior: float | int = 10.0
     mask_time_prob: float | int = 0.1
     mask_time_length: int = 1
     objective: str = "complete"
@@ -106,6 +111,11 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         """Check the kind of pooling."""
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling={self.pooling!r} is not one of {POOLINGS}")
+
+    def validate_baseline(self):
+        """Check that a person without frames has the statistics of the dataset."""
+        if not 0 < self.baseline_prior < math.inf:
+            raise ValueError(f"baseline_prior={self.baseline_prior} must be positive seconds")
 
     def validate_dropout(self):
         """Check that dropout leaves something."""
@@ -166,6 +176,9 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             descriptors in each frame. `None` for the front-end of the patent alone.
         backbone_normalize (`bool`, *optional*, defaults to `False`):
             Give each waveform zero mean and unit deviation before the backbone, as some of these encoders expect.
+        backbone_sums (`int`, *optional*, defaults to 1):
+            Learned weighted sums over the backbone's layers that stand side by side in each frame. A single one begins
+            with equal weights, several begin at the last layers, one each.
         freeze_backbone (`bool`, *optional*, defaults to `True`): whether training leaves the backbone as it is.
         teacher_size (`int`, *optional*, defaults to 0):
             States per frame of the speech encoder that the objective `distill` predicts.
@@ -202,6 +215,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     power_floor_db: float | int = -120
     backbone_config: dict | PreTrainedConfig | None = None
     backbone_normalize: bool = False
+    backbone_sums: int = 1
     freeze_backbone: bool = True
     teacher_size: int = 0
     teacher_statistics_weight: float | int = 1.0
@@ -250,6 +264,11 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             )
         if self.sampling_rate != 16000:
             raise ValueError(f"sampling_rate={self.sampling_rate} with a speech backbone, which hears 16000 Hz")
+        most = depth(self.backbone_config) + 1
+        if not 1 <= self.backbone_sums <= most:
+            raise ValueError(
+                f"backbone_sums={self.backbone_sums} must be from 1 to {most}, the backbone's layers and its input"
+            )
 
     def validate_teacher(self):
         """Check that there is something to distill, and that the model does not read it."""
@@ -294,6 +313,25 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             )
 
 
+def depth(backbone_config: PreTrainedConfig) -> int:
+    """Number L of layers of an encoder."""
+    return getattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"))
+
+
+def cut_layers(backbone_config: PreTrainedConfig, layers: int) -> None:
+    """Leave the first layers of an encoder in its configuration.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    if not 1 <= layers <= depth(backbone_config):
+        raise ValueError(
+            f"{layers} layers of a {backbone_config.model_type} encoder: it has {depth(backbone_config)}; choose from "
+            f"1 to {depth(backbone_config)}"
+        )
+    setattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"), layers)
+
+
 @strict
 class AVEmotionImageConfig(AVEmotionEncoderConfig):
     r"""Configuration of the image models: expression backbone and RNN (CN112633263A, modules 4 to 6).
@@ -330,6 +368,11 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         """Check that the objective is one of faces."""
         if self.objective == "distill":
             raise ValueError("objective='distill' predicts a speech encoder, for voices; choose another for faces")
+
+    @property
+    def frames_per_second(self) -> float:
+        """Face crops per second, as clips are read unless another rate is asked for."""
+        return 10.0
 
     @property
     def image_feature_size(self) -> int:
@@ -418,4 +461,11 @@ class AVEmotionConfig(PreTrainedConfig):
             raise ValueError(f"classifier_dropout={self.classifier_dropout} must be from 0 to below 1")
 
 
-__all__ = ["AVEmotionAudioConfig", "AVEmotionConfig", "AVEmotionEncoderConfig", "AVEmotionImageConfig"]
+__all__ = [
+    "AVEmotionAudioConfig",
+    "AVEmotionConfig",
+    "AVEmotionEncoderConfig",
+    "AVEmotionImageConfig",
+    "cut_layers",
+    "depth",
+]

@@ -18,6 +18,7 @@ from .descriptors_av_emotion import DELTA, VOICED_ONLY, select_descriptors
 from .frontend_export_av_emotion import SPARE_FRAMES, trace_spectrum, trace_voice
 from .frontend_spectral_av_emotion import SpectralAnalysis, float32, slope_of
 from .frontend_voice_av_emotion import VoiceAnalysis
+from .person_baseline_av_emotion import standardize
 
 MAX_AMPLITUDE = 1e6  # 30 times the scale of int16; beyond it a sample is an error, and its power soon overflows
 DELTA_REACH = 2  # frames on both sides
@@ -151,13 +152,15 @@ class AcousticFrontEnd(nn.Module):
         input_features, frame_mask = self.descriptors(input_values, attention_mask)
         return self.normalize(input_features), frame_mask
 
-    def normalize(self, input_features: Tensor) -> Tensor:
-        """Standardize descriptors (B, T, F) by the dataset's statistics, then apply the learnable gain and offset.
+    def normalize(self, input_features: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Standardize descriptors (B, T, F), then apply the learnable gain and offset.
 
-        Cells that are defined in voiced frames only are set to the dataset mean elsewhere, so that "no voice" is not
-        an extreme value; the descriptor `voiced` tells the two apart.
+        By the dataset's mean and deviation, or by `statistics` (B, 2, F), those of each clip's person.
+
+        Cells that are defined in voiced frames only are set to the mean elsewhere, so that "no voice" is not an
+        extreme value; the descriptor `voiced` tells the two apart.
         """
-        standardized = (input_features - self.feature_mean) / self.feature_std.clamp(min=1e-6)
+        standardized = standardize(input_features, self.feature_mean, self.feature_std, statistics)
         standardized = standardized.masked_fill(~self.defined_cells(input_features), 0)
         return standardized * self.gain + self.offset
 

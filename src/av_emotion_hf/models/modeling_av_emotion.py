@@ -3,16 +3,17 @@
 Axes: B batch, S samples, Ta and Tv frames of audio and video (T of either), F values per frame, D hidden, K classes.
 """
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_outputs import ModelOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
+from .classification_av_emotion import classify
 from .configuration_av_emotion import (
     AVEmotionAudioConfig,
     AVEmotionConfig,
@@ -20,9 +21,11 @@ from .configuration_av_emotion import (
     AVEmotionImageConfig,
 )
 from .frontend_av_emotion import AcousticFrontEnd
+from .fusion_av_emotion import drop_modality, present_or_absent
 from .masking_av_emotion import MaskedFrames, as_frame_mask, sample_mask
 from .objectives_av_emotion import OBJECTIVE_CLASSES, TeacherHead
 from .outputs_av_emotion import AVEmotionEncoderOutput, AVEmotionForPreTrainingOutput, AVEmotionOutput
+from .person_baseline_av_emotion import standardize
 from .pooling_av_emotion import SentencePooling
 from .rnn_av_emotion import MaskedRNN
 from .speech_backbone_av_emotion import SpeechBackbone
@@ -79,8 +82,25 @@ class _FrameEncoder(AVEmotionPreTrainedModel):
         """Raw frame features `(B, T, F)` of a batch of clips, and their frame mask `(B, T)`."""
         raise NotImplementedError
 
-    def normalize(self, features: Tensor) -> Tensor:
-        """Frame features `(B, T, F)`, standardized by the statistics of the dataset."""
+    @property
+    def _standardized(self) -> list[Any]:
+        """The modules that have mean and deviation of their features, in the order of these."""
+        return [self]
+
+    @property
+    def feature_statistics(self) -> Tensor:
+        """Mean and deviation `(2, F)` of the raw features of the dataset."""
+        return torch.cat([torch.stack([part.feature_mean, part.feature_std]) for part in self._standardized], dim=-1)
+
+    def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Set mean and deviation `(F,)` of the raw features, by which [`normalize`] standardizes them."""
+        sizes = [len(part.feature_mean) for part in self._standardized]
+        for part, own_mean, own_std in zip(self._standardized, mean.split(sizes), std.split(sizes), strict=True):
+            part.feature_mean.copy_(own_mean)
+            part.feature_std.copy_(own_std)
+
+    def normalize(self, features: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Features `(B, T, F)`, standardized by the dataset's mean and deviation, or by `statistics (B, 2, F)`."""
         raise NotImplementedError
 
     def defined_cells(self, features: Tensor) -> Tensor:
@@ -109,9 +129,9 @@ class _FrameEncoder(AVEmotionPreTrainedModel):
         """As [`encode`], for each direction of the RNN on its own."""
         return self.rnn.sides(features, frame_mask)
 
-    def _encode_clips(self, features: Tensor, frame_mask: Tensor) -> AVEmotionEncoderOutput:
+    def _encode_clips(self, features: Tensor, frame_mask: Tensor, statistics: Tensor | None) -> AVEmotionEncoderOutput:
         """Output for raw frame features `(B, T, F)`."""
-        features = self.normalize(features) * frame_mask.unsqueeze(-1)
+        features = self.normalize(features, statistics) * frame_mask.unsqueeze(-1)
         states = self.encode(features, frame_mask)
         return AVEmotionEncoderOutput(states, self.pooling(states, features, frame_mask), features, frame_mask)
 
@@ -138,6 +158,7 @@ class AVEmotionAudioModel(_FrameEncoder):
                 config.backbone_normalize,
                 config.frames_per_second,
                 config.freeze_backbone,
+                config.backbone_sums,
             )
         self.rnn = MaskedRNN(config, self.num_features)
         self.pooling = SentencePooling(config, self.num_features)
@@ -166,26 +187,26 @@ class AVEmotionAudioModel(_FrameEncoder):
             features = torch.cat([features, states.masked_fill(~frame_mask[..., None], 0)], dim=-1)
         return features, frame_mask
 
-    def normalize(self, features: Tensor) -> Tensor:
-        """Features `(B, Ta, F)`, standardized; descriptors are scaled by the front-end's learnable gain and offset."""
+    def normalize(self, features: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Features `(B, Ta, F)`, standardized; descriptors are scaled by the front-end's learnable gain and offset.
+
+        By the dataset's mean and deviation, or by `statistics (B, 2, F)`.
+        """
         if self.backbone is None:
-            return self.frontend.normalize(features)
+            return self.frontend.normalize(features, statistics)
         descriptors, states = self._split(features)
-        return torch.cat([self.frontend.normalize(descriptors), self.backbone.standardize(states)], dim=-1)
+        of_descriptors, of_states = (None, None) if statistics is None else self._split(statistics)
+        normalized = self.frontend.normalize(descriptors, of_descriptors)
+        return torch.cat([normalized, self.backbone.standardize(states, of_states)], dim=-1)
 
     def defined_cells(self, features: Tensor) -> Tensor:
         """Which of the features `(..., F)` are defined: F0 and others in voiced frames only."""
         descriptors, states = self._split(features)
         return torch.cat([self.frontend.defined_cells(descriptors), torch.ones_like(states, dtype=torch.bool)], dim=-1)
 
-    def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Set mean and deviation `(F,)` of the raw features, by which [`normalize`] standardizes them."""
-        owners: list[AcousticFrontEnd | SpeechBackbone] = [self.frontend]
-        if self.backbone is not None:
-            owners.append(self.backbone)
-        for owner, own_mean, own_std in zip(owners, self._split(mean), self._split(std), strict=False):
-            owner.feature_mean.copy_(own_mean)
-            owner.feature_std.copy_(own_std)
+    @property
+    def _standardized(self) -> list[Any]:
+        return [self.frontend] if self.backbone is None else [self.frontend, self.backbone]
 
     def _split(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features `(..., F)` as descriptors and states."""
@@ -198,6 +219,7 @@ class AVEmotionAudioModel(_FrameEncoder):
         input_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         input_features: Tensor | None = None,
+        audio_statistics: Tensor | None = None,
         **kwargs: object,
     ) -> AVEmotionEncoderOutput:
         r"""Encode a batch of clips.
@@ -206,9 +228,13 @@ class AVEmotionAudioModel(_FrameEncoder):
             input_values (`(B, S)`): mono waveforms in [-1, 1].
             attention_mask (`(B, S)`, or `(B, Ta)` with `input_features`): 1 = real.
             input_features (`(B, Ta, F)`): descriptors from [`extract_features`] instead of waveforms.
+            audio_statistics (`(B, 2, F)`):
+                Mean and deviation by which each clip is standardized instead of by those of the dataset, see
+                [`PersonBaseline`].
             **kwargs: ignored.
         """
-        return self._encode_clips(*self.frame_features(input_values, attention_mask, input_features))
+        frames = self.frame_features(input_values, attention_mask, input_features)
+        return self._encode_clips(*frames, audio_statistics)
 
 
 class AVEmotionImageModel(_FrameEncoder):
@@ -269,14 +295,9 @@ class AVEmotionImageModel(_FrameEncoder):
             features = features.masked_scatter(frame_mask.unsqueeze(-1), torch.cat(parts).float())
         return features, frame_mask
 
-    def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Set mean and deviation `(F,)` of the raw features, by which [`normalize`] standardizes them."""
-        self.feature_mean.copy_(mean)
-        self.feature_std.copy_(std)
-
-    def normalize(self, features: Tensor) -> Tensor:
-        """Image features `(B, Tv, F)`, standardized by the statistics of the dataset."""
-        return (features - self.feature_mean) / self.feature_std
+    def normalize(self, features: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Features `(B, Tv, F)`, standardized by the dataset's mean and deviation, or by `statistics (B, 2, F)`."""
+        return standardize(features, self.feature_mean, self.feature_std, statistics)
 
     @can_return_tuple
     def forward(
@@ -284,6 +305,7 @@ class AVEmotionImageModel(_FrameEncoder):
         pixel_values: Tensor | None = None,
         pixel_mask: Tensor | None = None,
         image_features: Tensor | None = None,
+        image_statistics: Tensor | None = None,
         **kwargs: object,
     ) -> AVEmotionEncoderOutput:
         r"""Encode a batch of clips.
@@ -292,9 +314,10 @@ class AVEmotionImageModel(_FrameEncoder):
             pixel_values (`(B, Tv, 3, H, W)`): face crops from the image processor.
             pixel_mask (`(B, Tv)`): 1 = real frame. One value per frame, where ViLT and DETR have one per pixel.
             image_features (`(B, Tv, F)`): features from [`extract_features`] instead of face crops.
+            image_statistics (`(B, 2, F)`): as in [`AVEmotionAudioModel.forward`].
             **kwargs: ignored.
         """
-        return self._encode_clips(*self.frame_features(pixel_values, pixel_mask, image_features))
+        return self._encode_clips(*self.frame_features(pixel_values, pixel_mask, image_features), image_statistics)
 
 
 class _FramePreTrainer(AVEmotionPreTrainedModel):
@@ -339,18 +362,16 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
         return self.encoder.normalize(features) * real, frame_mask, self.encoder.defined_cells(features) & real
 
     def _pretrain(
-        self, inputs: Inputs, mask_time_indices: Tensor | None, return_loss: bool, teacher_states: Tensor | None = None
+        self, inputs: Inputs, mask_time_indices: Tensor | None, return_loss: bool, teacher: Tensor | None = None
     ) -> AVEmotionForPreTrainingOutput:
         named = dict(zip(self.encoder.input_names, inputs, strict=True))
         target, frame_mask, cell_mask = self.complete_features(**named)
         if mask_time_indices is None:
             mask_time_indices = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
         hidden = mask_time_indices.to(frame_mask.device).bool() & frame_mask
-        masked = MaskedFrames(target, frame_mask, cell_mask, hidden, teacher_states)
-        loss, reconstruction = self.objective(self, masked)
-        return AVEmotionForPreTrainingOutput(
-            loss if return_loss else None, reconstruction, target, cell_mask, hidden, frame_mask
-        )
+        loss, found = self.objective(self, MaskedFrames(target, frame_mask, cell_mask, hidden, teacher))
+        loss = loss if return_loss else None
+        return AVEmotionForPreTrainingOutput(loss, found, target, cell_mask, hidden, frame_mask)
 
 
 class AVEmotionAudioForPreTraining(_FramePreTrainer):
@@ -376,8 +397,8 @@ class AVEmotionAudioForPreTraining(_FramePreTrainer):
     ) -> AVEmotionForPreTrainingOutput:
         r"""Predict the complete descriptors of clips of which some frames are hidden.
 
-        `mask_time_indices (B, Ta)`, True = hidden, is drawn as configured where it is not given; `teacher_states (B,
-        Ta, H)` are those of a speech encoder, for the objective `distill`. Else see [`AVEmotionAudioModel.forward`].
+        `mask_time_indices (B, Ta)`, True = hidden, is drawn as configured where it is not given; `distill` compares
+        its prediction with `teacher_states (B, Ta, H)`. For the others see [`AVEmotionAudioModel.forward`].
         """
         inputs = (input_values, attention_mask, input_features)
         return self._pretrain(inputs, mask_time_indices, return_loss, teacher_states)
@@ -411,22 +432,6 @@ class AVEmotionImageForPreTraining(_FramePreTrainer):
         return self._pretrain((pixel_values, pixel_mask, image_features), mask_time_indices, return_loss)
 
 
-def _classify(
-    model: "_FrameClassifier | AVEmotionForSequenceClassification", pooled: Tensor, labels: Tensor | None
-) -> SequenceClassifierOutput:
-    """One fully connected layer; cross-entropy against class indices `(B,)` or class distributions `(B, K)`."""
-    logits = model.classifier(F.dropout(pooled, model.config.classifier_dropout, model.training))
-    loss = None
-    if labels is not None:
-        if labels.ndim == 1 and labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[-1]:
-            raise ValueError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}, the model has {logits.shape[-1]} "
-                "classes; load it with num_labels=... and ignore_mismatched_sizes=True to change that"
-            )
-        loss = F.cross_entropy(logits.float(), labels if labels.ndim == 1 else labels.float())
-    return SequenceClassifierOutput(loss=loss, logits=logits)
-
-
 class _FrameClassifier(AVEmotionPreTrainedModel):
     """An encoder and one fully connected layer on its sentence-level vector (modules 3 and 6)."""
 
@@ -438,9 +443,9 @@ class _FrameClassifier(AVEmotionPreTrainedModel):
         self.classifier = nn.Linear(self.base_model.pooling.size, config.num_labels)  # type: ignore[arg-type]  # an int
         self.post_init()
 
-    def _classify_clips(self, inputs: Inputs, labels: Tensor | None) -> SequenceClassifierOutput:
+    def _classify_clips(self, inputs: tuple[Tensor | None, ...], labels: Tensor | None) -> SequenceClassifierOutput:
         encoded = self.base_model(*inputs, return_dict=True)
-        return _classify(self, encoded.pooler_output, labels)
+        return classify(self.classifier, encoded.pooler_output, self.config.classifier_dropout, labels)
 
 
 class AVEmotionAudioForSequenceClassification(_FrameClassifier):
@@ -458,6 +463,7 @@ class AVEmotionAudioForSequenceClassification(_FrameClassifier):
         input_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         input_features: Tensor | None = None,
+        audio_statistics: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: object,
     ) -> SequenceClassifierOutput:
@@ -465,7 +471,7 @@ class AVEmotionAudioForSequenceClassification(_FrameClassifier):
 
         For the other arguments see [`AVEmotionAudioModel.forward`].
         """
-        return self._classify_clips((input_values, attention_mask, input_features), labels)
+        return self._classify_clips((input_values, attention_mask, input_features, audio_statistics), labels)
 
 
 class AVEmotionImageForSequenceClassification(_FrameClassifier):
@@ -483,6 +489,7 @@ class AVEmotionImageForSequenceClassification(_FrameClassifier):
         pixel_values: Tensor | None = None,
         pixel_mask: Tensor | None = None,
         image_features: Tensor | None = None,
+        image_statistics: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: object,
     ) -> SequenceClassifierOutput:
@@ -490,7 +497,7 @@ class AVEmotionImageForSequenceClassification(_FrameClassifier):
 
         For the other arguments see [`AVEmotionImageModel.forward`].
         """
-        return self._classify_clips((pixel_values, pixel_mask, image_features), labels)
+        return self._classify_clips((pixel_values, pixel_mask, image_features, image_statistics), labels)
 
 
 class AVEmotionModel(AVEmotionPreTrainedModel):
@@ -519,6 +526,8 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
         pixel_mask: Tensor | None = None,
         input_features: Tensor | None = None,
         image_features: Tensor | None = None,
+        audio_statistics: Tensor | None = None,
+        image_statistics: Tensor | None = None,
         **kwargs: object,
     ) -> AVEmotionOutput:
         r"""Encode a batch of clips. A modality may be absent, or empty (mask all 0) for some clips.
@@ -527,9 +536,11 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
         """
         audio = image = None
         if input_values is not None or input_features is not None:
-            audio = self.audio_encoder(input_values, attention_mask, input_features, return_dict=True)
+            audio = self.audio_encoder(
+                input_values, attention_mask, input_features, audio_statistics, return_dict=True
+            )
         if pixel_values is not None or image_features is not None:
-            image = self.image_encoder(pixel_values, pixel_mask, image_features, return_dict=True)
+            image = self.image_encoder(pixel_values, pixel_mask, image_features, image_statistics, return_dict=True)
         given = audio or image
         if given is None:
             raise ValueError("a clip needs audio or video: give input_values or pixel_values, or features of either")
@@ -538,19 +549,10 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
         has_audio = absent if audio is None else audio.frame_mask.any(dim=1)
         has_video = absent if image is None else image.frame_mask.any(dim=1)
         if self.training and self.config.modality_dropout > 0:
-            # only a clip that has both can lose one
-            drop = (torch.rand(size, device=absent.device) < self.config.modality_dropout) & has_audio & has_video
-            which = torch.rand(size, device=absent.device) < 0.5
-            has_audio, has_video = has_audio & ~(drop & which), has_video & ~(drop & ~which)
-        audio_embeds = _present_or_absent(audio, has_audio, self.audio_absent)
-        image_embeds = _present_or_absent(image, has_video, self.image_absent)
+            has_audio, has_video = drop_modality(has_audio, has_video, self.config.modality_dropout)
+        audio_embeds = present_or_absent(audio and audio.pooler_output, has_audio, self.audio_absent)
+        image_embeds = present_or_absent(image and image.pooler_output, has_video, self.image_absent)
         return AVEmotionOutput(audio_embeds, image_embeds, torch.cat([audio_embeds, image_embeds], dim=-1))
-
-
-def _present_or_absent(encoded: ModelOutput | None, present: Tensor, absent: Tensor) -> Tensor:
-    """Sentence-level vectors `(B, D)`: `absent (D,)` for the clips that are not `present (B,)`."""
-    stand_in = absent.expand(present.shape[0], -1)
-    return stand_in if encoded is None else torch.where(present.unsqueeze(-1), encoded["pooler_output"], stand_in)
 
 
 class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the names of its weights have no prefix
@@ -571,6 +573,8 @@ class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the 
         pixel_mask: Tensor | None = None,
         input_features: Tensor | None = None,
         image_features: Tensor | None = None,
+        audio_statistics: Tensor | None = None,
+        image_statistics: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: object,
     ) -> SequenceClassifierOutput:
@@ -578,10 +582,9 @@ class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the 
 
         For the other arguments see [`AVEmotionModel.forward`].
         """
-        fused = super().forward(
-            input_values, attention_mask, pixel_values, pixel_mask, input_features, image_features, return_dict=True
-        )
-        return _classify(self, fused.fused_embeds, labels)
+        inputs = (input_values, attention_mask, pixel_values, pixel_mask, input_features, image_features)
+        fused = super().forward(*inputs, audio_statistics, image_statistics, return_dict=True)
+        return classify(self.classifier, fused.fused_embeds, self.config.classifier_dropout, labels)
 
 
 __all__ = [

@@ -1,6 +1,8 @@
 """Pipeline: from clips, or from waveforms and face crops, to the emotions in them."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers.pipelines.base import ChunkPipeline
 
 from .collections_av_emotion import several_clips
+from .person_baseline_av_emotion import PersonBaseline, clip_moments
 from .processing_av_emotion import AVEmotionProcessor
 from .windows_av_emotion import OPTIONS, ClipInputs, ClipWindows, check_window
 
@@ -44,6 +47,10 @@ class AVEmotionPipeline(ChunkPipeline):
         fps (`float`, *optional*, defaults to 10): frames per second that are read from a clip.
         detector (`str`, *optional*, defaults to `"auto"`): name of the face detector.
         speaker (`str`, *optional*, defaults to `"size"`): which of several faces is followed: `size` or `speech`.
+        baseline (*optional*):
+            Unlabeled clips of the person that speaks in the clips, one or several in any of the forms above, or a
+            [`PersonBaseline`]: the clips are standardized by that person's statistics instead of the dataset's alone.
+            What cannot be used of them is logged.
 
     Returns (of one clip; several give a list, or from a dataset, its column or a generator an iterator):
         `[{"label": str, "score": float}, ...]` in descending order, or with `window`
@@ -89,6 +96,9 @@ class AVEmotionPipeline(ChunkPipeline):
             raise ValueError(f"{kind} needs an image processor: pass image_processor=...")
         sampling_rate = self.feature_extractor.sampling_rate if self.has_audio else None
         self.windows = ClipWindows(sampling_rate, self.has_video, self.reader_factory)
+        if "baseline" in self._forward_params:
+            given = self._forward_params["baseline"]
+            self._forward_params["baseline"] = self.person_baseline(given, **self._preprocess_params)
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Recognize emotions; see the class for what a clip may be."""
@@ -96,6 +106,9 @@ class AVEmotionPipeline(ChunkPipeline):
         if clips is None:
             # transformers would take a list or tuple for several clips
             clips = {"waveform": inputs} if isinstance(inputs, list | tuple) else inputs
+        if kwargs.get("baseline") is not None:
+            reading = {name: value for name, value in kwargs.items() if name in ("window", *OPTIONS)}
+            kwargs["baseline"] = self.person_baseline(kwargs["baseline"], **(self._preprocess_params | reading))
         return [] if isinstance(clips, list) and not clips else super().__call__(clips, **kwargs)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
@@ -111,16 +124,19 @@ class AVEmotionPipeline(ChunkPipeline):
         AVEmotionProcessor(*parts).save_pretrained(save_directory)
 
     def _sanitize_parameters(
-        self, top_k: int | None = None, window: float | str | None = None, **options: Any
+        self, top_k: int | None = None, window: float | str | None = None, baseline: Any = None, **options: Any
     ) -> tuple[dict, dict, dict]:
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
-            raise TypeError(f"unknown argument {unknown[0]!r}: there are top_k, window, {', '.join(OPTIONS)}")
+            raise TypeError(
+                f"unknown argument {unknown[0]!r}: there are top_k, window, baseline, {', '.join(OPTIONS)}"
+            )
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k={top_k}: at least one label has to be in the result; use 1 or more")
         check_window(window)
         cut = {} if window is None else {"window": window}
-        return cut | options, {}, cut | ({} if top_k is None else {"top_k": top_k})
+        person = {} if baseline is None else {"baseline": baseline}
+        return cut | options, person, cut | ({} if top_k is None else {"top_k": top_k})
 
     def preprocess(  # type: ignore[override]  # windows, where the base class has one input
         self, clip: Any, window: float | str | None = None, **options: Any
@@ -152,12 +168,66 @@ class AVEmotionPipeline(ChunkPipeline):
         extractor = self.feature_extractor if self.has_audio else None
         return {"facts": facts} | prepare(inputs, extractor, self.image_processor if self.has_video else None)
 
-    def _forward(self, items: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
-        columns = items if isinstance(items["facts"], list) else {name: [one] for name, one in items.items()}
+    def person_baseline(self, clips: Any, window: float | str | None = None, **options: Any) -> PersonBaseline:
+        """The statistics of a person, from unlabeled clips; those that cannot be used are logged.
+
+        Args:
+            clips: of the person, see the class; a [`PersonBaseline`] is returned as it is.
+            window: seconds, see the class.
+            **options: how the clips are read, see the class.
+
+        Raises:
+            ValueError: no clip can be used, or the baseline does not fit the model.
+        """
+        if isinstance(clips, PersonBaseline):
+            clips.statistics(self.model)  # it fits
+            return clips
+        several = several_clips(clips)
+
+        def measured() -> Iterator[tuple[str, PersonBaseline | str]]:
+            for number, clip in enumerate([clips] if several is None else several):
+                name = os.fspath(clip) if isinstance(clip, str | os.PathLike) else f"clip {number}"
+                try:
+                    yield name, self.measure(self.preprocess(clip, window, **options))
+                except ValueError as error:
+                    yield name, str(error)
+
+        return PersonBaseline.collect(measured())
+
+    def measure(self, windows: Iterable[dict[str, Any]]) -> PersonBaseline:
+        """The statistics of one clip, from its windows as [`preprocess`] returns them.
+
+        Raises:
+            ValueError: there is nothing in the clip that the model uses.
+        """
+        parts = []
+        for item in windows:
+            facts = item["facts"]
+            if facts["modalities"]:
+                moments = clip_moments(self.model, self._tensors({name: [one] for name, one in item.items()}))
+                own = {name: of_clips[0] for name, of_clips in moments.items()}
+                parts.append(PersonBaseline(own, 1, facts["end"] - facts["start"]))
+        if not parts:
+            lack = "neither audio nor a face" if self.has_audio and self.has_video else "no face"
+            raise ValueError(f"there is {lack if self.has_video else 'no audio, or silence alone,'} in it")
+        return replace(PersonBaseline.merge(parts), clips=1)
+
+    def _tensors(self, columns: dict[str, list]) -> dict[str, Tensor]:
+        """Arguments of the model for several windows, on its device."""
         inputs = {}
         for values, mask in (("input_values", "attention_mask"), ("pixel_values", "pixel_mask")):
             if values in columns:
                 inputs[values], inputs[mask] = (part.to(self.device) for part in pad(columns[values]))
+        return inputs
+
+    def _forward(  # type: ignore[override]
+        self, items: dict[str, Any], baseline: PersonBaseline | None = None
+    ) -> dict[str, Any]:
+        columns = items if isinstance(items["facts"], list) else {name: [one] for name, one in items.items()}
+        inputs = self._tensors(columns)
+        if baseline is not None:
+            for name, statistics in baseline.statistics(self.model).items():
+                inputs[name] = statistics.to(self.device).expand(len(columns["facts"]), -1, -1)
         return {"logits": self.model(**inputs).logits, "facts": items["facts"], "is_last": items["is_last"]}
 
     def postprocess(  # type: ignore[override]

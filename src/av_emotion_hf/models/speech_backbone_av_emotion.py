@@ -4,7 +4,7 @@ What an encoder has learned from very much speech is the "massive" part of the p
 have done: Whisper (Radford et al. 2023), wav2vec 2.0 (Baevski et al. 2020), HuBERT (Hsu et al. 2021), WavLM (Chen et
 al. 2022). Its layers are summed with learned weights (Yang et al. 2021, SUPERB).
 
-Axes: B clips, S samples, M frames of 10 ms, N of 20 ms, T of the front-end, L layers, H states.
+Axes: B clips, S samples, M frames of 10 ms, N of 20 ms, T of the front-end, L layers, W sums, H states of a layer.
 """
 
 import math
@@ -15,19 +15,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedConfig
 
+from .configuration_av_emotion import depth
+from .person_baseline_av_emotion import standardize
+
 SAMPLING_RATE = 16000  # of all these encoders
 HOP = 320  # samples: they have 50 frames per second
 LONGEST = 1500  # frames of 20 ms that an encoder sees at once, the 30 seconds of Whisper
 CONTEXT = 50  # frames on both sides of a cut that come from the neighboring block
-DEPTH_FIELDS = {"whisper": "encoder_layers"}  # of the configuration; `num_hidden_layers` of the others
 
 WINDOW, MEL_HOP = 400, 160  # of Whisper's spectrum
 MEL_RANGE = 8.0  # powers of ten below its maximum at which it is cut off
 RECEPTIVE_FIELD = 400  # samples of a frame of the other encoders
+HEAD_START = 4.0  # initial logit of the layer that a sum begins with, where there are several
 
 
 class SpeechBackbone(nn.Module):
-    r"""Frame states of a speech encoder, a weighted sum over its layers.
+    r"""Frame states of a speech encoder: weighted sums over its layers, side by side.
 
     A clip passes at its true length, without padding, in blocks of 30 seconds that overlap by a second on both sides,
     so that the memory does not grow with it and the other clips of a batch change nothing. The encoder is in
@@ -39,7 +42,9 @@ class SpeechBackbone(nn.Module):
         normalize: give each waveform zero mean and unit deviation before, as some encoders expect (`do_normalize` of
             their feature extractor).
         frames_per_second: of the front-end.
-        frozen: whether training leaves the encoder as it is; the sum over its layers is learned all the same.
+        frozen: whether training leaves the encoder as it is; the sums over its layers are learned all the same.
+        num_sums: W. A single sum begins with equal weights; of several, each begins at one of the last layers, since
+            layers know different things and a head does better with all of them than with their mean.
     """
 
     layer_weights: Tensor
@@ -48,7 +53,12 @@ class SpeechBackbone(nn.Module):
     mel_filters: Tensor
 
     def __init__(
-        self, backbone_config: PreTrainedConfig, normalize: bool, frames_per_second: float, frozen: bool = True
+        self,
+        backbone_config: PreTrainedConfig,
+        normalize: bool,
+        frames_per_second: float,
+        frozen: bool = True,
+        num_sums: int = 1,
     ):
         super().__init__()
         self.is_whisper, self.normalize = backbone_config.model_type == "whisper", normalize
@@ -64,15 +74,20 @@ class SpeechBackbone(nn.Module):
             self.register_buffer("mel_filters", torch.empty(WINDOW // 2 + 1, backbone_config.num_mel_bins), False)
         else:
             self.encoder = AutoModel.from_config(backbone_config, dtype=dtype)
-        self.num_states = backbone_config.hidden_size
-        self.layer_weights = nn.Parameter(torch.zeros(depth(backbone_config) + 1))
+        self.layer_size = backbone_config.hidden_size
+        self.num_states = num_sums * self.layer_size
+        self.layer_weights = nn.Parameter(torch.zeros(num_sums, depth(backbone_config) + 1))
         self.register_buffer("feature_mean", torch.zeros(self.num_states))
         self.register_buffer("feature_std", torch.ones(self.num_states))
 
     def initial_tensors(self) -> dict[str, Tensor]:
         """Initial values of what does not belong to the encoder, by name."""
+        num_sums, num_layers = self.layer_weights.shape
+        layer_weights = torch.zeros(num_sums, num_layers)
+        if num_sums > 1:
+            layer_weights[range(num_sums), range(num_layers - num_sums, num_layers)] = HEAD_START
         tensors = {
-            "layer_weights": torch.zeros(len(self.layer_weights)),
+            "layer_weights": layer_weights,
             "feature_mean": torch.zeros(self.num_states),
             "feature_std": torch.ones(self.num_states),
         }
@@ -89,7 +104,7 @@ class SpeechBackbone(nn.Module):
         return self
 
     def forward(self, waveform: Tensor, lengths: Tensor, num_frames: int) -> Tensor:
-        """States `(B, T, H)` float32 on the front-end's frames, zero after the end of a clip.
+        """States `(B, T, W H)` float32 on the front-end's frames, zero after the end of a clip.
 
         Args:
             waveform: `(B, S)` float32, full scale 1.
@@ -138,12 +153,12 @@ class SpeechBackbone(nn.Module):
             states = torch.lerp(near, far, (at - first)[..., None].clamp(max=1))
         return states
 
-    def standardize(self, states: Tensor) -> Tensor:
-        """States `(..., H)`, standardized by the statistics of the dataset."""
-        return (states - self.feature_mean) / self.feature_std.clamp(min=1e-6)
+    def standardize(self, states: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """States `(B, T, W H)`, standardized by mean and deviation of the dataset, or by `statistics (B, 2, W H)`."""
+        return standardize(states, self.feature_mean, self.feature_std, statistics)
 
     def _clip(self, waveform: Tensor) -> Tensor:
-        """States `(N, H)` of one clip `(S,)`, a frame for each 20 ms that begin in it."""
+        """States `(N, W H)` of one clip `(S,)`, a frame for each 20 ms that begin in it."""
         if self.normalize:
             waveform = (waveform - waveform.mean()) / (waveform.var(unbiased=False) + 1e-7).sqrt()
         num_frames = -(-len(waveform) // HOP)
@@ -155,7 +170,7 @@ class SpeechBackbone(nn.Module):
         return torch.cat(parts)
 
     def _block(self, inputs: Tensor, first: int, last: int) -> Tensor:
-        """Weighted sum over the layers `(n, H)` for the frames from `first` to before `last`."""
+        """Weighted sums over the layers `(n, W H)` for the frames from `first` to before `last`."""
         is_trained = torch.is_grad_enabled() and any(weight.requires_grad for weight in self.encoder.parameters())
         with torch.set_grad_enabled(is_trained):
             if self.is_whisper:
@@ -168,13 +183,10 @@ class SpeechBackbone(nn.Module):
         return self._summed(layers)[0]
 
     def _summed(self, layers: list[Tensor]) -> Tensor:
-        """Weighted sum `(B, N, H)` of the states of all layers, each at its own scale: deep ones are far larger."""
-        shares = self.layer_weights.float().softmax(0)
-        scaled = [
-            share * F.layer_norm(states.float(), (self.num_states,))
-            for share, states in zip(shares, layers, strict=True)
-        ]
-        return torch.stack(scaled).sum(0)
+        """Weighted sums `(B, N, W H)` of the states of all layers, each at its own scale: deep ones are far larger."""
+        shares = self.layer_weights.float().softmax(-1)
+        scaled = torch.stack([F.layer_norm(states.float(), (self.layer_size,)) for states in layers])
+        return torch.einsum("wl,lbnh->bnwh", shares, scaled).flatten(-2)
 
     def _whisper_layers(self, mel: Tensor, mel_mask: Tensor | None = None, bias: Tensor | None = None) -> list[Tensor]:
         """States `(B, N, H)` before and after each layer of Whisper's encoder, which itself takes 30 seconds only.
@@ -220,7 +232,7 @@ class SpeechBackbone(nn.Module):
         return F.pad(waveform, (before, max(0, after)))
 
     def _on_grid(self, states: Tensor, num_frames: int) -> Tensor:
-        """States `(N, H)` of the encoder's frames between those of the front-end `(T, H)`, linearly interpolated."""
+        """States `(N, W H)` of the encoder's frames on those of the front-end `(T, W H)`, linearly interpolated."""
         count = _count(len(states), self.frame_step, num_frames)
         if self.frame_step == 1:
             return states[:count]
@@ -228,25 +240,6 @@ class SpeechBackbone(nn.Module):
         before = at.long().clamp(max=len(states) - 1)
         after = (before + 1).clamp(max=len(states) - 1)
         return torch.lerp(states[before], states[after], (at - before)[:, None].clamp(max=1))
-
-
-def depth(backbone_config: PreTrainedConfig) -> int:
-    """Number L of layers of an encoder."""
-    return getattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"))
-
-
-def cut_layers(backbone_config: PreTrainedConfig, layers: int) -> None:
-    """Leave the first layers of an encoder in its configuration.
-
-    Raises:
-        ValueError: it has fewer.
-    """
-    if not 1 <= layers <= depth(backbone_config):
-        raise ValueError(
-            f"{layers} layers of a {backbone_config.model_type} encoder: it has {depth(backbone_config)}; choose from "
-            f"1 to {depth(backbone_config)}"
-        )
-    setattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"), layers)
 
 
 def blocks(num_frames: int) -> Iterator[tuple[int, int, int, int]]:
@@ -280,4 +273,4 @@ def _count(available: int, step: float, num_frames: int) -> int:
     return min(num_frames, math.ceil(available / step))
 
 
-__all__ = ["SpeechBackbone", "blocks", "cut_layers", "depth", "mel_filters"]
+__all__ = ["SpeechBackbone", "blocks", "mel_filters"]

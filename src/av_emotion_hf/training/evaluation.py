@@ -15,11 +15,13 @@ from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, require_columns, undecoded
 from ..data.labels import encode_labels, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
+from ..data.splits import drop_augmented
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, require_writable, write_json, writing
 from .expression import FaceCollator
 from .metrics import SCORES, confusion_matrix
+from .person_baselines import GroupBaselines
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,10 @@ def evaluate(
     batch_size: int = 16,
     modalities: tuple[str, ...] = ("audio", "image"),
     reader_options: ReaderOptions | None = None,
+    group_column: str | None = None,
+    person_baseline: bool = False,
+    baseline_clips: int | None = None,
+    seed: int = 0,
     protocol: dict[str, Any] | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -40,17 +46,25 @@ def evaluate(
 
     Args:
         checkpoint: an audio, image or fusion classifier, or an expression recognizer (for images).
-        dataset: labeled clips, inputs or features.
+        dataset: labeled clips, inputs or features; augmented copies among them are left out.
         label_column: column of the label.
         out: JSON file to write.
         batch_size: clips per step.
         modalities: the input of a fusion classifier.
         reader_options: how undecoded clips of the dataset are read.
+        group_column: column of the person, for `person_baseline`.
+        person_baseline: standardize each clip by statistics of the clips of its person, see [`PersonBaseline`]. No
+            label is used, but the clips that are scored are (the task is transductive): all scored clips of the
+            person, the clip itself included.
+        baseline_clips: use so many other clips of the person instead, drawn for each clip, or all others where these
+            are fewer.
+        seed: of that draw.
         protocol: where the data come from and which part they are, for the record.
         device: where the model runs, see [`choose_device`].
 
     Returns:
-        `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`;
+        `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`, whose
+        `person_baseline` says with how many clips and seconds of the person on average, or is `None`;
         `not_tested`, the classes of which there is no clip, over which no score says anything; and `no_answer`, by
         class the number of clips with neither audio nor a face, which count as not recognized.
 
@@ -61,6 +75,13 @@ def evaluate(
     if out is not None:
         require_writable(out)
     require_columns(dataset, label_column)
+    if baseline_clips is not None and not person_baseline:
+        raise InputError(f"baseline_clips={baseline_clips} without the person's baseline: add --person-baseline")
+    if person_baseline:
+        if group_column is None:
+            raise InputError("a person's baseline needs to know the persons: add --group-column (group_column)")
+        require_columns(dataset, group_column)
+    dataset = drop_augmented(dataset)
     choice = choose_device(device)
     logger.info("%s", choice)
     modality, classifier = load_classifier(checkpoint)
@@ -68,6 +89,10 @@ def evaluate(
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
     collate: FaceCollator | ClipCollator
     if modality == "expression":
+        if person_baseline:
+            raise InputError(
+                f"{checkpoint}: is an expression recognizer, which has no person's baseline; evaluate an image model"
+            )
         assert classifier.image_processor is not None  # what classifies images has one
         collate = FaceCollator(classifier.image_processor, image_column(dataset))
         dataset = encode_labels(undecoded(dataset), label_column, labels)
@@ -80,10 +105,19 @@ def evaluate(
             modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
         )
     model.to(choice.device)
-    references, predictions = [], []
+    baselines = None
+    if person_baseline and group_column is not None:
+        with choice.limited_threads():
+            baselines = GroupBaselines(
+                model, dataset, collate, group_column, baseline_clips, seed, choice.device, batch_size
+            )
+    references: list[int] = []
+    predictions: list[int] = []
     batches = tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch")
     with torch.no_grad(), choice.limited_threads():
         for batch in batches:
+            if baselines is not None:
+                batch |= baselines.statistics(len(references), len(batch["labels"]))
             references += batch.pop("labels").tolist()
             logits = model(**{name: value.to(choice.device) for name, value in batch.items()}).logits
             predictions += torch.where(has_input(batch, len(logits)), logits.argmax(-1).cpu(), -1).tolist()
@@ -103,6 +137,7 @@ def evaluate(
             "checkpoint": Path(checkpoint).name,
             "label_column": label_column,
             "modalities": ["audio", "image"] if modality == "fusion" else [modality],
+            "person_baseline": None if baselines is None else baselines.mark,
             "date": datetime.date.today().isoformat(),
             **(protocol or {}),
         },

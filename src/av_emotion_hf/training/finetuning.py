@@ -8,16 +8,21 @@ from transformers import set_seed
 from transformers.trainer_utils import PredictionOutput
 
 from ..checkpoints import build_model, load_speech_encoder
+from ..data.augmentation import AugmentingCollator, check_augmentations
 from ..data.collators import ClipCollator
 from ..data.corpora import balanced_weights
 from ..data.dataset import AnyDataset, column_values, require_columns
+from ..data.frame_augmentation import MeanFrame
 from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
-from ..data.splits import GroupSplit, keep_groups
+from ..data.schema import FEATURE_COLUMNS
+from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
+from .expression import ExpressionLoss
 from .metrics import EmotionScores, compute_metrics
 from .normalization import estimate_statistics
+from .person_baselines import BaselineCollator, clips_of_groups, freeze_features, measure_clips, require_persons
 from .record import RunRecord, checkpoint_names, report_missing_classes
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
@@ -37,7 +42,9 @@ def finetune(
     config_overrides: dict[str, Any] | None = None,
     speech_encoder: str | None = None,
     speech_layers: int | None = None,
+    person_baseline: float = 0.0,
     reader_options: ReaderOptions | None = None,
+    augment: dict[str, float] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a classifier and save it, with its processor and a model card, to `args.output_dir`.
@@ -58,17 +65,27 @@ def finetune(
         config_overrides: configuration fields to change, such as `modality_dropout`.
         speech_encoder: backbone of a new audio model, see [`load_speech_encoder`].
         speech_layers: layers of it that are used; all of them when `None`.
+        person_baseline: fraction of the training clips that are standardized by the statistics of their person's
+            clips, see [`BaselineCollator`]; needs `group_column`. What computes the frame features is not trained
+            then: filterbank, speech and expression backbone. The kept epoch is that with the best UAR without, and
+            the record has the validation scores of that epoch with the person's baseline as well.
         reader_options: how undecoded clips of the dataset are read.
+        augment: by name of an augmentation of voices the probability with which a clip of a training batch gets it,
+            such as `{"speed": 0.5, "noise": 0.3}`; see [`AugmentingCollator`]. Of a dataset of features with augmented
+            copies, these are trained on and never validated on.
         metadata: where the data come from, for the record.
 
     Returns:
         The record of the run, as written to `run.json`.
 
     Raises:
-        InputError: a column is missing, there are fewer than two classes, or a stream is used without `max_steps`.
+        InputError: a column is missing, there are fewer than two classes, a stream is used without `max_steps`, or an
+            augmentation does not exist or does not fit the data.
     """
+    augment = check_augmentations(augment or {}, modality, dataset)
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
+    require_persons(person_baseline, group_column)
     checkpoint = args.last_checkpoint()
     labels = label_names(dataset, label_column)
     if len(labels) < 2:
@@ -79,10 +96,14 @@ def finetune(
             raise InputError("a split into groups needs their column: give group_column")
         groups = {"train": split.train, "validation": split.validation}
         parts = {name: keep_groups(dataset, group_column, chosen) for name, chosen in groups.items() if chosen}
+        if "validation" in parts:
+            parts["validation"] = drop_augmented(parts["validation"])
     reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
     set_seed(args.seed)
     backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
     initial = build_model("classification", modality, init or [], labels, config_overrides, backbone)
+    if person_baseline:
+        freeze_features(initial.model)
     num_proc = args.dataloader_num_workers or None
     parts = {name: read_labeled(part, label_column, labels, reader, num_proc, name) for name, part in parts.items()}
     # counting those of a stream would read it once more
@@ -101,8 +122,10 @@ def finetune(
         modality=modality,
         init=checkpoint_names(init),
         **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
+        **({"person_baseline": person_baseline} if person_baseline else {}),
         config=config_overrides or {},
         slow_rate=args.slow_rate,
+        **({"augment": augment} if augment else {}),
         labels=labels,
         label_column=label_column,
         group_column=group_column,
@@ -111,15 +134,32 @@ def finetune(
         **(metadata or {}),
     )
     has_evaluation = "validation" in parts
+    collate = ClipCollator(modality, *processors)
+    train_collator: AugmentingCollator | None = None
+    if augment:
+        model: Any = initial.model  # its encoder is known to no type
+        holds_features = FEATURE_COLUMNS["audio"] in parts["train"].features
+        mean = MeanFrame.of(model.audio_encoder) if holds_features else None
+        train_collator = AugmentingCollator(collate, augment, labels, mean)
+    with_baseline: dict[str, BaselineCollator] = {}
+    if person_baseline and group_column is not None:
+        for name, part in parts.items():
+            moments = measure_clips(initial.model, part, collate, args.device)
+            persons = clips_of_groups(part, group_column)
+            makes, share = (train_collator or collate, person_baseline) if name == "train" else (collate, None)
+            with_baseline[name] = BaselineCollator(makes, initial.model, group_column, moments, persons, share)
     trainer = EmotionTrainer(
         model=initial.model,
         args=args.for_recipe(
             has_evaluation=has_evaluation, best_metric="uar", slow_parts=args.slow_parts or SLOW_PARTS
         ),
-        data_collator=ClipCollator(modality, *processors),
+        data_collator=collate,
+        train_collator=with_baseline.get("train", train_collator),
         train_dataset=parts["train"],
         eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
+        # the smoothing of transformers takes no class distributions
+        compute_loss_func=ExpressionLoss(args.label_smoothing_factor) if augment.get("mixup") else None,
         callbacks=[SaveProcessorCallback(initial.processor(modality))],
         row_weights=balanced_weights(parts["train"], corpus_column) if corpus_column else None,
     )
@@ -128,6 +168,9 @@ def finetune(
     if corpus_column is not None and has_evaluation:
         corpora = column_values(parts["validation"], corpus_column)
         record.facts["scores_by_corpus"] = scores_by_corpus(trainer.predict(parts["validation"]), corpora)
+    if "validation" in with_baseline:
+        trainer.data_collator = with_baseline["validation"]
+        scores |= trainer.evaluate(metric_key_prefix="validation_with_baseline")
     facts = record.finish(trainer, scores, initial.processor(modality))
     if trainer.is_world_process_zero():
         record.write_card()

@@ -17,7 +17,7 @@ from ..data.dataset import AnyDataset, column_values
 from ..data.labels import class_names, drop_unlabeled, label_names, name_of
 from ..data.reader import ClipReader, with_inputs
 from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS
-from ..data.splits import GroupSplit, drop_groups, group_names, keep_groups
+from ..data.splits import GroupSplit, drop_augmented, drop_groups, group_names, keep_groups
 from ..errors import InputError
 from .calibration import expected_calibration_error, fit_temperature, probabilities, reliability
 from .evaluation import has_input
@@ -80,8 +80,8 @@ class PoolReader:
     def unlabeled(self, pool: Sequence[tuple[str, AnyDataset]]) -> Pool:
         """Inputs or features of the clips of a pool.
 
-        Where a dataset has the column of the group, clips of validation and test groups are left out, and those of
-        which the group is not known.
+        Augmented copies are left out. So are, where a dataset has the column of the group, clips of validation and
+        test groups, and those of which the group is not known.
 
         Args:
             pool: datasets, each with its name.
@@ -91,7 +91,7 @@ class PoolReader:
         """
         parts, names, groups = [], [], []
         for name, dataset in pool:
-            rows: Any = _table(name, dataset)
+            rows: Any = drop_augmented(_table(name, dataset))
             prefix = "" if self.corpus_column is None else f"{name}/"
             has_groups = self.group_column in rows.features
             if has_groups:

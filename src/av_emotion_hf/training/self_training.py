@@ -10,7 +10,7 @@ from typing import Any
 
 from ..data.dataset import AnyDataset, require_columns
 from ..data.reader import ClipReader, ReaderOptions
-from ..data.splits import GroupSplit, keep_groups
+from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError, require_fraction
 from ..hub import write_card
 from ..utils import read_json, write_json, writing
@@ -99,7 +99,7 @@ def self_train(
         if not (folder / NOTED).is_file():
             found = label_pool(
                 str(folder / FIRST),
-                keep_groups(labeled, group_column, split.validation),
+                drop_augmented(keep_groups(labeled, group_column, split.validation)),
                 unlabeled.rows,
                 label_column,
                 threshold=threshold,

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate.utils import gather_object
 from datasets import IterableDataset
@@ -13,6 +12,7 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from ..data.clip_stream import ClipStream
+from ..data.draws import numbered_draws
 from ..data.stream_loader import StreamLoader
 from ..errors import Failure
 from .atomic_checkpoints import SafeTrainer
@@ -32,6 +32,8 @@ class EmotionTrainer(SafeTrainer):
         row_weights: `(N,)`; rows of the training table are drawn with replacement in proportion to them.
         **kwargs: as for [`Trainer`].
     """
+
+    loss_is_scaled_for_ga = False  # whoever computes the loss, it is the mean over a batch
 
     def __init__(
         self,
@@ -182,9 +184,7 @@ class NumberedCollator:
 
     def make(self, number: int, rows: list) -> Any:
         """The batch of a given number."""
-        seed = np.random.SeedSequence((self.seed, self.rank, number)).generate_state(1)[0]
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would seed the GPUs as well
+        with numbered_draws(self.seed, self.rank, number):
             return self.collate(rows)
 
 
