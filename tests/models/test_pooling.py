@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from av_emotion_hf import AVEmotionAudioConfig, AVEmotionForSequenceClassification
+from av_emotion_hf import AVEmotionAudioConfig, AVEmotionForSequenceClassification, AVEmotionImageConfig
 from av_emotion_hf.models.configuration_av_emotion import POOLINGS
 from av_emotion_hf.models.pooling_av_emotion import SentencePooling, statistics_pool
 
@@ -21,7 +21,7 @@ def frames():
 
 def test_statistics_are_those_of_the_real_frames(frames):
     states, features, mask = frames
-    pooled = pooling("statistics", True)(states, features, mask)
+    pooled = pooling("statistics", True)(states, features, mask, features)
     for row, count in enumerate((5, 3)):
         own, raw = states[row, :count], features[row, :count]
         expected = [own.mean(0), own.std(0, unbiased=False), raw.mean(0), raw.std(0, unbiased=False)]
@@ -34,12 +34,25 @@ def test_statistics_are_those_of_the_real_frames(frames):
 def test_padding_changes_nothing(frames, kind, pool_features):
     states, features, mask = frames
     pool = pooling(kind, pool_features)
-    pooled = pool(states, features, mask)
+    pooled = pool(states, features, mask, features)
     assert pooled.shape == (3, pool.size) and not pooled[2].any()
-    alone = pool(states[1:2, :3], features[1:2, :3], mask[1:2, :3])
+    alone = pool(states[1:2, :3], features[1:2, :3], mask[1:2, :3], features[1:2, :3])
     torch.testing.assert_close(pooled[1:2], alone)
     padded = states.masked_fill(~mask[..., None], 100.0), features.masked_fill(~mask[..., None], -100.0)
-    torch.testing.assert_close(pool(*padded, mask), pooled)
+    torch.testing.assert_close(pool(*padded, mask, padded[1]), pooled)
+
+
+def test_statistics_of_the_voiced_frames():
+    torch.manual_seed(2)
+    config = AVEmotionAudioConfig(hidden_size=6, pool_features=True, pool_voiced=True)
+    states, features, mask = torch.randn(2, 12, 6), torch.randn(2, 12, 4), torch.ones(2, 12, dtype=torch.bool)
+    raw = features.clone()
+    raw[:, :, 1] = 0.0
+    raw[0, 2:9, 1] = raw[1, 2:6, 1] = 1.0  # seven voiced frames, and four, which are too few
+    mask[0, 8:] = False
+    pooled = SentencePooling(config, 4, voicing_column=1)(states, features, mask, raw)[:, 6:]
+    for row, frames in ((0, features[0, 2:8]), (1, features[1])):
+        torch.testing.assert_close(pooled[row], torch.cat([frames.mean(0), frames.std(0, unbiased=False)]))
 
 
 def test_attention_prefers_frames():
@@ -49,7 +62,7 @@ def test_attention_prefers_frames():
     with torch.no_grad():
         pool.hidden.weight.fill_(1.0)
         pool.score.weight.fill_(10.0)
-    mean, deviation = pool(states, torch.zeros(1, 4, 4), mask)[0].split(6)
+    mean, deviation = pool(states, torch.zeros(1, 4, 4), mask, torch.zeros(1, 4, 4))[0].split(6)
     assert mean.min() > 0.99 and deviation.max() < 0.1
 
 
@@ -73,3 +86,9 @@ def test_fusion_takes_vectors_of_any_size(config, kind):
 def test_an_unknown_pooling_is_named():
     with pytest.raises(Exception, match=r"pooling='max' is not one of \('mean', 'statistics', 'attention'\)"):
         AVEmotionAudioConfig(pooling="max")
+
+
+def test_voiced_statistics_need_the_voicing():
+    for config_class, fields in ((AVEmotionAudioConfig, {"descriptors": ["loudness"]}), (AVEmotionImageConfig, {})):
+        with pytest.raises(Exception, match="pool_voiced=True needs to know which frames are voiced"):
+            config_class(pool_features=True, pool_voiced=True, **fields)

@@ -63,7 +63,7 @@ def shards():
 
 @pytest.fixture
 def fields(small):
-    """Configuration fields of a small student with dropout and statistics pooling."""
+    """Configuration fields of a small student with statistics pooling."""
     return small["audio"] | PRESETS["distill"] | {"hidden_size": 32, "rnn_type": "gru", "pooling": "statistics"}
 
 

@@ -11,6 +11,7 @@ from .console import base_name, quietly, report, report_reading, split_names
 from .options import (
     AsJson,
     Augment,
+    Config,
     Dataset,
     Detector,
     Device,
@@ -51,6 +52,7 @@ def extract(
     init: Init = None,
     speech_encoder: SpeechEncoder = None,
     speech_layers: SpeechLayers = None,
+    config: Config = None,
     augment: Augment = None,
     copies: Annotated[
         int | None, typer.Option(help="Augmented copies of each clip for --augment.", min=1, show_default="1")
@@ -80,6 +82,8 @@ def extract(
         require_writable(out, is_folder=form not in TABLES)
     if speech_encoder and form != "features":
         raise InputError(f"--speech-encoder {speech_encoder} computes features, not {form}: add --as features")
+    if config and form != "features":
+        raise InputError(f"--config is for the model that computes features, not {form}: add --as features")
     if copies is not None and augment is None:
         raise InputError(f"--copies {copies}: are made by --augment; add it, or leave --copies out")
     if augment is not None and (form != "features" or modality != "audio"):
@@ -101,6 +105,7 @@ def extract(
         from ..data import ClipReader, FeatureReader
         from ..data.extraction import extract as run
         from ..devices import available_cores, choose_device
+        from ..training import read_config_overrides
 
         metadata |= {
             "excluded_groups": excluded,
@@ -115,7 +120,9 @@ def extract(
             choice = choose_device(device)
             typer.echo(str(choice), err=True)
             backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
-            features = FeatureReader.from_checkpoints(modality, init or [], choice.device, backbone)
+            features = FeatureReader.from_checkpoints(
+                modality, init or [], choice.device, backbone, read_config_overrides(config)
+            )
         summary = quietly(
             run,
             rows,

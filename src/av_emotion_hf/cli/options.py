@@ -101,6 +101,15 @@ PseudoFraction = Annotated[
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
 ]
+HeadFirst = Annotated[
+    bool,
+    typer.Option(
+        "--head-first",
+        help="Begin with a linear head on the model as it is, and keep that where training does not beat it; for few "
+        "labels.",
+        rich_help_panel=RUN,
+    ),
+]
 Augment = Annotated[
     str | None,
     typer.Option(

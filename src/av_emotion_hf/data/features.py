@@ -47,6 +47,7 @@ class FeatureReader:
         checkpoints: Sequence[str] = (),
         device: torch.device | str = "cpu",
         speech_encoder: "SpeechEncoder | None" = None,
+        config_overrides: dict[str, Any] | None = None,
     ) -> "FeatureReader":
         """The reader that uses the encoders of checkpoints, or new ones where none of them has the modality.
 
@@ -55,6 +56,7 @@ class FeatureReader:
             checkpoints: folders or Hub names, see [`build_model`].
             device: where the features are computed.
             speech_encoder: backbone of a new audio model.
+            config_overrides: configuration fields of a new audio model to change, such as `backbone_sums`.
 
         Raises:
             InputError: image features are asked for and there is no checkpoint, or one cannot be read.
@@ -69,6 +71,7 @@ class FeatureReader:
                 "pretraining",
                 name,
                 [each for each in checkpoints if fits(each, name)],
+                config_overrides=config_overrides if name == "audio" else None,
                 speech_encoder=speech_encoder if name == "audio" else None,
             )
             for name in wanted

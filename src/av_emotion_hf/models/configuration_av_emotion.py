@@ -61,6 +61,8 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
             (`statistics`), or both weighted by a learned `attention`.
         pool_features (`bool`, *optional*, defaults to `False`):
             Append mean and deviation of the frame features to the sentence-level vector.
+        pool_voiced (`bool`, *optional*, defaults to `False`):
+            Whether these are of the voiced frames only, where a clip has some; for voices.
         baseline_prior (`float`, *optional*, defaults to 10.0):
             Seconds of a person's frames at which that person's statistics weigh as much as the dataset's, see
             [`PersonBaseline`].
@@ -83,6 +85,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
     pooling: str = "mean"
     pool_features: bool = False
+    pool_voiced: bool = False
     baseline_prior: float | int = 10.0
     mask_time_prob: float | int = 0.1
     mask_time_length: int = 1
@@ -92,6 +95,11 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**_without_remote_pipeline(kwargs))
+
+    @property
+    def voicing_is_known(self) -> bool:
+        """Whether a feature tells which frames are voiced."""
+        return False
 
     def validate_rnn(self):
         """Check the fields of the RNN against each other."""
@@ -108,7 +116,12 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
             )
 
     def validate_pooling(self):
-        """Check the kind of pooling."""
+        """Check the pooling."""
+        if self.pool_voiced and not self.voicing_is_known:
+            raise ValueError(
+                "pool_voiced=True needs to know which frames are voiced: use it for voices, with 'voiced' among the "
+                "descriptors"
+            )
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling={self.pooling!r} is not one of {POOLINGS}")
 
@@ -183,8 +196,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
         teacher_size (`int`, *optional*, defaults to 0):
             States per frame of the speech encoder that the objective `distill` predicts.
         teacher_statistics_weight (`float`, *optional*, defaults to 1.0):
-            Weight in the loss of `distill` of predicting, from the sentence-level vector, mean and deviation of the
-            states over the clip.
+            Weight in the loss of `distill` of predicting mean and deviation of these states over the clip.
 
     Example:
     ```python
@@ -252,6 +264,12 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     def frames_per_second(self) -> float:
         """Frames per second of audio."""
         return 1000 / self.frame_shift_ms
+
+    @property
+    def voicing_is_known(self) -> bool:
+        """Whether a descriptor tells which frames are voiced."""
+        families = select_descriptors(self.descriptors, self.num_mel_bins, self.deltas)
+        return any(name in family for family in families.values() for name in ("voiced", "f0_semitone"))
 
     def validate_backbone(self):
         """Check that the backbone is a speech encoder that hears what the front-end hears."""

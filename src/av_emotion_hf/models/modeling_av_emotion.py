@@ -34,9 +34,6 @@ if TYPE_CHECKING:  # never run: transformers copies the files that a file import
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
 
 
-Inputs = tuple[Tensor | None, Tensor | None, Tensor | None]  # what `input_names` of an encoder names
-
-
 class AVEmotionPreTrainedModel(PreTrainedModel):
     """Weight initialization and loading for all models of this package."""
 
@@ -131,9 +128,10 @@ class _FrameEncoder(AVEmotionPreTrainedModel):
 
     def _encode_clips(self, features: Tensor, frame_mask: Tensor, statistics: Tensor | None) -> AVEmotionEncoderOutput:
         """Output for raw frame features `(B, T, F)`."""
-        features = self.normalize(features, statistics) * frame_mask.unsqueeze(-1)
-        states = self.encode(features, frame_mask)
-        return AVEmotionEncoderOutput(states, self.pooling(states, features, frame_mask), features, frame_mask)
+        normalized = self.normalize(features, statistics) * frame_mask.unsqueeze(-1)
+        states = self.encode(normalized, frame_mask)
+        pooled = self.pooling(states, normalized, frame_mask, features)
+        return AVEmotionEncoderOutput(states, pooled, normalized, frame_mask)
 
 
 class AVEmotionAudioModel(_FrameEncoder):
@@ -161,7 +159,7 @@ class AVEmotionAudioModel(_FrameEncoder):
                 config.backbone_sums,
             )
         self.rnn = MaskedRNN(config, self.num_features)
-        self.pooling = SentencePooling(config, self.num_features)
+        self.pooling = SentencePooling(config, self.num_features, self.frontend.voicing_column)
         self.post_init()
         self.train(self.training)  # which freezes the backbone
 
@@ -362,16 +360,18 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
         return self.encoder.normalize(features) * real, frame_mask, self.encoder.defined_cells(features) & real
 
     def _pretrain(
-        self, inputs: Inputs, mask_time_indices: Tensor | None, return_loss: bool, teacher: Tensor | None = None
+        self, inputs: tuple[Tensor | None, ...], mask: Tensor | None, return_loss: bool, teacher: Tensor | None
     ) -> AVEmotionForPreTrainingOutput:
         named = dict(zip(self.encoder.input_names, inputs, strict=True))
         target, frame_mask, cell_mask = self.complete_features(**named)
-        if mask_time_indices is None:
-            mask_time_indices = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
-        hidden = mask_time_indices.to(frame_mask.device).bool() & frame_mask
-        loss, found = self.objective(self, MaskedFrames(target, frame_mask, cell_mask, hidden, teacher))
-        loss = loss if return_loss else None
-        return AVEmotionForPreTrainingOutput(loss, found, target, cell_mask, hidden, frame_mask)
+        if mask is None:
+            mask = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
+        hidden = mask.to(frame_mask.device).bool() & frame_mask
+        masked = MaskedFrames(target, frame_mask, cell_mask, hidden, teacher)
+        loss, reconstruction = self.objective(self, masked)
+        return AVEmotionForPreTrainingOutput(
+            loss if return_loss else None, reconstruction, target, cell_mask, hidden, frame_mask
+        )
 
 
 class AVEmotionAudioForPreTraining(_FramePreTrainer):
@@ -429,7 +429,7 @@ class AVEmotionImageForPreTraining(_FramePreTrainer):
         `mask_time_indices (B, Tv)`, True = hidden, is drawn as configured where it is not given. For the other
         arguments see [`AVEmotionImageModel.forward`].
         """
-        return self._pretrain((pixel_values, pixel_mask, image_features), mask_time_indices, return_loss)
+        return self._pretrain((pixel_values, pixel_mask, image_features), mask_time_indices, return_loss, None)
 
 
 class _FrameClassifier(AVEmotionPreTrainedModel):

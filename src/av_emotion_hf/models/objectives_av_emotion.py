@@ -133,7 +133,7 @@ class TeacherHead(nn.Module):
         self.frames = nn.Linear(config.hidden_size, config.teacher_size)
         self.clip: nn.Linear | None = None
         if config.teacher_statistics_weight > 0:
-            self.clip = nn.Linear(encoder.pooling.size, 2 * config.teacher_size)
+            self.clip = nn.Linear(2 * config.hidden_size, 2 * config.teacher_size)
         for name, tensor in self.initial_tensors().items():
             self.register_buffer(name, tensor)
 
@@ -158,15 +158,14 @@ class DistillObjective:
     A linear head predicts the standardized state h of every real frame, hidden or not, from that of the RNN. The loss
     is the mean over the frames of `mean(|p - h|) - log(sigmoid(cos(p, h)))` for the prediction p. With the weight
     `teacher_statistics_weight` of the configuration it has the mean absolute error of another prediction: mean and
-    deviation of h over the clip, from the sentence-level vector, so that the pooling is trained as well.
+    deviation of h over the clip, from those of the RNN's states.
     """
 
     heads: ClassVar[Heads] = {"teacher": TeacherHead}
 
     def __call__(self, model: PreTrainingModel, frames: MaskedFrames) -> tuple[Tensor | None, Tensor]:
         """Loss, and predicted states `(B, T, H)`; no loss without the teacher's states."""
-        encoder, head = model.base_model, model.teacher
-        states = encoder.encode(frames.visible, frames.frame_mask)
+        head, states = model.teacher, model.base_model.encode(frames.visible, frames.frame_mask)
         predicted = head.frames(states)
         if frames.teacher_states is None:
             return None, predicted
@@ -174,10 +173,9 @@ class DistillObjective:
         distance = (guess - target).abs().mean(-1) - F.logsigmoid(F.cosine_similarity(guess, target, dim=-1))
         loss = (distance * frames.frame_mask).sum() / frames.frame_mask.sum().clamp(min=1)
         if head.clip is not None:
-            pooled = head.clip(encoder.pooling(states, frames.features, frames.frame_mask)).float()
-            wanted = statistics_pool(target, equal_weights(frames.frame_mask, target))
-            is_heard = frames.frame_mask.any(dim=1)
-            distance = (pooled - wanted).abs().mean(-1) * is_heard
+            weights, is_heard = equal_weights(frames.frame_mask, target), frames.frame_mask.any(dim=1)
+            found = head.clip(statistics_pool(states, weights.to(states.dtype))).float()
+            distance = (found - statistics_pool(target, weights)).abs().mean(-1) * is_heard
             loss = loss + model.config.teacher_statistics_weight * distance.sum() / is_heard.sum().clamp(min=1)
         return loss, predicted
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .configuration_av_emotion import AVEmotionEncoderConfig
 from .rnn_av_emotion import mean_pool
 
+FEWEST_VOICED = 5  # frames of a clip below which all of its frames count
 SMALLEST_VARIANCE = 1e-8  # below it the deviation is that of rounding, and its gradient has no end
 
 
@@ -20,28 +21,32 @@ class SentencePooling(nn.Module):
     - `attention`: mean and deviation weighted by a learned score of each frame (Okabe et al. 2018), 2 D values.
 
     With `pool_features`, mean and deviation of the normalized features follow, 2 F more: an RNN does better with few
-    labels, the statistics of its input with many.
+    labels, the statistics of its input with many. With `pool_voiced` they are those of the voiced frames only, which
+    leaves out what a clip has of silence and of the noise in it.
 
     Args:
         config: of the encoder.
         num_features: F.
+        voicing_column: index of the raw feature that is above 0.5 in voiced frames, for `pool_voiced`.
     """
 
-    def __init__(self, config: AVEmotionEncoderConfig, num_features: int):
+    def __init__(self, config: AVEmotionEncoderConfig, num_features: int, voicing_column: int | None = None):
         super().__init__()
         self.kind, self.pool_features = config.pooling, config.pool_features
+        self.voicing_column = voicing_column if config.pool_voiced else None
         self.size = config.hidden_size * (1 if self.kind == "mean" else 2) + 2 * num_features * self.pool_features
         if self.kind == "attention":
             self.hidden = nn.Linear(config.hidden_size, max(8, config.hidden_size // 2))
             self.score = nn.Linear(max(8, config.hidden_size // 2), 1)
 
-    def forward(self, states: Tensor, features: Tensor, frame_mask: Tensor) -> Tensor:
+    def forward(self, states: Tensor, features: Tensor, frame_mask: Tensor, raw: Tensor) -> Tensor:
         """Sentence-level vectors `(B, size)`, zero for a clip without frames.
 
         Args:
             states: of the RNN `(B, T, D)`.
             features: normalized `(B, T, F)`.
             frame_mask: `(B, T)`, True = real frame.
+            raw: the features before they were normalized `(B, T, F)`.
         """
         if self.kind == "mean":
             pooled = mean_pool(states, frame_mask)
@@ -52,6 +57,9 @@ class SentencePooling(nn.Module):
             weights = score.float().masked_fill(~frame_mask, torch.finfo(torch.float32).min).softmax(dim=1)
             pooled = statistics_pool(states, (weights * frame_mask).to(states.dtype))
         if self.pool_features:
+            if self.voicing_column is not None:
+                voiced = frame_mask & (raw[..., self.voicing_column] > 0.5)
+                frame_mask = torch.where(voiced.sum(dim=1, keepdim=True) < FEWEST_VOICED, frame_mask, voiced)
             weights = equal_weights(frame_mask, features)
             pooled = torch.cat([pooled, statistics_pool(features, weights).to(pooled.dtype)], dim=-1)
         return pooled

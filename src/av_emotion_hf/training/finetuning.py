@@ -20,6 +20,7 @@ from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
 from .expression import ExpressionLoss
+from .linear_head import HeadStart
 from .metrics import EmotionScores, compute_metrics
 from .normalization import estimate_statistics
 from .person_baselines import BaselineCollator, clips_of_groups, freeze_features, measure_clips, require_persons
@@ -43,6 +44,7 @@ def finetune(
     speech_encoder: str | None = None,
     speech_layers: int | None = None,
     person_baseline: float = 0.0,
+    head_first: bool = False,
     reader_options: ReaderOptions | None = None,
     augment: dict[str, float] | None = None,
     metadata: dict[str, Any] | None = None,
@@ -69,6 +71,9 @@ def finetune(
             clips, see [`BaselineCollator`]; needs `group_column`. What computes the frame features is not trained
             then: filterbank, speech and expression backbone. The kept epoch is that with the best UAR without, and
             the record has the validation scores of that epoch with the person's baseline as well.
+        head_first: begin with a linear head on the model as it is, see [`HeadStart`]. The classifier then counts
+            among the slow parts, and where no epoch has a better UAR on the validation groups, that beginning is what
+            is kept: with few labels it is often the best.
         reader_options: how undecoded clips of the dataset are read.
         augment: by name of an augmentation of voices the probability with which a clip of a training batch gets it,
             such as `{"speed": 0.5, "noise": 0.3}`; see [`AugmentingCollator`]. Of a dataset of features with augmented
@@ -86,6 +91,8 @@ def finetune(
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
     require_persons(person_baseline, group_column)
+    if head_first and not isinstance(dataset, Dataset):
+        raise InputError("head_first reads the clips several times, and the dataset is a stream; do not stream")
     checkpoint = args.last_checkpoint()
     labels = label_names(dataset, label_column)
     if len(labels) < 2:
@@ -126,6 +133,7 @@ def finetune(
         config=config_overrides or {},
         slow_rate=args.slow_rate,
         **({"augment": augment} if augment else {}),
+        **({"head_first": True} if head_first else {}),
         labels=labels,
         label_column=label_column,
         group_column=group_column,
@@ -148,11 +156,24 @@ def finetune(
             persons = clips_of_groups(part, group_column)
             makes, share = (train_collator or collate, person_baseline) if name == "train" else (collate, None)
             with_baseline[name] = BaselineCollator(makes, initial.model, group_column, moments, persons, share)
+    row_weights = balanced_weights(parts["train"], corpus_column) if corpus_column else None
+    slow_parts = args.slow_parts or ([*SLOW_PARTS, "classifier."] if head_first else SLOW_PARTS)
+    start = None
+    if head_first:
+        start = HeadStart(
+            initial.model,
+            parts["train"],
+            parts.get("validation"),
+            collate,
+            with_baseline.get("train", train_collator),
+            row_weights,
+            args.per_device_eval_batch_size,
+            args.seed,
+        )
+        record.facts["linear_head"] = start.facts
     trainer = EmotionTrainer(
         model=initial.model,
-        args=args.for_recipe(
-            has_evaluation=has_evaluation, best_metric="uar", slow_parts=args.slow_parts or SLOW_PARTS
-        ),
+        args=args.for_recipe(has_evaluation=has_evaluation, best_metric="uar", slow_parts=slow_parts),
         data_collator=collate,
         train_collator=with_baseline.get("train", train_collator),
         train_dataset=parts["train"],
@@ -161,9 +182,11 @@ def finetune(
         # the smoothing of transformers takes no class distributions
         compute_loss_func=ExpressionLoss(args.label_smoothing_factor) if augment.get("mixup") else None,
         callbacks=[SaveProcessorCallback(initial.processor(modality))],
-        row_weights=balanced_weights(parts["train"], corpus_column) if corpus_column else None,
+        row_weights=row_weights,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
+    if start is not None:
+        start.restore_if_better(trainer.state.best_metric)
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     if corpus_column is not None and has_evaluation:
         corpora = column_values(parts["validation"], corpus_column)
