@@ -24,9 +24,9 @@ from av_emotion_hf.data.schema import SAMPLING_RATE, encode_waveform
 BATCH, SECONDS, ROUNDS = 16, 3.7, 9
 
 
-def voice(f0: float) -> np.ndarray:
+def voice(f0: float, seconds: float = SECONDS) -> np.ndarray:
     """Harmonics of `f0` in a little noise, with a course of loudness as syllables have."""
-    instants = np.arange(round(SECONDS * SAMPLING_RATE)) / SAMPLING_RATE
+    instants = np.arange(round(seconds * SAMPLING_RATE)) / SAMPLING_RATE
     harmonics = sum(np.cos(2 * np.pi * k * f0 * instants) / k for k in range(1, int(6000 / f0)))
     noise = np.random.default_rng(0).standard_normal(len(instants))
     return (0.05 * (harmonics + 0.1 * noise) * (1.1 + np.sin(2 * np.pi * 4 * instants))).astype(np.float32)

@@ -22,6 +22,7 @@ def page() -> str:
     text = environment.get_template("README.md.jinja").render(
         acoustic=results["acoustic_frontend"],
         augmentation=results["augmentation"],
+        backbone=results["speech_backbone"],
         ravdess=results["acoustic_frontend"]["agreement"]["ravdess_speech"],
         javased=results["acoustic_frontend"]["agreement"]["javased_speech"],
         faces=results["faces"],

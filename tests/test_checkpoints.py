@@ -189,19 +189,6 @@ def test_a_new_model_does_not_say_where_its_parts_were(save, recognizer, tmp_pat
     assert str(tmp_path) not in json.dumps(json.loads((tmp_path / "new" / "config.json").read_text()))
 
 
-@pytest.fixture
-def whisper(tmp_path):
-    """A small Whisper of three encoder layers."""
-    config = WhisperConfig(
-        d_model=16, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
-        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=10, pad_token_id=0, bos_token_id=1,
-        eos_token_id=2, decoder_start_token_id=1,
-    )  # fmt: skip
-    torch.manual_seed(3)
-    WhisperModel(config).save_pretrained(tmp_path / "whisper")
-    return str(tmp_path / "whisper")
-
-
 @pytest.mark.parametrize("modality", ["audio", "fusion"])
 def test_a_speech_encoder_becomes_the_backbone(whisper, modality):
     speech = load_speech_encoder(whisper, layers=2)
@@ -240,6 +227,8 @@ def test_a_checkpoint_with_a_backbone_is_continued(whisper, tmp_path):
 
 
 def test_what_hears_nothing_is_no_speech_encoder(whisper, save, tmp_path):
+    known = load_speech_encoder(whisper).fields
+    known["backbone_config"]["decoder_ffn_dim"] = 48
     BertConfig().save_pretrained(tmp_path / "text")
     with pytest.raises(InputError, match="is a 'bert' model, and a speech encoder is one of whisper, wav2vec2"):
         load_speech_encoder(str(tmp_path / "text"))
@@ -248,11 +237,27 @@ def test_what_hears_nothing_is_no_speech_encoder(whisper, save, tmp_path):
     WhisperConfig(encoder_layers=1).save_pretrained(tmp_path / "empty")
     with pytest.raises(InputError, match="its weights cannot be read"):
         load_speech_encoder(str(tmp_path / "empty"))
-    with pytest.raises(InputError, match=r"no checkpoint could be read"):
+    with pytest.raises(
+        InputError, match=r"no checkpoint could be read there; give the Hub name or folder of a speech"
+    ):
         load_speech_encoder(str(tmp_path / "nothing"))
+    with pytest.raises(
+        InputError, match="--speech-layers 2: are those of --speech-encoder; add it, or leave them out"
+    ):
+        load_speech_encoder(None, 2)
+    assert load_speech_encoder(None) is None
     with pytest.raises(InputError, match=r"--speech-encoder is for voices, not for --modality image"):
         build_model("pretraining", "image", speech_encoder=load_speech_encoder(whisper))
     config = json.loads((tmp_path / "whisper" / "config.json").read_text())
-    (tmp_path / "whisper" / "config.json").write_text(json.dumps(config | {"d_model": 32}))
-    with pytest.raises(InputError, match="its weights cannot be"):
-        load_speech_encoder(whisper)
+    for field, value, message in (
+        ("d_model", 32, r"another size than its config.json says \(encoder.conv1.bias: 16 and 32\); copy the model"),
+        ("encoder_ffn_dim", 48, r"another size .* \(encoder.layers.0.fc1.bias: 32 and 48\)"),
+        ("encoder_layers", 4, r"its weights cannot be used \(it lacks encoder.layers.3.fc1.bias\)"),
+        ("encoder_attention_heads", 3, "its weights cannot be read .*embed_dim must be divisible by num_heads"),
+    ):
+        (tmp_path / "whisper" / "config.json").write_text(json.dumps(config | {field: value}))
+        with pytest.raises(InputError, match=message) as caught:
+            load_speech_encoder(whisper)
+        assert "\n" not in str(caught.value)
+    (tmp_path / "whisper" / "config.json").write_text(json.dumps(config | {"decoder_ffn_dim": 48}))
+    assert load_speech_encoder(whisper).fields == known  # its decoder is not used

@@ -81,18 +81,15 @@ def read_config(checkpoint: str) -> PreTrainedConfig:
     return config
 
 
-def _read_any_config(checkpoint: str) -> PreTrainedConfig:
+def _read_any_config(
+    checkpoint: str, remedy: str = "give a folder that a training command wrote, or a Hub name"
+) -> PreTrainedConfig:
     if Path(checkpoint).exists() and not (Path(checkpoint) / "config.json").is_file():
-        raise InputError(
-            f"{checkpoint}: is not a checkpoint, it has no config.json; give a folder that a training command wrote"
-        )
+        raise InputError(f"{checkpoint}: is not a checkpoint, it has no config.json; {remedy}")
     try:
         return AutoConfig.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{checkpoint}: no checkpoint could be read there; give a folder that a training command wrote, or a Hub "
-            "name"
-        ) from error
+        raise InputError(f"{checkpoint}: no checkpoint could be read there; {remedy}") from error
 
 
 def fits(checkpoint: str, modality: str) -> bool:
@@ -167,29 +164,45 @@ class SpeechEncoder:
     weights: dict[str, Tensor]
 
 
-def load_speech_encoder(name: str, layers: int | None = None) -> SpeechEncoder:
+def load_speech_encoder(name: str | None, layers: int | None = None) -> SpeechEncoder | None:
     """Load a speech encoder.
 
     Args:
-        name: Hub name or folder of a Whisper, wav2vec 2.0, HuBERT or WavLM model, such as `openai/whisper-base`.
+        name: Hub name or folder of a Whisper, wav2vec 2.0, HuBERT or WavLM model, such as `openai/whisper-base`;
+            `None` gives `None`.
         layers: that are used, from the first; all of them when `None`. The others do not become part of the model.
 
     Raises:
-        InputError: there is none, it is a model of another kind, it has fewer layers, or its weights cannot be read.
+        InputError: there is none, it is a model of another kind, it has fewer layers, its weights cannot be read or
+            are of another size, or there are layers of no encoder.
     """
-    config = _read_any_config(name)
+    if name is None:
+        if layers is not None:
+            raise InputError(f"--speech-layers {layers}: are those of --speech-encoder; add it, or leave them out")
+        return None
+    config = _read_any_config(name, "give the Hub name or folder of a speech encoder, such as openai/whisper-base")
     if config.model_type not in SPEECH_ENCODERS:
         raise InputError(
             f"{name}: is a {config.model_type!r} model, and a speech encoder is one of {', '.join(SPEECH_ENCODERS)}; "
             "use openai/whisper-base, for instance"
         )
-    model, info = load_weights(AutoModel, name, dtype=torch.float32, output_loading_info=True)
+    model, info = load_weights(
+        AutoModel, name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+    )
     try:
         cut_layers(config, depth(config) if layers is None else layers)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     is_whisper = config.model_type == "whisper"
-    missing = [key for key in info["missing_keys"] if not is_whisper or key.startswith("encoder.")]
+    prefix = "encoder." if is_whisper else ""
+    for key, found, expected in sorted(info["mismatched_keys"]):
+        if key.startswith(prefix):
+            shapes = " and ".join("x".join(map(str, shape)) for shape in (found, expected))
+            raise InputError(
+                f"{name}: its weights are of another size than its config.json says ({key}: {shapes}); copy the model "
+                "again"
+            )
+    missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
     if missing:
         raise InputError(f"{name}: its weights cannot be used (it lacks {min(missing)}); copy the model again")
     encoder = model.encoder if is_whisper else model

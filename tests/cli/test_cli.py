@@ -2,8 +2,9 @@ import json
 
 import pytest
 from datasets import Dataset
+from helpers.speech_encoders import WHISPER
 from helpers.synthetic import gray_frames, voice, write_clip
-from transformers import WhisperConfig, WhisperModel
+from transformers import BertConfig, ResNetConfig, WhisperConfig, WhisperModel
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
@@ -32,6 +33,19 @@ def clip(tmp_path):
 def folder(tmp_path):
     (tmp_path / "clips").mkdir()
     return tmp_path / "clips"
+
+
+@pytest.fixture(scope="module")
+def no_speech_encoders(tmp_path_factory):
+    """Folder of models that cannot become the backbone of a voice."""
+    folder = tmp_path_factory.mktemp("models")
+    BertConfig().save_pretrained(folder / "text")
+    ResNetConfig().save_pretrained(folder / "vision")
+    WHISPER.save_pretrained(folder / "empty")
+    WhisperModel(WHISPER).save_pretrained(folder / "size")
+    config = json.loads((folder / "size" / "config.json").read_text())
+    (folder / "size" / "config.json").write_text(json.dumps(config | {"d_model": 32}))
+    return folder
 
 
 @pytest.fixture
@@ -136,18 +150,42 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
             ["extract", "ROWS", "--as", "features", "--modality", "audio", "--copies", "2", "--out", "OUT"],
             "--copies 2: are made by --augment",
         ),
+        *(
+            ([*verb, "ROWS", "--modality", "audio", "--speech-encoder", f"{{models}}/{name}", "--out", "OUT"], message)
+            for verb in (["pretrain"], ["finetune"], ["extract", "--as", "features"])
+            for name, message in (
+                ("text", "/text: is a 'bert' model, and a speech encoder is one of whisper, wav2vec2, hubert, wavlm"),
+                ("vision", "/vision: is a 'resnet' model, and a speech encoder is one of whisper"),
+                ("size", "/size: its weights are of another size than its config.json says (encoder.conv1.bias: 16"),
+                ("empty", "/empty: its weights cannot be read (Error no file named model.safetensors"),
+                ("nothing", "/nothing: no checkpoint could be read there; give the Hub name or folder of a speech"),
+            )
+        ),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--speech-layers", "2", "--out", "OUT"],
+            "--speech-layers 2: are those of --speech-encoder; add it, or leave them out",
+        ),
+        (
+            ["extract", "ROWS", "--as", "features", "--modality", "image", "--speech-encoder", "x", "--out", "OUT"],
+            "--speech-encoder x is for voices, not for --modality image",
+        ),
+        (
+            ["finetune", "ROWS", "--modality", "audio", "--layer-decay", "1.5", "--out", "OUT"],
+            "layer_decay=1.5: has to be above 0 and at most 1; use 0.9, for instance",
+        ),
         (["evaluate", "{folder}", "ROWS"], "is not a checkpoint"),
         (["evaluate", "{folder}", "ROWS", "--modalities", "smell"], "--modalities 'smell' must be"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_status_2(run, folder, words, message):
+def test_a_mistake_is_one_line_and_status_2(run, folder, no_speech_encoders, words, message):
     (folder / "text.mp4").write_text("hello")
     (folder / "rows.csv").write_text("emotion,speaker\nsad,a\nhappy,b\n")
     if words[1] == "{folder}" and words[0] == "predict":
         (folder / "text.mp4").unlink()
     before = sorted(path.name for path in folder.iterdir())
     places = {"ROWS": folder / "rows.csv", "OUT": folder / "out"}
-    status, out, err = run(*(places.get(word, word.format(folder=folder)) for word in words))
+    words = [word.format(folder=folder, models=no_speech_encoders) for word in words]
+    status, out, err = run(*(places.get(word, word) for word in words))
     lines = [line for line in err.splitlines() if line.startswith("av-emotion: ")]
     assert status == 2 and len(lines) == 1 and message in lines[0], (out, err)
     assert "Traceback" not in err

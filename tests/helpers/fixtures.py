@@ -8,7 +8,7 @@ import pytest
 import torch
 from datasets import Dataset, Features, Value, Video
 from skimage.data import astronaut
-from transformers import ResNetConfig
+from transformers import ResNetConfig, WhisperConfig, WhisperModel
 
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
 from helpers.synthetic import gray_frames, voice, write_clip
@@ -53,6 +53,19 @@ def image_config(names):
 @pytest.fixture
 def config(audio_config, image_config, names):
     return AVEmotionConfig(audio_config=audio_config, image_config=image_config, **names)
+
+
+@pytest.fixture
+def whisper(tmp_path):
+    """Folder of a small Whisper of three encoder layers."""
+    config = WhisperConfig(
+        d_model=16, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=10, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    WhisperModel(config).save_pretrained(tmp_path / "whisper")
+    return str(tmp_path / "whisper")
 
 
 @pytest.fixture

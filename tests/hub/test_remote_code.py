@@ -1,10 +1,12 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from helpers.checkpoint_outputs import TASK, outputs
 from helpers.clean_room import run_clean
+from helpers.speech_encoders import CONFIGS
 from transformers import AutoModelForVideoClassification, ResNetConfig, ResNetModel
 
 import av_emotion_hf as av
@@ -47,8 +49,8 @@ from helpers.checkpoint_outputs import outputs
 assert not any(importlib.util.find_spec(name) for name in ("av_emotion_hf", "torchaudio", "av", "soundfile"))
 torch.set_num_threads(1)
 given = dict(numpy.load("given.npz"))
-for kind in ("audio", "image", "fusion"):
-    numpy.savez(f"{kind}.npz", **outputs(Path("checkpoints", kind), kind, given, trust=True))
+for folder in Path("checkpoints").iterdir():
+    numpy.savez(f"{folder.name}.npz", **outputs(folder, folder.name.split("-")[0], given, trust=True))
 """
 
 
@@ -151,7 +153,10 @@ def test_the_installed_package_wins_and_needs_no_trust(save, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_gives_the_same_bits_where_only_torch_and_transformers_are(save, waveforms, crops, tmp_path):
+def test_a_checkpoint_gives_the_same_bits_where_only_torch_and_transformers_are(
+    save, audio_config, config, waveforms, crops, tmp_path
+):
+    """With a speech backbone as without one."""
     rng = np.random.default_rng(0)
     given = {
         "input_values": waveforms[0],
@@ -165,15 +170,32 @@ def test_a_checkpoint_gives_the_same_bits_where_only_torch_and_transformers_are(
     }
     given = {name: value.numpy() for name, value in given.items()}
     np.savez(tmp_path / "given.npz", **given)
-    kinds = save(tmp_path / "checkpoints")
-    for kind in kinds:
-        stage_remote_code(tmp_path / "checkpoints" / kind)
+    save(tmp_path / "checkpoints")
+    config.audio_config = audio_config = av.AVEmotionAudioConfig(
+        **{name: getattr(audio_config, name) for name in ("id2label", "label2id", "hidden_size", "num_mel_bins")},
+        backbone_config=CONFIGS["whisper"].to_dict(),
+        backbone_sums=2,
+    )
+    for kind, model_class, own in (
+        ("audio", av.AVEmotionAudioForSequenceClassification, audio_config),
+        ("fusion", av.AVEmotionForSequenceClassification, config),
+    ):
+        folder = tmp_path / "checkpoints" / f"{kind}-whisper"
+        model = model_class(own)
+        with torch.no_grad():
+            features = model.audio_encoder.extract_features(waveforms[0][:1])[0][0]
+        model.audio_encoder.set_feature_statistics(features.mean(0), features.std(0).clamp(min=0.1))
+        model.save_pretrained(folder)
+        for file in (tmp_path / "checkpoints" / kind).glob("*processor_config.json"):
+            shutil.copy(file, folder)
+    folders = list((tmp_path / "checkpoints").iterdir())
+    for folder in folders:
+        stage_remote_code(folder)
     run_clean(ELSEWHERE, tmp_path)
-    for kind in kinds:
-        there, here = (
-            np.load(tmp_path / f"{kind}.npz"),
-            outputs(tmp_path / "checkpoints" / kind, kind, given, trust=False),
-        )
+    assert len(folders) == 5
+    for folder in folders:
+        kind = folder.name.split("-")[0]
+        there, here = np.load(tmp_path / f"{folder.name}.npz"), outputs(folder, kind, given, trust=False)
         assert set(there) == set(here) == {name for name in AUTO_CLASSES[kind] if "Model" in name} | {"pipeline"}
         for name, value in here.items():
-            assert np.array_equal(there[name], value), f"{kind} {name}"
+            assert np.array_equal(there[name], value), f"{folder.name} {name}"

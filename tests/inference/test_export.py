@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers.speech_encoders import WHISPER
 from transformers import ResNetConfig, ResNetForImageClassification
 from typer.testing import CliRunner
 
@@ -49,20 +50,29 @@ def test_the_file_gives_the_logits_of_the_model_at_any_length(checkpoint, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_speech_backbone_is_exported(build, tmp_path):
-    pytest.importorskip("onnxruntime")
+def test_a_speech_backbone_is_exported(waveforms, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    whisper = {
-        "model_type": "whisper", "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2,
-        "encoder_ffn_dim": 32, "pad_token_id": 0,
-    }  # fmt: skip
     torch.manual_seed(0)
-    config = av.AVEmotionAudioConfig(backbone_config=whisper, hidden_size=8, num_hidden_layers=1, num_labels=3)
-    model = av.AVEmotionAudioForSequenceClassification(config)
+    config = av.AVEmotionAudioConfig(
+        backbone_config=WHISPER.to_dict(), backbone_sums=2, hidden_size=8, num_hidden_layers=1, num_labels=3
+    )
+    model = av.AVEmotionAudioForSequenceClassification(config).eval()
     torch.nn.init.normal_(model.classifier.weight)
+    with torch.no_grad():
+        features = model.audio_encoder.extract_features(waveforms[0][:1])[0][0]
+    model.audio_encoder.set_feature_statistics(features.mean(0), features.std(0).clamp(min=0.1))
     model.save_pretrained(tmp_path / "voice")
     av.AVEmotionFeatureExtractor().save_pretrained(tmp_path / "voice")
     assert export_onnx(str(tmp_path / "voice"), tmp_path / "voice.onnx")["max_difference"] < LOGIT_TOLERANCE
+    session = runtime.InferenceSession(tmp_path / "voice.onnx")
+    for samples in (8000, 4321):
+        sounds, mask = waveforms[0][:, :samples], waveforms[1][:, :samples]
+        with torch.no_grad():
+            expected = model(sounds, mask).logits.numpy()
+        got = session.run(None, {"input_values": sounds.numpy(), "attention_mask": mask.numpy()})[0]
+        np.testing.assert_allclose(got, expected, atol=LOGIT_TOLERANCE)
+        assert np.ptp(got, axis=0).min() > 0.05  # clips differ
 
 
 def test_what_cannot_be_exported_is_named(tmp_path, checkpoint, monkeypatch):

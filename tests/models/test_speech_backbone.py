@@ -1,36 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    HubertConfig,
-    Wav2Vec2Config,
-    WavLMConfig,
-    WhisperConfig,
-    WhisperFeatureExtractor,
-    WhisperModel,
-)
+from helpers.speech_encoders import CONFIGS, WHISPER
+from transformers import Wav2Vec2Config, WhisperConfig, WhisperFeatureExtractor, WhisperModel
 from transformers.audio_utils import mel_filter_bank
 
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioForPreTraining, AVEmotionAudioModel
 from av_emotion_hf.models import speech_backbone_av_emotion
 from av_emotion_hf.models.configuration_av_emotion import cut_layers, depth
 from av_emotion_hf.models.speech_backbone_av_emotion import SpeechBackbone, blocks, mel_filters
-
-WHISPER = WhisperConfig(
-    d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, num_mel_bins=80,
-    decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=10,
-    pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
-)  # fmt: skip
-SMALL = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
-    "conv_dim": (8,) * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "vocab_size": 10,
-}  # fmt: skip
-CONFIGS = {
-    "whisper": WHISPER,
-    "wav2vec2": Wav2Vec2Config(**SMALL),
-    "hubert": HubertConfig(**SMALL),
-    "wavlm": WavLMConfig(**SMALL),
-}
 
 
 def noise(seconds, seed=0):
@@ -191,6 +169,53 @@ def test_a_model_with_a_backbone_is_saved_and_loaded(model_of, kind, tmp_path):
     assert not any(weight.requires_grad for weight in loaded.backbone.encoder.parameters())
 
 
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_how_many_layers_stand_above_a_weight(model_of, kind):
+    backbone = model_of(kind).backbone
+    above = {name: backbone.layers_above()[weight] for name, weight in backbone.encoder.named_parameters()}
+    prefix = "layers." if kind == "whisper" else "encoder.layers."
+    layers = {name: count for name, count in above.items() if name.startswith(prefix)}
+    assert layers == {name: 1 - int(name.removeprefix(prefix)[0]) for name in layers} and len(layers) > 20
+    others = above.keys() - layers.keys()
+    assert {above[name] for name in others} == {2} and any("conv" in name for name in others)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_hears_nearly_the_same(model_of, kind, dtype, tmp_path):
+    model, sound, bits = model_of(kind), noise(1.0)[None], torch.finfo(dtype).eps
+    features, _ = model.extract_features(sound)
+    model.set_feature_statistics(features[0].mean(0), features[0].std(0).clamp(min=0.1))
+    model.save_pretrained(tmp_path / "whole")
+    half = AVEmotionAudioModel.from_pretrained(tmp_path / "whole", dtype=dtype)
+    assert half.backbone.encoder.dtype == half.rnn.layers[0][0].weight_ih_l0.dtype == dtype
+    heard, _ = half.extract_features(sound)
+    assert heard.dtype == torch.float32 and torch.equal(heard[..., :-16], features[..., :-16])
+    torch.testing.assert_close(heard[..., -16:], features[..., -16:], atol=30 * bits, rtol=0)
+    pooled = half(sound).pooler_output
+    torch.testing.assert_close(pooled.float(), model(sound).pooler_output, atol=30 * bits, rtol=0)
+    half.save_pretrained(tmp_path / "half")
+    whole_bytes, bytes_ = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half"))
+    count = sum(weight.numel() for weight in model.backbone.encoder.parameters())
+    assert whole_bytes - bytes_ > 1.9 * count
+    again = AVEmotionAudioModel.from_pretrained(tmp_path / "half", dtype=dtype)
+    assert torch.equal(again(sound).pooler_output, pooled)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["whisper", "wavlm"])
+def test_training_in_bfloat16_hears_nearly_the_same(model_of, kind):
+    model, sound = model_of(kind), noise(1.0)[None]
+    features, _ = model.extract_features(sound)
+    with torch.autocast("cpu", torch.bfloat16):
+        heard, _ = model.extract_features(sound)
+    assert heard.dtype == torch.float32 and torch.equal(heard[..., :-16], features[..., :-16])
+    torch.testing.assert_close(heard[..., -16:], features[..., -16:], atol=0.15, rtol=0)
+    rounded = heard[..., -16:].bfloat16().float()
+    assert (rounded != heard[..., -16:]).float().mean() > 0.5  # the sums are not rounded
+
+
 def test_pretraining_freezes_what_computes_the_features(model_of):
     config = model_of("whisper").config
     model = AVEmotionAudioForPreTraining(config)
@@ -212,6 +237,10 @@ def test_layers_are_cut():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        (
+            {"backbone_config": {"model_type": "resnet"}},
+            "backbone_config is of a 'resnet' model; a speech encoder is one of",
+        ),
         (
             {"backbone_config": {"model_type": "bert"}},
             "backbone_config is of a 'bert' model; a speech encoder is one of",

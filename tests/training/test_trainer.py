@@ -1,9 +1,18 @@
 import pytest
 import torch
 from datasets import Dataset
+from helpers.speech_encoders import CONFIGS, WHISPER
 
-from av_emotion_hf import AVEmotionAudioForSequenceClassification, EmotionTrainer, EmotionTrainingArguments
+from av_emotion_hf import (
+    AVEmotionAudioConfig,
+    AVEmotionAudioForSequenceClassification,
+    AVEmotionConfig,
+    AVEmotionForSequenceClassification,
+    EmotionTrainer,
+    EmotionTrainingArguments,
+)
 from av_emotion_hf.training.expression import ExpressionLoss
+from av_emotion_hf.training.finetuning import SLOW_PARTS
 from av_emotion_hf.training.trainer import NumberedCollator
 
 
@@ -38,6 +47,32 @@ def test_slow_parts_have_a_rate_of_their_own(trainer):
     rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in made.model.named_parameters():
         assert rate[id(parameter)] == pytest.approx(1e-3 if "frontend." in name else 1e-2), name
+
+
+@pytest.mark.parametrize("kind", ["whisper", "hubert", "wavlm", "fusion"])
+def test_lower_layers_of_a_speech_backbone_learn_slower(kind, image_config, tmp_path):
+    fields = CONFIGS.get(kind, WHISPER).to_dict()
+    config = AVEmotionAudioConfig(backbone_config=fields, freeze_backbone=False, hidden_size=8, num_labels=3)
+    model = AVEmotionAudioForSequenceClassification(config)
+    if kind == "fusion":
+        fused = AVEmotionConfig(audio_config=config, image_config=image_config, num_labels=3)
+        model = AVEmotionForSequenceClassification(fused)
+    args = EmotionTrainingArguments(
+        str(tmp_path), use_cpu=True, learning_rate=1e-2, slow_parts=SLOW_PARTS, slow_rate=0.1, layer_decay=0.5
+    )
+    optimizer = EmotionTrainer(model=model, args=args).create_optimizer()
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    rates = {name: rate[id(p)] for name, p in model.named_parameters() if p.requires_grad}
+    layers = "audio_encoder.backbone.encoder." + ("layers." if kind in ("whisper", "fusion") else "encoder.layers.")
+    expected = {"audio_encoder.frontend.": 1e-3, f"{layers}1.": 1e-3, f"{layers}0.": 5e-4}
+    expected |= {"audio_encoder.backbone.encoder.": 2.5e-4, "image_encoder.backbone.": 1e-3, "": 1e-2}
+    for name, found in rates.items():
+        assert found == pytest.approx(next(rate for start, rate in expected.items() if name.startswith(start))), name
+    assert {round(found, 9) for found in rates.values()} == {1e-2, 1e-3, 5e-4, 2.5e-4}
+    decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] for p in group["params"]}
+    own = {name.removeprefix(f"{layers}0."): id(p) in decayed for name, p in model.named_parameters()}
+    assert {own[name] for name in own if name.endswith("proj.weight")} == {True}
+    assert {own[name] for name in own if name.endswith(("proj.bias", "layer_norm.weight"))} == {False}
 
 
 @pytest.mark.slow

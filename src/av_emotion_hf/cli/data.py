@@ -82,6 +82,8 @@ def extract(
         require_writable(out, is_folder=form not in TABLES)
     if speech_encoder and form != "features":
         raise InputError(f"--speech-encoder {speech_encoder} computes features, not {form}: add --as features")
+    if speech_encoder and modality == "image":
+        raise InputError(f"--speech-encoder {speech_encoder} is for voices, not for --modality image")
     if config and form != "features":
         raise InputError(f"--config is for the model that computes features, not {form}: add --as features")
     if copies is not None and augment is None:
@@ -119,7 +121,7 @@ def extract(
         if form == "features":
             choice = choose_device(device)
             typer.echo(str(choice), err=True)
-            backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+            backbone = load_speech_encoder(speech_encoder, speech_layers)
             features = FeatureReader.from_checkpoints(
                 modality, init or [], choice.device, backbone, read_config_overrides(config)
             )

@@ -234,6 +234,14 @@ def finetune(
     slow_rate: Annotated[
         float, typer.Option(help="Factor on the learning rate of front-end and backbone.", rich_help_panel=RUN)
     ] = 0.1,
+    layer_decay: Annotated[
+        float,
+        typer.Option(
+            help='Factor on it from each layer of a speech encoder to the one below; trained with {"freeze_backbone": '
+            "false} as --config only.",
+            rich_help_panel=RUN,
+        ),
+    ] = 0.9,
     label_smoothing: LabelSmoothing = 0.1,
     person_baseline: PersonBaselineShare = 0.0,
     head_first: HeadFirst = False,
@@ -300,7 +308,7 @@ def finetune(
         rows,
         parts,
         **pseudo,
-        args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate),
+        args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate, layer_decay=layer_decay),
         modality=modality,
         label_column=label_column,
         group_column=group_column,

@@ -11,6 +11,7 @@ _HOMES = {
     "reader": ("ClipReader", "ReaderOptions", "with_inputs"),
     "splits": ("GroupSplit", "drop_groups", "group_names", "keep_groups", "split_groups"),
     "statistics": ("RunningStatistics",),
+    "waveform_augmentation": ("WAVEFORM_AUGMENTATIONS", "augment_waveform"),
 }
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -192,7 +192,8 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
         backbone_sums (`int`, *optional*, defaults to 1):
             Learned weighted sums over the backbone's layers that stand side by side in each frame. A single one begins
             with equal weights, several begin at the last layers, one each.
-        freeze_backbone (`bool`, *optional*, defaults to `True`): whether training leaves the backbone as it is.
+        freeze_backbone (`bool`, *optional*, defaults to `True`):
+            Whether fine-tuning leaves the backbone as it is; pre-training always does.
         teacher_size (`int`, *optional*, defaults to 0):
             States per frame of the speech encoder that the objective `distill` predicts.
         teacher_statistics_weight (`float`, *optional*, defaults to 1.0):

@@ -80,7 +80,7 @@ class SpectralAnalysis(nn.Module):
         )
         self.n_fft = config.fft_length or fft_length(self.frame_length)
         for name, value in self.initial_tensors().items():
-            self.register_buffer(name, torch.empty(value.shape).copy_(value), persistent=False)
+            self.register_buffer(name, torch.empty(value.shape, dtype=value.dtype).copy_(value), persistent=False)
 
     def initial_filterbank(self) -> np.ndarray:
         """Triangles (bins, bands) on the HTK mel scale from 20 Hz; each spans at least one bin."""

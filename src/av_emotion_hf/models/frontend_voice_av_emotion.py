@@ -83,7 +83,7 @@ class VoiceAnalysis(nn.Module):
         self.lpc_rate = min(LPC_RATE, self.sampling_rate)
         self.bell = Bell(self.sampling_rate)
         for name, value in self.initial_tensors().items():
-            self.register_buffer(name, torch.empty(value.shape).copy_(value), persistent=False)
+            self.register_buffer(name, torch.empty(value.shape, dtype=value.dtype).copy_(value), persistent=False)
 
     def initial_tensors(self) -> dict[str, Tensor]:
         """Values of every buffer by name, on the CPU whatever the default device."""

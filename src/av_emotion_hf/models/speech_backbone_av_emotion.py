@@ -71,7 +71,8 @@ class SpeechBackbone(nn.Module):
 
             self.encoder = WhisperEncoder._from_config(backbone_config, dtype=dtype)
             self.encoder.layer_norm = nn.Identity()  # its states are taken before
-            self.register_buffer("mel_filters", torch.empty(WINDOW // 2 + 1, backbone_config.num_mel_bins), False)
+            filters = torch.empty(WINDOW // 2 + 1, backbone_config.num_mel_bins, dtype=torch.float32)
+            self.register_buffer("mel_filters", filters, False)
         else:
             self.encoder = AutoModel.from_config(backbone_config, dtype=dtype)
         self.layer_size = backbone_config.hidden_size
@@ -102,6 +103,14 @@ class SpeechBackbone(nn.Module):
         if self.frozen:  # again: weights that were loaded have forgotten it
             self.encoder.requires_grad_(False)
         return self
+
+    def layers_above(self) -> dict[nn.Parameter, int]:
+        """For each weight of the encoder, how many layers stand above its own; all of them above the convolutions."""
+        layers = self.encoder.layers if self.is_whisper else self.encoder.encoder.layers
+        above = dict.fromkeys(self.encoder.parameters(), len(layers))
+        for number, layer in enumerate(layers, 1):
+            above |= dict.fromkeys(layer.parameters(), len(layers) - number)
+        return above
 
     def forward(self, waveform: Tensor, lengths: Tensor, num_frames: int) -> Tensor:
         """States `(B, T, W H)` float32 on the front-end's frames, zero after the end of a clip.
@@ -136,7 +145,7 @@ class SpeechBackbone(nn.Module):
         window = torch.hann_window(WINDOW)[:, None]
         real_part, imaginary_part = (samples @ (window * part).to(samples) for part in (turn.cos(), turn.sin()))
         power = real_part.square() + imaginary_part.square()
-        mel = (power @ self.mel_filters).clamp(min=1e-10).log10()
+        mel = (power @ self.mel_filters.to(power)).clamp(min=1e-10).log10()
         highest = mel.masked_fill(~mel_mask[..., None], -10).amax((1, 2), keepdim=True)
         mel = ((torch.maximum(mel, highest - MEL_RANGE) + 4) / 4 * mel_mask[..., None]).transpose(1, 2)
         frame_mask = torch.arange(count, device=waveform.device) < real[:, None]
@@ -184,9 +193,10 @@ class SpeechBackbone(nn.Module):
 
     def _summed(self, layers: list[Tensor]) -> Tensor:
         """Weighted sums `(B, N, W H)` of the states of all layers, each at its own scale: deep ones are far larger."""
-        shares = self.layer_weights.float().softmax(-1)
-        scaled = torch.stack([F.layer_norm(states.float(), (self.layer_size,)) for states in layers])
-        return torch.einsum("wl,lbnh->bnwh", shares, scaled).flatten(-2)
+        with torch.autocast(layers[0].device.type, enabled=False):  # features are single precision
+            shares = self.layer_weights.float().softmax(-1)
+            scaled = torch.stack([F.layer_norm(states.float(), (self.layer_size,)) for states in layers])
+            return torch.einsum("wl,lbnh->bnwh", shares, scaled).flatten(-2)
 
     def _whisper_layers(self, mel: Tensor, mel_mask: Tensor | None = None, bias: Tensor | None = None) -> list[Tensor]:
         """States `(B, N, H)` before and after each layer of Whisper's encoder, which itself takes 30 seconds only.
@@ -221,7 +231,7 @@ class SpeechBackbone(nn.Module):
                 last = min(first + LONGEST, 2 * num_frames)
                 samples = padded[MEL_HOP * first : MEL_HOP * (last - 1) + WINDOW].unfold(0, WINDOW, MEL_HOP)
                 power = torch.fft.rfft(samples * window).abs().square()
-                parts.append((power @ self.mel_filters).clamp(min=1e-10).log10().T)
+                parts.append((power @ self.mel_filters.to(power)).clamp(min=1e-10).log10().T)
             mel = torch.cat(parts, dim=1)
         return (torch.maximum(mel, mel.max() - MEL_RANGE) + 4) / 4
 

@@ -46,6 +46,8 @@ class EmotionTrainingArguments(TrainingArguments):
         cpu_threads: threads of this process on the CPU; chosen by what is computed when 0, see [`cpu_threads`].
         slow_parts: substrings of the names of parameters that are trained already, such as `backbone.`.
         slow_rate: factor on the learning rate of the slow parts.
+        layer_decay: factor on the learning rate from each layer of a speech backbone to the one below it, down to its
+            convolutions, where it is trained at all (`freeze_backbone=False`); 1 for the same rate in all of them.
 
     Example:
     ```python
@@ -88,6 +90,10 @@ class EmotionTrainingArguments(TrainingArguments):
         default_factory=list, metadata={"help": "Parts of the names of parameters with a learning rate of their own."}
     )
     slow_rate: float = field(default=0.1, metadata={"help": "Factor on the learning rate of the slow parts."})
+    layer_decay: float = field(
+        default=0.9,
+        metadata={"help": "Factor on the learning rate from a layer of a speech backbone to the next below."},
+    )
 
     def __post_init__(self):
         self._require_possible_values()
@@ -120,6 +126,10 @@ class EmotionTrainingArguments(TrainingArguments):
             if not (value > least if is_strict else value >= least) or value == float("inf"):
                 rule = f"above {least}" if is_strict else f"{least} or more"
                 raise InputError(f"{shown}={value:g}: has to be {rule}; use {example}, for instance")
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(
+                f"layer_decay={self.layer_decay:g}: has to be above 0 and at most 1; use 0.9, for instance"
+            )
         if not (self.max_steps > 0 or 0 < self.num_train_epochs < float("inf")):
             raise InputError(f"epochs={self.num_train_epochs:g}: has to be above 0; use 10, for instance")
 

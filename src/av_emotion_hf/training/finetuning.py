@@ -15,7 +15,7 @@ from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.frame_augmentation import MeanFrame
 from ..data.labels import class_counts, label_names, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
-from ..data.schema import FEATURE_COLUMNS
+from ..data.schema import FEATURE_COLUMNS, modality_kind
 from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
@@ -57,7 +57,7 @@ def finetune(
         dataset: labeled clips, inputs or features.
         split: groups to train and to validate on; `None` trains on every row and validates on none.
         args: of the run. Front-end and backbone have the learning rate `args.slow_rate * args.learning_rate`, unless
-            `args.slow_parts` names other parts.
+            `args.slow_parts` names other parts; the layers of a speech backbone less by `args.layer_decay`.
         modality: `audio`, `image` or `fusion`.
         label_column: column of the label.
         group_column: column of the group (speaker); needed with `split`.
@@ -107,8 +107,10 @@ def finetune(
             parts["validation"] = drop_augmented(parts["validation"])
     reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
     set_seed(args.seed)
-    backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+    backbone = load_speech_encoder(speech_encoder, speech_layers)
     initial = build_model("classification", modality, init or [], labels, config_overrides, backbone)
+    if "audio" in initial.feature_sizes and modality_kind(dataset, "audio") == "features":
+        _require_frozen_backbone(initial.model)
     if person_baseline:
         freeze_features(initial.model)
     num_proc = args.dataloader_num_workers or None
@@ -132,6 +134,7 @@ def finetune(
         **({"person_baseline": person_baseline} if person_baseline else {}),
         config=config_overrides or {},
         slow_rate=args.slow_rate,
+        layer_decay=args.layer_decay,
         **({"augment": augment} if augment else {}),
         **({"head_first": True} if head_first else {}),
         labels=labels,
@@ -198,6 +201,16 @@ def finetune(
     if trainer.is_world_process_zero():
         record.write_card()
     return facts
+
+
+def _require_frozen_backbone(model: Any) -> None:
+    """Raise [`InputError`] where a dataset of features would have to train the speech backbone that computed them."""
+    backbone = model.audio_encoder.backbone
+    if backbone is not None and not backbone.frozen:
+        raise InputError(
+            "freeze_backbone=false: the dataset holds features, which cannot train the speech backbone that computed "
+            "them; give clips, or --config '{\"freeze_backbone\": true}'"
+        )
 
 
 def scores_by_corpus(prediction: PredictionOutput, corpora: list[str]) -> dict[str, dict[str, float | int]]:

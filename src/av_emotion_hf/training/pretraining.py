@@ -86,7 +86,7 @@ def pretrain(
         config_overrides = with_teacher(config_overrides, init or [], [*train, *(validation or [])], speech_encoder)
     reader, num_proc = ClipReader(modality, reader_options), args.dataloader_num_workers or None
     set_seed(args.seed)
-    backbone = load_speech_encoder(speech_encoder, speech_layers) if speech_encoder else None
+    backbone = load_speech_encoder(speech_encoder, speech_layers)
     initial = build_model(
         "pretraining", modality, init or [], config_overrides=config_overrides, speech_encoder=backbone
     )

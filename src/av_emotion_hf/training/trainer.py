@@ -15,6 +15,7 @@ from ..data.clip_stream import ClipStream
 from ..data.draws import numbered_draws
 from ..data.stream_loader import StreamLoader
 from ..errors import Failure
+from ..models.speech_backbone_av_emotion import SpeechBackbone
 from .atomic_checkpoints import SafeTrainer
 from .throughput import FramesProgressCallback, Throughput
 
@@ -24,7 +25,8 @@ class EmotionTrainer(SafeTrainer):
 
     A stream is read by a [`StreamLoader`], whose position is saved with every checkpoint; the log has the frames per
     second of all processes together. `slow_parts` and `slow_rate` of [`EmotionTrainingArguments`] set another learning
-    rate for parameters that are trained already.
+    rate for parameters that are trained already, and `layer_decay` a lower one for each layer of a speech backbone
+    than for the layer above it (Howard and Ruder 2018; as a power, Clark et al. 2020).
 
     Args:
         train_collator: makes the training batches (augmentation, fresh masks); `data_collator` makes all others.
@@ -128,27 +130,34 @@ class EmotionTrainer(SafeTrainer):
         return WeightedSampler(self.row_weights, self.args.seed)
 
     def create_optimizer(self, model=None):
-        """AdamW with a group of its own for the slow parts."""
+        """AdamW with groups of their own for the slow parts and for each layer of a speech backbone."""
         if self.optimizer is None:
             model = self.model if model is None else model
             # plain `TrainingArguments` know no slow parts
             slow_parts: Sequence[str] = getattr(self.args, "slow_parts", ())
-            slow_rate = self.args.learning_rate * getattr(self.args, "slow_rate", 1.0)
+            slow_rate = getattr(self.args, "slow_rate", 1.0)
+            layer_decay = getattr(self.args, "layer_decay", 1.0)
+            layers_above: dict[torch.nn.Parameter, int] = {}
+            for module in model.modules():
+                if isinstance(module, SpeechBackbone):
+                    layers_above |= module.layers_above()
             decayed = set(self.get_decay_parameter_names(model))
-            groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+            groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
-                    slow = any(part in name for part in slow_parts)
-                    groups.setdefault((slow, name in decayed), []).append(parameter)
+                    rate = self.args.learning_rate * layer_decay ** layers_above.get(parameter, 0)
+                    if any(part in name for part in slow_parts):
+                        rate *= slow_rate
+                    groups.setdefault((rate, name in decayed), []).append(parameter)
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, model)
             self.optimizer = optimizer_class(
                 [
                     {
                         "params": parameters,
-                        "lr": slow_rate if slow else self.args.learning_rate,
+                        "lr": rate,
                         "weight_decay": self.args.weight_decay if decay else 0.0,
                     }
-                    for (slow, decay), parameters in groups.items()
+                    for (rate, decay), parameters in groups.items()
                 ],
                 **settings,
             )

@@ -1,0 +1,385 @@
+"""What a voice model recognizes of people, languages and recordings that it has never met.
+
+    python examples/voice_vectors.py NAME=DATASET... --out VECTORS --speech-encoder openai/whisper-base --copies 1
+    python examples/voice_protocols.py PROTOCOL VECTORS --folds FOLDS.json --out examples/results/voice.json
+
+PROTOCOL is one of
+
+- `in-corpus`: folds of speakers. RAVDESS in the folds of HiCMAE (FOLDS.json names their actors), others leave one
+  speaker out, or one fifth of them where there are more than twelve.
+- `leave-one-corpus-out`: four classes (angry, happy, neutral with calm, sad), learned from all other datasets.
+- `label-fractions`: 5, 10, 25 and 100 % of the labels of each class, three draws, in the folds of `in-corpus`.
+- `baseline-clips`: what 1, 3, 10, 30 and all unlabeled clips of the tested person give.
+
+Fixed before the first full run: what is recognized is a linear head (`finetune --head-first`) on a frozen model with
+`pool_features`, whose penalty is chosen on validation speakers, a fifth of those that are trained on and of every
+dataset among them; it is then fitted again with these. Every class of every dataset counts the same. No clip of a test
+speaker is used but for that person's or dataset's baseline, which reads no label, and scores with one say so. Every
+arm is in the results, whichever wins; the arm that is called `model` was chosen on the validation speakers of RAVDESS.
+"""
+
+import argparse
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from collect_results import write_json
+from sklearn.svm import SVC
+
+from av_emotion_hf.training import choose_penalty, confusion_matrix, fit_linear_head
+
+FOUR = {"angry": "angry", "happy": "happy", "neutral": "neutral", "calm": "neutral", "sad": "sad"}
+FRACTIONS = (0.05, 0.1, 0.25, 1.0)
+DRAWS = 3
+BASELINE_CLIPS = (1, 3, 10, 30, None)
+PRIOR = 500.0  # frames of 20 ms: `baseline_prior`
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)
+DESCRIPTORS, SUMS = 60, 3  # of a frame: descriptors of the front-end, and sums over layers of the speech encoder
+MOST_FOLDS = 12  # speakers up to which one is left out at a time
+VALIDATION = 5  # one of so many speakers validates
+
+
+@dataclass
+class Corpus:
+    """Vectors of one dataset, as `voice_vectors.py` wrote them; N clips, F features."""
+
+    name: str
+    emotion: np.ndarray  # (N,)
+    speaker: np.ndarray  # (N,), with the dataset's name in front
+    voiced: np.ndarray  # (N, 2, F)
+    moments: np.ndarray  # (N, 3, F)
+    functionals: np.ndarray | None  # (N, 88), a control
+    random: np.ndarray | None  # (N, 3, F), moments of an encoder with random weights, a control
+    copies: tuple[np.ndarray, np.ndarray] | None  # voiced and moments of one augmented copy of each clip
+    facts: dict[str, list[str]]
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> "Corpus":
+        """Read VECTORS/NAME.npz, and those of the controls that are there."""
+        arrays = np.load(folder / f"{name}.npz")
+        paths = {each: folder / f"{name}_{each}.npz" for each in ("functionals", "random")}
+        others = {each: np.load(path) if path.is_file() else {} for each, path in paths.items()}
+        facts = json.loads(str(arrays["facts"]))
+        speaker = np.array([f"{name}/{value}" for value in facts["speaker"]])
+        copies = (arrays["voiced_copies"][:, 0], arrays["moments_copies"][:, 0]) if "voiced_copies" in arrays else None
+        return cls(
+            name,
+            np.array(facts["emotion"]),
+            speaker,
+            arrays["voiced"],
+            arrays["moments"],
+            others["functionals"].get("functionals"),
+            others["random"].get("moments"),
+            copies,
+            facts,
+        )
+
+    def select(self, rows: np.ndarray) -> "Corpus":
+        """Some of the clips."""
+        return Corpus(
+            self.name,
+            self.emotion[rows],
+            self.speaker[rows],
+            self.voiced[rows],
+            self.moments[rows],
+            None if self.functionals is None else self.functionals[rows],
+            None if self.random is None else self.random[rows],
+            None if self.copies is None else tuple(part[rows] for part in self.copies),
+            {name: np.array(values)[rows].tolist() for name, values in self.facts.items()},
+        )
+
+
+def merged(moments: np.ndarray) -> np.ndarray:
+    """Moments (3, F) of all clips together from those of each (N, 3, F)."""
+    counts, means, squares = (moments[:, part].astype(np.float64) for part in range(3))
+    count = counts.sum(0)
+    mean = (counts * means).sum(0) / np.maximum(count, 1)
+    return np.stack([count, mean, (squares + counts * (means - mean) ** 2).sum(0)])
+
+
+def statistics(moments: np.ndarray, dataset: np.ndarray | None = None) -> np.ndarray:
+    """Mean and deviation (2, F), those of a person shrunk toward the dataset's as `PersonBaseline` does."""
+    count, mean, squares = moments
+    variance = squares / np.maximum(count, 1)
+    if dataset is not None:
+        share = count / (count + PRIOR)
+        mean = share * mean + (1 - share) * dataset[0]
+        variance = share * variance + (1 - share) * dataset[1] ** 2
+    return np.stack([mean, np.sqrt(np.maximum(variance, 1e-12))])
+
+
+def pooled(voiced: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """What the classifier reads (N, 2 F) of clips standardized by mean and deviation (2, F) or (N, 2, F)."""
+    mean, std = (by[..., 0, :], by[..., 1, :]) if by.ndim == 3 else by
+    scaled = np.concatenate([(voiced[:, 0] - mean) / std, voiced[:, 1] / std], axis=1)
+    return np.nan_to_num(scaled, nan=0.0).astype(np.float32)  # what is not defined is the mean
+
+
+def by_group(corpus: Corpus, groups: np.ndarray, dataset: np.ndarray, clips: int | None = None) -> np.ndarray:
+    """Mean and deviation (N, 2, F) of each clip's group, or of so many other clips of it."""
+    found = np.zeros((len(groups), 2, corpus.voiced.shape[-1]))
+    rng = np.random.default_rng(0)
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        if clips is None:
+            found[rows] = statistics(merged(corpus.moments[rows]), dataset)
+            continue
+        for row in rows:
+            chosen = rng.permutation(rows[rows != row])[:clips]
+            found[row] = statistics(merged(corpus.moments[chosen]), dataset)
+    return found
+
+
+@dataclass
+class Part:
+    """Clips that are trained or tested on: what is read of them, by the way it is standardized."""
+
+    vectors: dict[str, np.ndarray]  # (N, D) by `plain`, `person`, `dataset`
+    classes: np.ndarray  # (N,)
+    cells: list[tuple[str, str]]  # dataset and class of each
+    speakers: np.ndarray
+
+    def pick(self, rows: np.ndarray) -> "Part":
+        """Some of the clips."""
+        vectors = {name: each[rows] for name, each in self.vectors.items()}
+        return Part(vectors, self.classes[rows], [self.cells[row] for row in rows], self.speakers[rows])
+
+
+def part_of(corpora: list[Corpus], labels: dict[str, str], classes: list[str], dataset: np.ndarray) -> Part:
+    """All clips of some datasets that have one of the classes."""
+    vectors: dict[str, list] = {"plain": [], "person": [], "dataset": [], "copies": []}
+    cells, speakers = [], []
+    for corpus in corpora:
+        rows = np.flatnonzero([label in labels for label in corpus.emotion])
+        whole = np.full(len(corpus.emotion), corpus.name)
+        vectors["plain"].append(pooled(corpus.voiced[rows], dataset))
+        vectors["person"].append(pooled(corpus.voiced[rows], by_group(corpus, corpus.speaker, dataset)[rows]))
+        vectors["dataset"].append(pooled(corpus.voiced[rows], by_group(corpus, whole, dataset)[rows]))
+        if corpus.copies is not None:
+            vectors["copies"].append(pooled(corpus.copies[0][rows], dataset))
+        cells += [(corpus.name, labels[label]) for label in corpus.emotion[rows]]
+        speakers.append(corpus.speaker[rows])
+    joined = {name: np.concatenate(each) for name, each in vectors.items() if len(each) == len(corpora)}
+    return Part(joined, np.array([classes.index(label) for _, label in cells]), cells, np.concatenate(speakers))
+
+
+def validation_speakers(part: Part) -> np.ndarray:
+    """Which clips validate: a fifth of the speakers of each dataset, one at least of those with more than two."""
+    chosen = []
+    for name in sorted({name for name, _ in part.cells}):
+        own = sorted(speaker for speaker in set(part.speakers) if speaker.startswith(f"{name}/"))
+        chosen += (
+            np.random.default_rng(0).permutation(own)[: -(-len(own) // VALIDATION) if len(own) > 2 else 0].tolist()
+        )
+    return np.isin(part.speakers, chosen)
+
+
+def learn(part: Part, kinds: tuple[str, ...], num_classes: int, validates: np.ndarray | None = None):
+    """A linear head on clips standardized in each of some ways; returns it and the chosen penalty."""
+    validates = validation_speakers(part) if validates is None else validates
+
+    def rows(chosen: np.ndarray):
+        each = part.pick(np.flatnonzero(chosen))
+        counts = Counter(each.cells)
+        weights = torch.tensor([1 / counts[cell] for cell in each.cells])
+        vectors = torch.from_numpy(np.concatenate([each.vectors[kind] for kind in kinds]))
+        classes = torch.from_numpy(each.classes).repeat(len(kinds))
+        return vectors, torch.nn.functional.one_hot(classes, num_classes).float(), weights.repeat(len(kinds)), classes
+
+    everything = np.ones(len(part.classes), dtype=bool)
+    penalty = 0.1
+    if validates.any():
+        train, held_out = rows(~validates), rows(validates)
+        _, scores = choose_penalty(*train[:3], (held_out[0], held_out[3]), PENALTIES)
+        penalty = max(PENALTIES, key=lambda each: scores[each])
+    vectors, targets, weights, _ = rows(everything)
+    return fit_linear_head(vectors, targets, penalty, weights), penalty
+
+
+def uar(classes: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean recall of the classes that occur."""
+    return float(np.mean([(predicted[classes == each] == each).mean() for each in np.unique(classes)]))
+
+
+def tested(head, part: Part, kind: str) -> tuple[float, np.ndarray]:
+    """UAR of a head on clips standardized in one way, and what it answers."""
+    predicted = head(torch.from_numpy(part.vectors[kind])).argmax(1).numpy()
+    return uar(part.classes, predicted), predicted
+
+
+def support_vectors(train: np.ndarray, classes: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Control: an SVM with radial basis (C = 10, classes balanced) on vectors standardized over the training part."""
+    train, test = np.nan_to_num(train), np.nan_to_num(test)
+    mean, std = train.mean(0), train.std(0) + 1e-6
+    machine = SVC(C=10, class_weight="balanced").fit((train - mean) / std, classes)
+    return machine.predict((test - mean) / std)
+
+
+def folds_of(corpus: Corpus, folds: dict[str, list[list[str]]]) -> list[np.ndarray]:
+    """Which clips each fold tests."""
+    speakers = sorted(set(corpus.speaker))
+    if corpus.name in folds:
+        groups = [[f"{corpus.name}/{actor}" for actor in actors] for actors in folds[corpus.name]]
+    elif len(speakers) <= MOST_FOLDS:
+        groups = [[speaker] for speaker in speakers]
+    else:
+        groups = [speakers[start::5] for start in range(5)]
+    return [np.isin(corpus.speaker, group) for group in groups]
+
+
+def split(corpus: Corpus, test: np.ndarray) -> tuple[Part, Part, list[str]]:
+    """Training and test part of one dataset, standardized by the training part; and its classes."""
+    classes = sorted(set(corpus.emotion))
+    labels = {name: name for name in classes}
+    dataset = statistics(merged(corpus.moments[~test]))
+    both = part_of([corpus], labels, classes, dataset)
+    return both.pick(np.flatnonzero(~test)), both.pick(np.flatnonzero(test)), classes
+
+
+def in_corpus(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
+    """Every arm on every fold of every dataset."""
+    for name, corpus in corpora.items():
+        for number, test in enumerate(folds_of(corpus, folds)):
+            train, held_out, classes = split(corpus, test)
+            run = {"dataset": name, "fold": number, "clips": int(test.sum()), "classes": len(classes), "uar": {}}
+            head, run["penalty"] = learn(train, ("plain", "person"), len(classes))
+            for kind in ("plain", "person"):
+                run["uar"][f"model, {kind}"], answers = tested(head, held_out, kind)
+                run[f"confusion_{kind}"] = confusion_matrix(held_out.classes, answers, len(classes)).tolist()
+            run["labels"] = classes
+            for kind in ("plain", "person"):
+                alone, _ = learn(train, (kind,), len(classes))
+                run["uar"][f"trained on {kind} alone, {kind}"] = tested(alone, held_out, kind)[0]
+            if "copies" in train.vectors:
+                augmented, _ = learn(train, ("plain", "person", "copies"), len(classes))
+                for kind in ("plain", "person"):
+                    run["uar"][f"with augmented copies, {kind}"] = tested(augmented, held_out, kind)[0]
+            for title, vectors in controls(corpus).items():
+                answers = support_vectors(vectors[~test], train.classes, vectors[test])
+                run["uar"][title] = uar(held_out.classes, answers)
+            yield run
+
+
+def controls(corpus: Corpus) -> dict[str, np.ndarray]:
+    """Vectors (N, D) of the controls by their name, as far as they were measured."""
+    found = {}
+    if corpus.functionals is not None:
+        found["functionals + SVM, plain"] = corpus.functionals
+    for title, moments in (("speech encoder", corpus.moments), ("random speech encoder", corpus.random)):
+        if moments is not None:
+            size = (moments.shape[-1] - DESCRIPTORS) // SUMS  # the middle one of the sums
+            counts, mean, squares = moments[:, :, DESCRIPTORS + size : DESCRIPTORS + 2 * size].transpose(1, 0, 2)
+            found[f"{title} + SVM, plain"] = np.concatenate([mean, np.sqrt(squares / counts)], axis=1)
+    return found
+
+
+def leave_one_corpus_out(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
+    """Every arm on every dataset, learned from the others."""
+    classes = sorted(set(FOUR.values()))
+    for name in corpora:
+        others = [corpus for other, corpus in corpora.items() if other != name]
+        dataset = statistics(np.mean([merged(corpus.moments) / len(corpus.emotion) for corpus in others], axis=0))
+        train = part_of(others, FOUR, classes, dataset)
+        test = part_of([corpora[name]], FOUR, classes, dataset)
+        run = {"dataset": name, "clips": len(test.classes), "classes": 4, "uar": {}, "labels": classes}
+        arms: dict[str, tuple[str, ...]] = {
+            "model": ("plain", "person", "dataset"),
+            "trained on plain alone": ("plain",),
+            "trained on person alone": ("person",),
+            "with augmented copies": ("plain", "person", "dataset", "copies"),
+        }
+        for title, kinds in arms.items():
+            if not set(kinds) <= set(train.vectors):
+                continue
+            head, penalty = learn(train, kinds, len(classes))
+            for kind in ("plain", "dataset", "person"):
+                run["uar"][f"{title}, {kind}"], answers = tested(head, test, kind)
+                if title == "model":
+                    run[f"confusion_{kind}"] = confusion_matrix(test.classes, answers, len(classes)).tolist()
+                    run["penalty"] = penalty
+        rows = [np.flatnonzero([label in FOUR for label in corpus.emotion]) for corpus in (*others, corpora[name])]
+        measured = [controls(corpus) for corpus in (*others, corpora[name])]
+        for title in sorted(set.intersection(*map(set, measured))):
+            vectors = [each[title][own] for each, own in zip(measured, rows, strict=True)]
+            answers = support_vectors(np.concatenate(vectors[:-1]), train.classes, vectors[-1])
+            run["uar"][title] = uar(test.classes, answers)
+        yield run
+
+
+def drawn(part: Part, fraction: float, draw: int, num_classes: int) -> np.ndarray:
+    """Rows of a fraction of the labels of each class, one at least."""
+    rng = np.random.default_rng(draw)
+    rows = [np.flatnonzero(part.classes == each) for each in range(num_classes)]
+    return np.concatenate([rng.permutation(own)[: max(1, round(fraction * len(own)))] for own in rows])
+
+
+def label_fractions(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
+    """The model and two controls with few labels; the penalty is chosen once, with all labels of other speakers."""
+    for name, corpus in corpora.items():
+        for (number, test), fraction in itertools.product(enumerate(folds_of(corpus, folds)), FRACTIONS):
+            train, held_out, classes = split(corpus, test)
+            own_controls = controls(corpus)
+            for draw in range(DRAWS if fraction < 1 else 1):
+                rows = drawn(train, fraction, draw, len(classes))
+                few = train.pick(rows)
+                head, penalty = learn(few, ("plain", "person"), len(classes))
+                run = {"dataset": name, "fold": number, "percent": round(100 * fraction), "draw": draw}
+                run |= {"clips": len(rows), "penalty": penalty, "uar": {}}
+                for kind in ("plain", "person"):
+                    run["uar"][f"model, {kind}"] = tested(head, held_out, kind)[0]
+                for title, vectors in own_controls.items():
+                    answers = support_vectors(vectors[~test][rows], few.classes, vectors[test])
+                    run["uar"][title] = uar(held_out.classes, answers)
+                yield run
+
+
+def baseline_clips(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
+    """The model with the baseline of so many other clips of the tested person."""
+    for name, corpus in corpora.items():
+        for number, test in enumerate(folds_of(corpus, folds)):
+            train, held_out, classes = split(corpus, test)
+            head, _ = learn(train, ("plain", "person"), len(classes))
+            dataset, own = statistics(merged(corpus.moments[~test])), corpus.select(np.flatnonzero(test))
+            run = {"dataset": name, "fold": number, "uar": {"0": tested(head, held_out, "plain")[0]}}
+            for clips in BASELINE_CLIPS:
+                held_out.vectors["some"] = pooled(own.voiced, by_group(own, own.speaker, dataset, clips))
+                run["uar"]["all" if clips is None else str(clips)] = tested(head, held_out, "some")[0]
+            yield run
+
+
+PROTOCOLS: dict[str, Callable[..., Iterator[dict]]] = {
+    "in-corpus": in_corpus,
+    "leave-one-corpus-out": leave_one_corpus_out,
+    "label-fractions": label_fractions,
+    "baseline-clips": baseline_clips,
+}
+
+
+def main() -> None:
+    """Run one protocol and write its results beside those of the others."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("protocol", choices=PROTOCOLS)
+    parser.add_argument("vectors", type=Path)
+    parser.add_argument("--folds", type=Path, help="JSON: by the name of a dataset the test speakers of each fold")
+    parser.add_argument("--datasets", nargs="+", help="names; all by default")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    names = args.datasets or sorted(path.stem for path in args.vectors.glob("*.npz") if "_" not in path.stem)
+    corpora = {name: Corpus.read(args.vectors, name) for name in names}
+    folds = json.loads(args.folds.read_text(encoding="utf-8")) if args.folds else {}
+    runs = []
+    for run in PROTOCOLS[args.protocol](corpora, folds):
+        run["uar"] = {title: round(score, 4) for title, score in run["uar"].items()}
+        runs.append(run)
+        print(json.dumps({name: value for name, value in run.items() if not name.startswith("confusion")}), flush=True)
+    results = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
+    write_json(args.out, results | {args.protocol: runs})
+
+
+if __name__ == "__main__":
+    main()
