@@ -36,6 +36,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "training.finetuning": ("finetune",),
     "training.metrics": ("compute_metrics",),
     "training.pretraining": ("pretrain",),
+    "training.self_training": ("self_train",),
     "training.trainer": ("EmotionTrainer",),
 }
 

@@ -4,11 +4,11 @@ import pytest
 from datasets import Dataset
 from helpers.speech_encoders import WHISPER
 from helpers.synthetic import gray_frames, voice, write_clip
-from transformers import BertConfig, ResNetConfig, WhisperModel
+from transformers import BertConfig, ResNetConfig, WhisperConfig, WhisperModel
 from typer.testing import CliRunner
 
 from av_emotion_hf import cli
-from av_emotion_hf.cli import console, inference
+from av_emotion_hf.cli import console, inference, training
 
 COMMANDS = (
     "predict",
@@ -272,6 +272,12 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
         "--group-column", "speaker", "--test-groups", "d", "--epochs", 12, "--batch-size", 4, "--learning-rate", 0.03,
     )  # fmt: skip
     assert record["settings"]["groups"]["test"] == ["d"] and record["settings"]["init"] == ["voice"]
+    own = call(
+        "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "self",
+        "--group-column", "speaker", "--test-groups", "d", "--validation-groups", "c", "--epochs", 2,
+        "--pseudo-labels", inputs, "--pseudo-labels", folder, "--pseudo-threshold", 0, "--pseudo-fraction", 1,
+    )["self_training"]  # fmt: skip
+    assert own["pool"] == {"inputs": 4, "clips": 4} and (own["threshold"], own["fraction"]) == (0, 1)
     scores = call("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--groups", "d")
     assert scores["clips"] == 2 and scores["uar"] == 1 and scores["protocol"]["groups"] == ["d"]
     assert scores["protocol"]["seen_in_training"] == []
@@ -290,6 +296,42 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
     for name, emotion in (("6.mp4", "high"), ("7.mp4", "low")):
         prediction = call("predict", folder / name, "--checkpoint", tmp_path / "tuned")
         assert prediction["emotion"] == emotion and prediction["modalities"] == ["audio"]
+
+
+@pytest.mark.slow
+def test_a_small_voice_learns_what_a_speech_encoder_hears(run, folder, tmp_path):
+    config = WhisperConfig(
+        d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=10, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_start_token_id=1,
+    )  # fmt: skip
+    WhisperModel(config).save_pretrained(tmp_path / "listener")
+    for i in range(4):
+        write_clip(folder / f"{i}.wav", sound=voice(0.4, 100 + 50 * i), rate=16_000, codecs=(None, "pcm_s16le"))
+    shards = tmp_path / "shards"
+    words = ("extract", folder, "--modality", "audio", "--as", "features", "--out")
+    listen = ("--speech-encoder", tmp_path / "listener", "--speech-layers", 1)
+    status, _, err = run(*words, tmp_path / "deaf")
+    assert status == 0, err
+    status, _, err = run(*words, shards, *listen)
+    assert status == 0, err
+    learn = ("--modality", "audio", "--objective", "distill", "--config", '{"hidden_size": 8}', "--epochs", 1)
+    status, _, err = run("pretrain", tmp_path / "deaf", *learn, "--out", tmp_path / "none")
+    assert status == 2 and "needs frames of a speech encoder" in err and "--speech-encoder" in err
+    status, out, err = run("pretrain", shards, *learn, "--group-column", "clip", "--out", tmp_path / "small")
+    assert status == 0, err
+    assert "error of the predicted states, in variances of the dataset: " in out
+    record = json.loads((tmp_path / "small" / "run.json").read_text())
+    assert record["settings"]["extracted_with"] == ["listener (1 layers)"]
+    assert record["settings"]["config"] == {
+        "objective": "distill", "mask_time_prob": 0.1, "mask_time_length": 7, "hidden_size": 8, "teacher_size": 16,
+    }  # fmt: skip
+    assert (
+        "| speech encoder that it learned from | listener (1 layers) |"
+        in (tmp_path / "small" / "README.md").read_text()
+    )
+    status, _, err = run("reconstruct", tmp_path / "small", folder / "0.wav", "--out", tmp_path / "image.png")
+    assert status == 2 and "has no frames to reconstruct" in err
 
 
 def test_tables_of_the_voices_in_a_folder(run, clip, folder, tmp_path):
@@ -316,6 +358,14 @@ def test_one_of_several_processes_answers(capsys, monkeypatch):
         monkeypatch.setenv("RANK", rank)
         console.report({}, False, "done")
         assert capsys.readouterr().out == expected
+
+
+def test_a_line_tells_what_self_training_gained():
+    own = {"pool": {"a": 6, "b": 4}, "kept": {"x": 2, "y": 2}, "validation_uar": {"labels": 0.5, "pseudo-labels": 0.6}}
+    record = {"scores": {"validation_uar": 0.6}, "settings": {}, "self_training": own}
+    assert training._scores_line(record) == (
+        "validation uar 0.600\n4 of 10 clips got pseudo-labels; UAR of labels 0.500; of pseudo-labels 0.600"
+    )
 
 
 def test_scores_say_over_which_classes_they_are():

@@ -254,3 +254,12 @@ def test_faces_stay_beside_a_changed_voice(face):
     plain, batch = collate(rows), AugmentingCollator(collate, {"noise": 1.0}, LABELS)(rows)
     assert torch.equal(batch["pixel_values"], plain["pixel_values"])
     assert not torch.equal(batch["input_values"], plain["input_values"])
+
+
+def test_states_of_a_speech_encoder_are_cut_off_before(mean):
+    wide = features(10.0, 3, 1) | {"num_descriptors": 4}
+    wide["input_features"] = [[*frame, 7.0, 7.0] for frame in wide["input_features"]]
+    batch = collator({"copy_paste": 1.0}, mean)([wide, features(10.0, 3, 1)])
+    assert batch["input_features"].unique().tolist() == [-10, 1, 10]
+    with pytest.raises(InputError, match="features with 6 values per frame do not fit the model, which expects 4"):
+        collator({"copy_paste": 1.0}, mean)([wide | {"num_descriptors": 5}])

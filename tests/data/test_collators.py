@@ -83,3 +83,25 @@ def test_validation_masks_repeat_and_training_masks_do_not(audio_config):
     assert torch.equal(fixed(rows)["mask_time_indices"], fixed(rows)["mask_time_indices"])
     fresh = MaskingCollator(collator("audio"), audio_config)
     assert not torch.equal(fresh(rows)["mask_time_indices"], fresh(rows)["mask_time_indices"])
+
+
+def test_states_of_a_speech_encoder_are_cut_off_or_the_target():
+    rows = [
+        {"input_features": np.arange(10.0).reshape(2, 5), "num_descriptors": 2},
+        {"input_features": [], "num_descriptors": 2},
+    ]
+    batch = collator("audio")(rows)
+    assert set(batch) == {"input_features", "attention_mask"}
+    assert batch["input_features"].tolist() == [[[0, 1], [5, 6]], [[0, 0], [0, 0]]]
+    learner = ClipCollator("audio", None, None, {"audio": 2, "teacher": 3})
+    batch = learner(rows)
+    assert batch["input_features"].tolist() == [[[0, 1], [5, 6]], [[0, 0], [0, 0]]]
+    assert batch["teacher_states"].tolist() == [[[2, 3, 4], [7, 8, 9]], [[0, 0, 0], [0, 0, 0]]]
+    assert batch["attention_mask"].tolist() == [[1, 1], [0, 0]]
+    whole = ClipCollator("audio", None, None, {"audio": 5})  # a model with that speech encoder
+    assert whole(rows)["input_features"].shape == (2, 2, 5)
+    for row, size in ((rows[0] | {"num_descriptors": 3}, 2), ({"input_features": [[0.0] * 5]}, 2), (rows[0], 4)):
+        with pytest.raises(InputError, match=f"5 values per frame do not fit the model, which expects {size}"):
+            ClipCollator("audio", None, None, {"audio": size})([row])
+    with pytest.raises(InputError, match="with 3 values per frame do not fit the model, which expects 4"):
+        ClipCollator("audio", None, None, {"audio": 2, "teacher": 4})(rows)

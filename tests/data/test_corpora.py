@@ -5,6 +5,8 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 from av_emotion_hf.data import ClipReader, open_dataset
 from av_emotion_hf.data.corpora import balanced_weights, join_datasets
+from av_emotion_hf.data.extraction import extract
+from av_emotion_hf.data.schema import decode_waveform
 from av_emotion_hf.errors import InputError
 
 READER = ClipReader("audio")
@@ -97,3 +99,13 @@ def test_what_cannot_be_joined_is_named(two):
     inputs = {"audio": [{"bytes": b"x", "path": None}], "face_coverage": [0.0], "emotion": ["sad"], "speaker": ["1"]}
     with pytest.raises(InputError, match="some datasets hold features and some clips or inputs"):
         join_datasets([two[0], ("wavs", Dataset.from_dict(inputs))], "emotion", "speaker", READER)
+
+
+def test_extracted_audio_and_clips_become_one_table(clips, tmp_path):
+    """Audio in shards has a type of its own."""
+    extract(clips, str(tmp_path / "shards"), READER)
+    shards = open_dataset(str(tmp_path / "shards"))
+    joined = join_datasets([("shards", shards), ("clips", clips)], "emotion", "speaker", READER)
+    assert joined["corpus"] == ["shards"] * 3 + ["clips"] * 3
+    cells = [decode_waveform(row["audio"]) for row in joined]
+    assert all(np.array_equal(*pair) for pair in zip(cells[:3], cells[3:], strict=True)) and len(cells[0]) > 8000

@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from transformers import WhisperConfig
 
 import av_emotion_hf as av
 from av_emotion_hf.data import FeatureReader
@@ -78,6 +79,18 @@ def test_features_are_written_as_arrays(reader, tmp_path, face, monkeypatch):
     cells = {"speaker": "a", "duration": 1.0, "input_features": [], "image_features": frames.tolist()}
     assert batch.equals(pa.RecordBatch.from_pylist([cells], schema=columns.arrow_schema))
     assert [path.name for path in tmp_path.iterdir()] == ["name.arrow"]
+
+
+def test_states_of_a_speech_encoder_follow_the_descriptors():
+    whisper = WhisperConfig(d_model=16, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=32)
+    model = av.AVEmotionAudioModel(av.AVEmotionAudioConfig(backbone_config=whisper.to_dict(), num_mel_bins=8)).eval()
+    reader, waveform = FeatureReader(model), np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
+    assert reader.features["num_descriptors"].dtype == "int32"
+    found, silent = reader(waveform, []), reader(np.zeros(0, np.float32), [])
+    descriptors, _ = model.frontend.descriptors(torch.from_numpy(waveform)[None])
+    assert found["num_descriptors"] == silent["num_descriptors"] == descriptors.shape[-1] == 28
+    np.testing.assert_array_equal(found["input_features"][:, :28], descriptors[0].detach())
+    assert found["input_features"].shape == (13, 28 + 16) and found["input_features"][:, 28:].std() > 0
 
 
 @pytest.fixture

@@ -3,7 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from av_emotion_hf.data.manifest import configuration_hash, read_statistics, require_same_settings, summarize
+from av_emotion_hf.data.manifest import (
+    configuration_hash,
+    read_speech_encoders,
+    read_statistics,
+    require_same_settings,
+    summarize,
+)
 from av_emotion_hf.data.statistics import RunningStatistics
 from av_emotion_hf.errors import InputError
 
@@ -54,3 +60,15 @@ def test_statistics_of_folders_merge(tmp_path):
     (tmp_path / "b" / "manifest.json").write_text(json.dumps(summarize([narrow], {})))
     with pytest.raises(InputError, match=r"has 2 values per frame, .* has 4; extract both"):
         read_statistics(folders, "input_features")
+
+
+def test_manifests_name_their_speech_encoders(tmp_path):
+    for name, settings in (
+        ("a", {"speech_encoder": "whisper-base", "speech_layers": 3}),
+        ("b", {"speech_encoder": "hubert", "speech_layers": None}),
+        ("c", {"as": "inputs"}),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"settings": settings}))
+    folders = [str(tmp_path / name) for name in ("a", "b", "c", "a", "nothing")]
+    assert read_speech_encoders(folders) == ["hubert", "whisper-base (3 layers)"]

@@ -15,6 +15,7 @@ def build(audio_config):
     def make(**changes):
         torch.manual_seed(0)
         fields = audio_config.to_dict() | {"descriptors": ["loudness", "voiced", "f0_semitone"], "hidden_dropout": 0.0}
+        fields |= {"teacher_size": 5}
         return av.AVEmotionAudioForPreTraining(av.AVEmotionAudioConfig.from_dict(fields | changes))
 
     return make
@@ -30,7 +31,10 @@ def batch():
     mask = torch.arange(FRAMES) < torch.tensor([[FRAMES], [7]])
     hidden = torch.zeros(2, FRAMES, dtype=torch.bool)
     hidden[:, list(HIDDEN)] = True
-    return {"input_features": features, "attention_mask": mask, "mask_time_indices": hidden}
+    states = torch.randn(2, FRAMES, 5, generator=torch.Generator().manual_seed(2))
+    return {
+        "input_features": features, "attention_mask": mask, "mask_time_indices": hidden, "teacher_states": states,
+    }  # fmt: skip
 
 
 def gradient_of_loss(output):
@@ -153,6 +157,55 @@ def test_mixed_is_the_weighted_sum_of_both(build, batch):
     torch.testing.assert_close(output.reconstruction, parts["hidden"].reconstruction)
     output.loss.backward()
     assert mixed.reconstruction.weight.grad.any() and mixed.prediction.weight.grad.any()
+
+
+def test_distill_is_the_distance_to_standardized_states_of_every_real_frame(build, batch):
+    model = build(objective="distill", teacher_statistics_weight=0.5)
+    assert {name for name, _ in model.named_parameters() if "encoder" not in name} == {
+        "teacher.frames.weight", "teacher.frames.bias", "teacher.clip.weight", "teacher.clip.bias",
+    }  # fmt: skip
+    model.teacher.set_feature_statistics(torch.arange(5.0), torch.arange(1.0, 6.0))
+    output = model(**batch)
+    encoded = model.audio_encoder.encode(output.features * ~output.mask_time_indices[..., None], output.frame_mask)
+    guess = encoded @ model.teacher.frames.weight.T + model.teacher.frames.bias
+    torch.testing.assert_close(output.reconstruction, guess)
+    target = (batch["teacher_states"] - torch.arange(5.0)) / torch.arange(1.0, 6.0)
+    real = [(clip, frame) for clip, frames in enumerate((12, 7)) for frame in range(frames)]
+    frames, clips = [], []
+    for clip, frame in real:
+        wanted, found = target[clip, frame], guess[clip, frame]
+        cosine = wanted @ found / wanted.norm() / found.norm()
+        frames.append((wanted - found).abs().mean() - torch.log(torch.sigmoid(cosine)))
+    for clip, count in enumerate((12, 7)):
+        heard, wanted = (
+            torch.cat([own[clip, :count].mean(0), own[clip, :count].var(0, unbiased=False).sqrt()])
+            for own in (encoded, target)
+        )
+        clips.append((wanted - model.teacher.clip.weight @ heard - model.teacher.clip.bias).abs().mean())
+    torch.testing.assert_close(output.loss, sum(frames) / 19 + 0.5 * sum(clips) / 2)
+    output.loss.backward()
+    assert all(w.grad is not None and w.grad.any() for n, w in model.named_parameters() if "frontend" not in n)
+
+
+def test_distill_predicts_without_the_teacher_and_ignores_padding_and_empty_clips(build, batch):
+    model = build(objective="distill").eval()
+    output, states = model(**batch), batch.pop("teacher_states")
+    alone = model(**batch)
+    assert alone.loss is None and torch.equal(alone.reconstruction, output.reconstruction)
+    states[1, 7:] = torch.nan
+    batch["teacher_states"] = states.nan_to_num(1e6)
+    torch.testing.assert_close(model(**batch).loss, output.loss)
+    mask = batch["attention_mask"]
+    with_empty = {name: torch.cat([values, values[:1]]) for name, values in batch.items()}
+    with_empty["attention_mask"] = torch.cat([mask, torch.zeros(1, FRAMES, dtype=torch.bool)])
+    torch.testing.assert_close(model(**with_empty).loss, output.loss)
+
+
+def test_distill_without_statistics_has_no_head_for_them(build, batch):
+    model = build(objective="distill", teacher_statistics_weight=0)
+    assert model.teacher.clip is None
+    model(**batch).loss.backward()
+    assert model.teacher.frames.weight.grad.any()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

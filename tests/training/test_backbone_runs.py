@@ -53,7 +53,7 @@ def moved(before, after, prefix):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", PRESETS)
+@pytest.mark.parametrize("objective", [name for name in PRESETS if name != "distill"])
 def test_every_objective_learns_to_predict_what_a_backbone_hears(voices, options, whisper, objective):
     """A stream and a table, with the encoder as it was."""
     run = options("model", max_steps=12, save_steps=6, learning_rate=5e-2, batch_size=8)

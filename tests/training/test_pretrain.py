@@ -48,7 +48,7 @@ def test_learns_to_fill_in_and_keeps_the_statistics(features, options, small, mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", PRESETS)
+@pytest.mark.parametrize("objective", [name for name in PRESETS if name != "distill"])
 def test_the_report_tells_whether_it_learned(features, options, small, objective):
     run = options("model", epochs=1)
     config_overrides = small["audio"] | PRESETS[objective]

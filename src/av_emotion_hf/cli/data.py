@@ -115,6 +115,8 @@ def extract(
             "as": form,
             "init": [base_name(checkpoint) for checkpoint in init or []],
         }
+        if speech_encoder:
+            metadata |= {"speech_encoder": base_name(speech_encoder), "speech_layers": speech_layers}
         features = None
         if form == "features":
             choice = choose_device(device)

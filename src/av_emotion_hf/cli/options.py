@@ -22,7 +22,7 @@ DATA, RUN, MODEL = "Data", "Training", "Model"
 Modality = Literal["audio", "image"]
 FusionModality = Literal["audio", "image", "fusion"]
 ExtractModality = Literal["audio", "image", "both"]
-Objective = Literal["complete", "hidden", "future", "mixed"]
+Objective = Literal["complete", "hidden", "future", "mixed", "distill"]
 Form = Literal["inputs", "features", "descriptors", "functionals"]
 Architecture = Literal["resnet", "densenet121", "densenet169"]
 Balance = Literal["none", "weights", "sampling"]
@@ -83,6 +83,20 @@ PersonBaselineShare = Annotated[
         help="Fraction of the clips that are standardized by clips of the same person; needs --group-column.",
         rich_help_panel=RUN,
     ),
+]
+PseudoLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Unlabeled clips to learn from as well, by the labels that a first model gives them; may be repeated. "
+        "Needs --group-column.",
+        rich_help_panel=DATA,
+    ),
+]
+PseudoThreshold = Annotated[
+    float, typer.Option(help="Lowest calibrated confidence of a clip of --pseudo-labels.", rich_help_panel=RUN)
+]
+PseudoFraction = Annotated[
+    float, typer.Option(help="Fraction of the clips of --pseudo-labels that is kept at most.", rich_help_panel=RUN)
 ]
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)

@@ -1,5 +1,6 @@
 """Commands that train: train-expression, pretrain, finetune."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,9 @@ from .options import (
     Modality,
     Objective,
     PersonBaselineShare,
+    PseudoFraction,
+    PseudoLabels,
+    PseudoThreshold,
     SpeechEncoder,
     SpeechLayers,
     Split,
@@ -108,7 +112,8 @@ def pretrain(
         Objective | None,
         typer.Option(
             help="complete: hide 10 % single frames, predict the whole sequence (patent, the default); hidden: hide "
-            "half of the frames in spans, predict these; future: predict frames ahead; mixed: the last two. "
+            "half of the frames in spans, predict these; future: predict frames ahead; mixed: the last two; distill: "
+            "predict the frames of a speech encoder, from what `extract --as features --speech-encoder` wrote. "
             "--config changes the details.",
             rich_help_panel=MODEL,
         ),
@@ -135,7 +140,7 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Learn from unlabeled clips: hide frames, predict them."""
-    from ..data.manifest import read_statistics
+    from ..data.manifest import read_speech_encoders, read_statistics
     from ..data.reader import ReaderOptions
     from ..data.schema import FEATURE_COLUMNS
     from ..data.selection import open_selection
@@ -158,6 +163,10 @@ def pretrain(
         line = f"{run.out}: {_scores_line(record)}"
         if "reconstruction" in record:
             line += f"\nerror on hidden frames, in variances of the dataset:\n{report_table(record['reconstruction'])}"
+        if "distillation" in record:
+            error, of_hidden, of_mean = (record["distillation"][f"error{of}"] for of in ("", "_of_hidden", "_of_mean"))
+            line += f"\nerror of the predicted states, in variances of the dataset: {error:.3f}, in hidden frames "
+            line += f"{of_hidden:.3f}, of the same state everywhere {of_mean:.3f}"
         report(record, as_json, line)
 
     show_outcome(
@@ -178,6 +187,7 @@ def pretrain(
             "datasets": [base_name(name) for name in datasets],
             "groups": groups,
             "excluded_groups": excluded,
+            "extracted_with": read_speech_encoders(datasets),
         },
     )
 
@@ -235,6 +245,9 @@ def finetune(
     label_smoothing: LabelSmoothing = 0.1,
     person_baseline: PersonBaselineShare = 0.0,
     head_first: HeadFirst = False,
+    pseudo_labels: PseudoLabels = None,
+    pseudo_threshold: PseudoThreshold = 0.3,
+    pseudo_fraction: PseudoFraction = 0.5,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of voice, face or both on labeled clips."""
@@ -277,14 +290,24 @@ def finetune(
     elif test_groups or validation_groups or folds is not None:
         raise InputError("test groups, validation groups and folds need to know the groups: add --group-column")
 
+    train: Callable[..., dict[str, Any]] = recipe
+    pseudo: dict[str, Any] = {}
+    if pseudo_labels:
+        from ..training.self_training import self_train
+
+        train = self_train
+        pool = [(base_name(name), open_selection(name, streaming=streaming)) for name in pseudo_labels]
+        pseudo = {"pool": pool, "threshold": pseudo_threshold, "fraction": pseudo_fraction}
+
     def show(record: dict[str, Any]) -> None:
         report(record, as_json, f"{run.out}: {_scores_line(record)}")
 
     show_outcome(
         show,
-        recipe,
+        train,
         rows,
         parts,
+        **pseudo,
         args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate, layer_decay=layer_decay),
         modality=modality,
         label_column=label_column,
@@ -314,6 +337,12 @@ def _scores_line(record: dict[str, Any]) -> str:
     counts = (record["settings"].get("clips") or record["settings"].get("pictures") or {}).get("validation") or {}
     tested = sum(count > 0 for count in counts.values())
     suffix = f"  over {tested} of {len(counts)} classes" if tested < len(counts) else ""
+    found = record.get("self_training")
+    if found is not None:
+        uar = "; ".join(f"of {name} {value:.3f}" for name, value in found["validation_uar"].items())
+        suffix += (
+            f"\n{sum(found['kept'].values())} of {sum(found['pool'].values())} clips got pseudo-labels; UAR {uar}"
+        )
     return "validation " + "  ".join(f"{name} {value:.3f}" for name, value in shown.items()) + suffix
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .collators import ClipCollator, pad_frames
+from .collators import ClipCollator, audio_features, pad_frames
 from .dataset import AnyDataset
 from .draws import draw_mixture, is_drawn
 from .frame_augmentation import FRAME_AUGMENTATIONS, MeanFrame
@@ -112,7 +112,7 @@ class AugmentingCollator:
                 for number, voice in enumerate(voices)
             ]
         else:
-            clips = [self._frames(row[column]) for row in rows]
+            clips = [self._frames(row) for row in rows]
         classes = [row["labels"] for row in rows]
         clips = self._copy_paste(clips, classes)
         targets = torch.tensor(classes)
@@ -122,9 +122,10 @@ class AugmentingCollator:
         batch = self.collate([row | {column: clip.numpy()} for row, clip in zip(rows, clips, strict=True)])
         return batch | {"labels": targets}
 
-    def _frames(self, cell: Any) -> Tensor:
-        """Frames `(T, F)` of a feature cell."""
-        frames, mask = pad_frames([cell], self.collate.feature_sizes["audio"])
+    def _frames(self, row: dict) -> Tensor:
+        """Frames `(T, F)` of a row of features."""
+        size = self.collate.feature_sizes["audio"]
+        frames, mask = pad_frames([audio_features(row, size)], size)
         return frames[mask.bool()]
 
     def _copy_paste(self, clips: list[Tensor], classes: list[int]) -> list[Tensor]:

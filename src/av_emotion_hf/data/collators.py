@@ -8,7 +8,7 @@ import torch
 
 from ..errors import InputError
 from ..models.masking_av_emotion import sample_mask
-from .schema import decode_faces, decode_waveform
+from .schema import NUM_DESCRIPTORS, decode_faces, decode_waveform
 
 if TYPE_CHECKING:  # models are loaded by those who use them
     from transformers import BatchFeature
@@ -26,7 +26,10 @@ class ClipCollator:
         modality: `audio`, `image` or `fusion`; what goes into the batch.
         feature_extractor: pads waveforms.
         image_processor: prepares and pads face crops.
-        feature_sizes: values per frame that the model expects of `audio` and `image` features.
+        feature_sizes: values per frame that the model expects of `audio` and `image` features. Where audio features
+            are descriptors and states of a speech encoder (`num_descriptors` of the row says so) and the model
+            expects descriptors alone, these are cut out; with the size of a `teacher`, the states become
+            `teacher_states` of the batch.
     """
 
     def __init__(
@@ -44,8 +47,7 @@ class ClipCollator:
         batch: dict[str, torch.Tensor] = {}
         if self.modality != "image":
             if "input_features" in rows[0]:
-                features = [row["input_features"] for row in rows]
-                batch["input_features"], batch["attention_mask"] = pad_frames(features, self.feature_sizes["audio"])
+                batch |= self._audio_features(rows)
             else:
                 assert self.feature_extractor is not None  # the modality needs it
                 waveforms = [row["waveform"] if "waveform" in row else decode_waveform(row["audio"]) for row in rows]
@@ -60,6 +62,17 @@ class ClipCollator:
                 batch |= self.image_processor(crops, return_tensors="pt")
         if "labels" in rows[0]:
             batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        return batch
+
+    def _audio_features(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        """`input_features (B, T, F)` with their mask, and `teacher_states (B, T, H)` where they are asked for."""
+        size, batch = self.feature_sizes["audio"], {}
+        features = [audio_features(row, size) for row in rows]
+        batch["input_features"], batch["attention_mask"] = pad_frames(features, size)
+        if "teacher" in self.feature_sizes:
+            clips = [np.asarray(row["input_features"], np.float32) for row in rows]
+            states = [clip[:, size:] if len(clip) else clip for clip in clips]
+            batch["teacher_states"], _ = pad_frames(states, self.feature_sizes["teacher"])
         return batch
 
 
@@ -97,6 +110,12 @@ class MaskingCollator:
         return batch
 
 
+def audio_features(row: dict, size: int) -> np.ndarray:
+    """Features `(T, F)` of the voice in a row; where `size` of them are the descriptors, these without the states."""
+    clip = np.asarray(row["input_features"], np.float32)
+    return clip[:, :size] if len(clip) and row.get(NUM_DESCRIPTORS) == size else clip
+
+
 def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Features of clips of different length to `(B, T, size)` and the mask `(B, T)`, 1 = real frame.
 
@@ -118,4 +137,4 @@ def pad_frames(clips: list, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(frames), mask
 
 
-__all__ = ["ClipCollator", "MaskingCollator", "pad_frames"]
+__all__ = ["ClipCollator", "MaskingCollator", "audio_features", "pad_frames"]

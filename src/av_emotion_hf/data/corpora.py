@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from datasets import Dataset, Features, Value, concatenate_datasets
+from datasets import Audio, Dataset, Features, Value, concatenate_datasets
 
 from ..errors import InputError
 from .dataset import AnyDataset, column_values, require_columns
 from .labels import class_names, drop_unlabeled, label_names, name_of
 from .reader import ClipReader, with_inputs
-from .schema import AUGMENTED, CLIP, FEATURE_COLUMNS, INPUT_COLUMNS
+from .schema import AUGMENTED, CLIP, FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS, SAMPLING_RATE
 
 logger = logging.getLogger(__name__)
 
 CORPUS = "corpus"  # column of the name of the dataset that a row comes from
-KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), "face_coverage", CLIP, AUGMENTED)
+KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), NUM_DESCRIPTORS, "face_coverage", CLIP, AUGMENTED)
 
 LabelMap = Mapping[str, Any]  # by class its new name, or None to leave it out; by dataset such a map of its own
 
@@ -63,7 +63,7 @@ def join_datasets(
         parts.append(_part(name, dataset, label_column, group_column, reader, label_map or {}, num_proc))
     if len({tuple(sorted({*part.features} - {AUGMENTED})) for part in parts}) > 1:
         raise InputError("some datasets hold features and some clips or inputs; extract all of them in the same way")
-    return concatenate_datasets(parts)
+    return joined_rows(parts)
 
 
 def _part(
@@ -84,7 +84,7 @@ def _part(
         dataset = dataset.select(kept)
     # the names go along while clips become windows, or are skipped
     read = with_inputs(dataset, reader, num_proc, name)
-    wanted = [column for column in KEPT if column in read.features and column in _of_modality(reader)]
+    wanted = columns_of(read, reader)
     texts = {label_column: Value("string"), CORPUS: Value("string")}
     if group_column is not None:
         texts[group_column] = Value("string")
@@ -103,11 +103,19 @@ def _part(
     return read.select_columns(columns).map(describe, with_indices=True, features=features)
 
 
-def _of_modality(reader: ClipReader) -> set[str]:
-    """Columns that a model of the reader's modality may read."""
+def columns_of(dataset: AnyDataset, reader: ClipReader) -> list[str]:
+    """The columns of a dataset that a model of the reader's modality may read."""
     unwanted = {"audio": "image", "image": "audio"}.get(reader.modality)
     others = {FEATURE_COLUMNS[unwanted], INPUT_COLUMNS[unwanted]} if unwanted else set()
-    return set(KEPT) - others
+    return [column for column in KEPT if column in dataset.features and column not in others]
+
+
+def joined_rows(parts: Sequence[Dataset]) -> Dataset:
+    """The rows of several tables, audio that `extract` has written beside audio that was read just now."""
+    audio = Audio(sampling_rate=SAMPLING_RATE, decode=False)  # the first has this type, and the second has its fields
+    return concatenate_datasets(
+        [part.cast_column("audio", audio) if "audio" in part.features else part for part in parts]
+    )
 
 
 def _map_of(name: str, label_map: LabelMap) -> dict[str, str | None]:
@@ -147,4 +155,4 @@ def balanced_weights(dataset: Dataset, corpus_column: str = CORPUS) -> torch.Ten
     return torch.tensor([1 / counts[cell] for cell in cells])
 
 
-__all__ = ["CORPUS", "LabelMap", "balanced_weights", "join_datasets"]
+__all__ = ["CORPUS", "LabelMap", "balanced_weights", "columns_of", "join_datasets", "joined_rows"]

@@ -11,7 +11,7 @@ import torch
 from datasets import Features, List, Value
 
 from ..errors import InputError
-from .schema import FEATURE_COLUMNS
+from .schema import FEATURE_COLUMNS, NUM_DESCRIPTORS
 
 if TYPE_CHECKING:  # models are loaded by those who use them
     from transformers import BatchFeature
@@ -96,27 +96,28 @@ class FeatureReader:
     def features(self) -> Features:
         """Types of the columns that `__call__` fills: one list of floats per frame.
 
+        With a speech encoder, `num_descriptors` says how many of the values are descriptors; its states follow.
+
         The number of values is not part of the type: datasets does not concatenate columns in which it differs, so
         that shards of an earlier version could not be used beside new ones.
         """
         models = {"audio": self.audio_model, "image": self.image_model}
-        return Features(
-            {
-                FEATURE_COLUMNS[name]: List(List(Value("float32")))
-                for name, model in models.items()
-                if model is not None
-            }
-        )
+        columns: dict[str, Any] = {
+            FEATURE_COLUMNS[name]: List(List(Value("float32"))) for name, model in models.items() if model is not None
+        }
+        if self.audio_model is not None and self.audio_model.backbone is not None:
+            columns[NUM_DESCRIPTORS] = Value("int32")
+        return Features(columns)
 
     @torch.no_grad()
-    def __call__(self, waveform: np.ndarray, crops: Sequence[np.ndarray] | np.ndarray) -> dict[str, np.ndarray]:
-        """Compute the feature columns of one clip, each `(T, F)` float32; without the modality it has no frames.
+    def __call__(self, waveform: np.ndarray, crops: Sequence[np.ndarray] | np.ndarray) -> dict[str, Any]:
+        """Compute the columns of one clip, features `(T, F)` float32 each; without the modality it has no frames.
 
         Args:
             waveform: `(samples,)` float32 at 16 kHz.
             crops: face crops `(S, S, 3)` uint8.
         """
-        computed = {}
+        computed: dict[str, Any] = {}
         if self.audio_model is not None:
             frames = torch.zeros(0, self.audio_model.num_features)
             if len(waveform):
@@ -124,6 +125,8 @@ class FeatureReader:
                 self.audio_model.to(self.device)  # type: ignore[arg-type]  # the stub of transformers loses `self`
                 frames = self.audio_model.extract_features(torch.from_numpy(waveform)[None].to(self.device))[0][0]
             computed[FEATURE_COLUMNS["audio"]] = frames.cpu().numpy()
+            if self.audio_model.backbone is not None:
+                computed[NUM_DESCRIPTORS] = len(self.audio_model.frontend.descriptor_names)
         if self.image_model is not None:
             frames = torch.zeros(0, self.image_model.num_features)
             if len(crops):

@@ -86,4 +86,16 @@ def read_statistics(folders: list[str], column: str) -> RunningStatistics | None
     return total
 
 
-__all__ = ["configuration_hash", "read_statistics", "require_same_settings", "summarize"]
+def read_speech_encoders(folders: list[str]) -> list[str]:
+    """The speech encoders of which dataset folders have states, as their manifests name them."""
+    found = []
+    for folder in folders:
+        path = Path(folder).expanduser() / FILE
+        settings = read_json(path).get("settings", {}) if path.is_file() else {}
+        if name := settings.get("speech_encoder"):
+            layers = settings.get("speech_layers")
+            found.append(name if layers is None else f"{name} ({layers} layers)")
+    return sorted(set(found))
+
+
+__all__ = ["configuration_hash", "read_speech_encoders", "read_statistics", "require_same_settings", "summarize"]

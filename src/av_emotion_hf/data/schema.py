@@ -22,6 +22,8 @@ FILE, FILE_NAME, IMAGE = "file", "file_name", "image"
 NAME_COLUMNS = (FILE_NAME, *MEDIA_COLUMNS)  # of a table, the first of which tells the clip
 FEATURE_COLUMNS = {"audio": "input_features", "image": "image_features"}
 INPUT_COLUMNS = {"audio": "audio", "image": "faces"}
+# how many of the values in a frame of `input_features` are descriptors, where states of a speech encoder follow
+NUM_DESCRIPTORS = "num_descriptors"
 
 
 def modality_kind(dataset: "AnyDataset", modality: str) -> str | None:
@@ -125,6 +127,7 @@ __all__ = [
     "INPUT_COLUMNS",
     "MEDIA_COLUMNS",
     "NAME_COLUMNS",
+    "NUM_DESCRIPTORS",
     "SAMPLING_RATE",
     "clip_name",
     "clip_source",

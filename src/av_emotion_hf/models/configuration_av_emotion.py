@@ -14,7 +14,7 @@ FUSION_TYPES = ("concat",)
 SPEECH_ENCODERS = ("whisper", "wav2vec2", "hubert", "wavlm")  # model types
 DEPTH_FIELDS = {"whisper": "encoder_layers"}  # of a speech encoder; `num_hidden_layers` of the others
 POOLINGS = ("mean", "statistics", "attention")
-OBJECTIVES = ("complete", "hidden", "future", "mixed")
+OBJECTIVES = ("complete", "hidden", "future", "mixed", "distill")
 
 
 def _default_backbone() -> PreTrainedConfig:
@@ -71,7 +71,8 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).
         objective (`str`, *optional*, defaults to `"complete"`):
             What pre-training minimizes, one of `OBJECTIVES`: the distance to the `complete` sequence (CN112633263A),
-            to its `hidden` frames only, to the frame some steps in the `future`, or the last two `mixed`.
+            to its `hidden` frames only, to the frame some steps in the `future`, or the last two `mixed`; of voices
+            also to the states of a speech encoder (`distill`).
         future_frames (`int`, *optional*, defaults to 3): how many frames ahead `future` and `mixed` predict.
         future_weight (`float`, *optional*, defaults to 0.5): weight of the prediction ahead in the loss of `mixed`.
     """
@@ -195,6 +196,10 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             with equal weights, several begin at the last layers, one each.
         freeze_backbone (`bool`, *optional*, defaults to `True`):
             Whether fine-tuning leaves the backbone as it is; pre-training always does.
+        teacher_size (`int`, *optional*, defaults to 0):
+            States per frame of the speech encoder that the objective `distill` predicts.
+        teacher_statistics_weight (`float`, *optional*, defaults to 1.0):
+            Weight in the loss of `distill` of predicting mean and deviation of these states over the clip.
 
     Example:
     ```python
@@ -227,6 +232,8 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
     backbone_normalize: bool = False
     backbone_sums: int = 1
     freeze_backbone: bool = True
+    teacher_size: int = 0
+    teacher_statistics_weight: float | int = 1.0
 
     def __post_init__(self, **kwargs):
         if isinstance(self.backbone_config, dict):
@@ -283,6 +290,20 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             raise ValueError(
                 f"backbone_sums={self.backbone_sums} must be from 1 to {most}, the backbone's layers and its input"
             )
+
+    def validate_teacher(self):
+        """Check that there is something to distill, and that the model does not read it."""
+        if self.teacher_size < 0 or not 0 <= self.teacher_statistics_weight < math.inf:
+            raise ValueError(
+                f"teacher_size={self.teacher_size} and teacher_statistics_weight={self.teacher_statistics_weight} "
+                "must not be negative"
+            )
+        if self.objective != "distill":
+            return
+        if self.backbone_config is not None:
+            raise ValueError("objective='distill' is for models without a speech backbone; start from one of these")
+        if self.teacher_size == 0:
+            raise ValueError("objective='distill' needs teacher_size, the number of states of the teacher per frame")
 
     def validate_frames(self):
         """Check the fields of the analysis against the sampling rate."""
@@ -363,6 +384,11 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         elif isinstance(self.backbone_config, dict):
             self.backbone_config = _as_config(self.backbone_config, "resnet")
         super().__post_init__(**kwargs)
+
+    def validate_modality(self):
+        """Check that the objective is one of faces."""
+        if self.objective == "distill":
+            raise ValueError("objective='distill' predicts a speech encoder, for voices; choose another for faces")
 
     @property
     def frames_per_second(self) -> float:

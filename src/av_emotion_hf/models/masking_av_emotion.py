@@ -15,12 +15,14 @@ class MaskedFrames:
         frame_mask: `(B, T)`, True = real frame.
         cell_mask: `(B, T, F)`, True = defined value of a real frame (F0 is defined in voiced frames only).
         hidden: `(B, T)`, True = real frame that the model does not see.
+        teacher_states: `(B, T, H)` of a speech encoder, as they are; `None` where nothing is distilled.
     """
 
     features: Tensor
     frame_mask: Tensor
     cell_mask: Tensor
     hidden: Tensor
+    teacher_states: Tensor | None = None
 
     @property
     def visible(self) -> Tensor:

@@ -23,7 +23,7 @@ from .configuration_av_emotion import (
 from .frontend_av_emotion import AcousticFrontEnd
 from .fusion_av_emotion import drop_modality, present_or_absent
 from .masking_av_emotion import MaskedFrames, as_frame_mask, sample_mask
-from .objectives_av_emotion import OBJECTIVE_CLASSES
+from .objectives_av_emotion import OBJECTIVE_CLASSES, TeacherHead
 from .outputs_av_emotion import AVEmotionEncoderOutput, AVEmotionForPreTrainingOutput, AVEmotionOutput
 from .person_baseline_av_emotion import standardize
 from .pooling_av_emotion import SentencePooling
@@ -32,9 +32,6 @@ from .speech_backbone_av_emotion import SpeechBackbone
 
 if TYPE_CHECKING:  # never run: transformers copies the files that a file imports, so the pipeline goes with a model
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
-
-
-Inputs = tuple[Tensor | None, Tensor | None, Tensor | None]  # what `input_names` of an encoder names
 
 
 class AVEmotionPreTrainedModel(PreTrainedModel):
@@ -48,7 +45,7 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, AcousticFrontEnd | SpeechBackbone):
+        if isinstance(module, AcousticFrontEnd | SpeechBackbone | TeacherHead):
             tensors = dict(module.named_parameters()) | dict(module.named_buffers())
             for name, value in module.initial_tensors().items():
                 init.copy_(tensors[name], value)
@@ -334,8 +331,8 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
         for part in self.frozen:
             part.requires_grad_(False)
         self.objective = OBJECTIVE_CLASSES[config.objective]()
-        for name in self.objective.heads:
-            setattr(self, name, nn.Linear(config.hidden_size, self.encoder.num_features))
+        for name, make in self.objective.heads.items():
+            setattr(self, name, make(self.encoder))
         self.post_init()
 
     @property
@@ -363,14 +360,15 @@ class _FramePreTrainer(AVEmotionPreTrainedModel):
         return self.encoder.normalize(features) * real, frame_mask, self.encoder.defined_cells(features) & real
 
     def _pretrain(
-        self, inputs: Inputs, mask_time_indices: Tensor | None, return_loss: bool
+        self, inputs: tuple[Tensor | None, ...], mask: Tensor | None, return_loss: bool, teacher: Tensor | None
     ) -> AVEmotionForPreTrainingOutput:
         named = dict(zip(self.encoder.input_names, inputs, strict=True))
         target, frame_mask, cell_mask = self.complete_features(**named)
-        if mask_time_indices is None:
-            mask_time_indices = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
-        hidden = mask_time_indices.to(frame_mask.device).bool() & frame_mask
-        loss, reconstruction = self.objective(self, MaskedFrames(target, frame_mask, cell_mask, hidden))
+        if mask is None:
+            mask = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
+        hidden = mask.to(frame_mask.device).bool() & frame_mask
+        masked = MaskedFrames(target, frame_mask, cell_mask, hidden, teacher)
+        loss, reconstruction = self.objective(self, masked)
         return AVEmotionForPreTrainingOutput(
             loss if return_loss else None, reconstruction, target, cell_mask, hidden, frame_mask
         )
@@ -394,14 +392,16 @@ class AVEmotionAudioForPreTraining(_FramePreTrainer):
         input_features: Tensor | None = None,
         mask_time_indices: Tensor | None = None,
         return_loss: bool = True,
+        teacher_states: Tensor | None = None,
         **kwargs: object,
     ) -> AVEmotionForPreTrainingOutput:
         r"""Predict the complete descriptors of clips of which some frames are hidden.
 
-        `mask_time_indices (B, Ta)`, True = hidden, is drawn as configured where it is not given. For the other
-        arguments see [`AVEmotionAudioModel.forward`].
+        `mask_time_indices (B, Ta)`, True = hidden, is drawn as configured where it is not given; `distill` compares
+        its prediction with `teacher_states (B, Ta, H)`. For the others see [`AVEmotionAudioModel.forward`].
         """
-        return self._pretrain((input_values, attention_mask, input_features), mask_time_indices, return_loss)
+        inputs = (input_values, attention_mask, input_features)
+        return self._pretrain(inputs, mask_time_indices, return_loss, teacher_states)
 
 
 class AVEmotionImageForPreTraining(_FramePreTrainer):
@@ -429,7 +429,7 @@ class AVEmotionImageForPreTraining(_FramePreTrainer):
         `mask_time_indices (B, Tv)`, True = hidden, is drawn as configured where it is not given. For the other
         arguments see [`AVEmotionImageModel.forward`].
         """
-        return self._pretrain((pixel_values, pixel_mask, image_features), mask_time_indices, return_loss)
+        return self._pretrain((pixel_values, pixel_mask, image_features), mask_time_indices, return_loss, None)
 
 
 class _FrameClassifier(AVEmotionPreTrainedModel):

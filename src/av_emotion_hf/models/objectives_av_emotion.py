@@ -1,13 +1,23 @@
-"""What pre-training minimizes: the complete sequence (patent), hidden frames, frames ahead, or two of these."""
+"""What pre-training minimizes: the distance to the complete sequence (patent) or a part of it, or to a teacher."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .masking_av_emotion import MaskedFrames, mean_square
+from .pooling_av_emotion import equal_weights, statistics_pool
 
 PreTrainingModel = Any  # a model of `modeling_av_emotion`, which imports this file
+Encoder = Any  # likewise
+Heads = dict[str, Callable[[Encoder], nn.Module]]  # by name, how each is made for an encoder
+
+
+def frame_head(encoder: Encoder) -> nn.Linear:
+    """Head from states `(B, T, D)` to frame features `(B, T, F)`."""
+    return nn.Linear(encoder.config.hidden_size, encoder.num_features)
 
 
 class CompleteObjective:
@@ -16,7 +26,7 @@ class CompleteObjective:
     Most of the frames are visible, so most of the loss rewards copying them.
     """
 
-    heads = ("reconstruction",)
+    heads: ClassVar[Heads] = {"reconstruction": frame_head}
 
     def __call__(self, model: PreTrainingModel, frames: MaskedFrames) -> tuple[Tensor, Tensor]:
         """Loss and reconstruction `(B, T, F)` of the masked `frames` by the pre-training `model`."""
@@ -33,7 +43,7 @@ class HiddenObjective:
     visible ones beside it. Undefined cells, such as F0 without voice, do not count.
     """
 
-    heads = ("reconstruction",)
+    heads: ClassVar[Heads] = {"reconstruction": frame_head}
 
     def __call__(self, model: PreTrainingModel, frames: MaskedFrames) -> tuple[Tensor, Tensor]:
         """Loss and reconstruction `(B, T, F)` of the masked `frames` by the pre-training `model`."""
@@ -50,7 +60,7 @@ class FutureObjective:
     the other.
     """
 
-    heads = ("prediction",)
+    heads: ClassVar[Heads] = {"prediction": frame_head}
 
     def __call__(self, model: PreTrainingModel, frames: MaskedFrames) -> tuple[Tensor, Tensor]:
         """Loss and reconstruction `(B, T, F)` of the masked `frames` by the pre-training `model`.
@@ -78,7 +88,7 @@ class MixedObjective:
     `future_weight` of the configuration is the weight of the second in the loss. The RNN reads each batch twice.
     """
 
-    heads = HiddenObjective.heads + FutureObjective.heads
+    heads: ClassVar[Heads] = HiddenObjective.heads | FutureObjective.heads
 
     def __call__(self, model: PreTrainingModel, frames: MaskedFrames) -> tuple[Tensor, Tensor]:
         """Loss and reconstruction `(B, T, F)` of the masked `frames` by the pre-training `model`."""
@@ -105,12 +115,86 @@ def _shift(predicted: Tensor, frame_mask: Tensor, steps: int) -> tuple[Tensor, T
     return moved, exists
 
 
-Objective = CompleteObjective | HiddenObjective | FutureObjective | MixedObjective
+class TeacherHead(nn.Module):
+    """Predicts the states of a teacher `(B, T, H)`, and their mean and deviation over a clip `(B, 2 H)`.
+
+    It belongs to the pre-training model alone, like the statistics by which the teacher's states are standardized.
+
+    Args:
+        encoder: that learns.
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        config = encoder.config
+        self.frames = nn.Linear(config.hidden_size, config.teacher_size)
+        self.clip: nn.Linear | None = None
+        if config.teacher_statistics_weight > 0:
+            self.clip = nn.Linear(2 * config.hidden_size, 2 * config.teacher_size)
+        for name, tensor in self.initial_tensors().items():
+            self.register_buffer(name, tensor)
+
+    def initial_tensors(self) -> dict[str, Tensor]:
+        """Initial values of the buffers, by name."""
+        size = self.frames.out_features
+        return {"feature_mean": torch.zeros(size), "feature_std": torch.ones(size)}
+
+    def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Set mean and deviation `(H,)` of the teacher's states."""
+        self.feature_mean.copy_(mean)
+        self.feature_std.copy_(std)
+
+    def standardize(self, states: Tensor) -> Tensor:
+        """The teacher's states `(B, T, H)`, standardized by the statistics of the dataset."""
+        return (states.float() - self.feature_mean.float()) / self.feature_std.float()
+
+
+class DistillObjective:
+    """Distance to the states of a speech encoder that has heard far more speech (Chang et al. 2022, DistilHuBERT).
+
+    A linear head predicts the standardized state h of every real frame, hidden or not, from that of the RNN. The loss
+    is the mean over the frames of `mean(|p - h|) - log(sigmoid(cos(p, h)))` for the prediction p. With the weight
+    `teacher_statistics_weight` of the configuration it has the mean absolute error of another prediction: mean and
+    deviation of h over the clip, from those of the RNN's states.
+    """
+
+    heads: ClassVar[Heads] = {"teacher": TeacherHead}
+
+    def __call__(self, model: PreTrainingModel, frames: MaskedFrames) -> tuple[Tensor | None, Tensor]:
+        """Loss, and predicted states `(B, T, H)`; no loss without the teacher's states."""
+        head, states = model.teacher, model.base_model.encode(frames.visible, frames.frame_mask)
+        predicted = head.frames(states)
+        if frames.teacher_states is None:
+            return None, predicted
+        target, guess = head.standardize(frames.teacher_states), predicted.float()
+        distance = (guess - target).abs().mean(-1) - F.logsigmoid(F.cosine_similarity(guess, target, dim=-1))
+        loss = (distance * frames.frame_mask).sum() / frames.frame_mask.sum().clamp(min=1)
+        if head.clip is not None:
+            weights, is_heard = equal_weights(frames.frame_mask, target), frames.frame_mask.any(dim=1)
+            found = head.clip(statistics_pool(states, weights.to(states.dtype))).float()
+            distance = (found - statistics_pool(target, weights)).abs().mean(-1) * is_heard
+            loss = loss + model.config.teacher_statistics_weight * distance.sum() / is_heard.sum().clamp(min=1)
+        return loss, predicted
+
+
+Objective = CompleteObjective | HiddenObjective | FutureObjective | MixedObjective | DistillObjective
 OBJECTIVE_CLASSES: dict[str, type[Objective]] = {  # by name in `OBJECTIVES`
     "complete": CompleteObjective,
     "hidden": HiddenObjective,
     "future": FutureObjective,
     "mixed": MixedObjective,
+    "distill": DistillObjective,
 }
 
-__all__ = ["OBJECTIVE_CLASSES", "CompleteObjective", "FutureObjective", "HiddenObjective", "MixedObjective"]
+__all__ = [
+    "OBJECTIVE_CLASSES",
+    "CompleteObjective",
+    "DistillObjective",
+    "FutureObjective",
+    "HiddenObjective",
+    "MixedObjective",
+    "TeacherHead",
+]

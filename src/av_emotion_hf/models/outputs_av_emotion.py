@@ -32,8 +32,11 @@ class AVEmotionForPreTrainingOutput(ModelOutput):
     """Output of masked-frame pre-training.
 
     Args:
-        loss (`torch.FloatTensor` of shape `(1,)`): what the objective of the configuration minimizes.
-        reconstruction (`torch.FloatTensor` of shape `(B, T, F)`): the predicted complete features.
+        loss (`torch.FloatTensor` of shape `(1,)`):
+            What the objective of the configuration minimizes; `None` for `distill` without the teacher's states.
+        reconstruction (`torch.FloatTensor` of shape `(B, T, F)`):
+            The predicted complete features; of the objective `distill` the predicted states `(B, T, H)` of the
+            teacher, standardized.
         features (`torch.FloatTensor` of shape `(B, T, F)`): the complete features, which are the target.
         cell_mask (`torch.BoolTensor` of shape `(B, T, F)`): True = defined value of a real frame.
         mask_time_indices (`torch.BoolTensor` of shape `(B, T)`): True = hidden from the model.

@@ -52,7 +52,7 @@ class SentencePooling(nn.Module):
         if self.kind == "mean":
             pooled = mean_pool(states, frame_mask)
         elif self.kind == "statistics":
-            pooled = statistics_pool(states, _equal_weights(frame_mask, states))
+            pooled = statistics_pool(states, equal_weights(frame_mask, states))
         else:
             score = self.score(torch.tanh(self.hidden(states))).squeeze(-1)
             weights = score.float().masked_fill(~frame_mask, torch.finfo(torch.float32).min).softmax(dim=1)
@@ -61,7 +61,7 @@ class SentencePooling(nn.Module):
         if masks and self.voicing_column is not None:
             voiced = frame_mask & (raw[..., self.voicing_column] > 0.5)
             masks.append(torch.where(voiced.sum(dim=1, keepdim=True) < FEWEST_VOICED, frame_mask, voiced))
-        parts = [statistics_pool(features, _equal_weights(mask, features)).to(pooled.dtype) for mask in masks]
+        parts = [statistics_pool(features, equal_weights(mask, features)).to(pooled.dtype) for mask in masks]
         return torch.cat([pooled, *parts], dim=-1)
 
 
@@ -79,9 +79,10 @@ def statistics_pool(frames: Tensor, weights: Tensor) -> Tensor:
     return torch.cat([mean, deviation], dim=-1)
 
 
-def _equal_weights(frame_mask: Tensor, like: Tensor) -> Tensor:
+def equal_weights(frame_mask: Tensor, like: Tensor) -> Tensor:
+    """Weights `(B, T)` that count every real frame of a clip alike, in the type of `like`."""
     weights = frame_mask.to(like.dtype)
     return weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-__all__ = ["SentencePooling", "statistics_pool"]
+__all__ = ["SentencePooling", "equal_weights", "statistics_pool"]

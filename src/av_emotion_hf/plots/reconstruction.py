@@ -88,8 +88,14 @@ def draw_reconstruction(
 
 def _load(checkpoint: str) -> tuple[PreTrainingModel, str]:
     """A pre-training model in evaluation mode, and its modality."""
-    kind = read_config(checkpoint).model_type
+    config = read_config(checkpoint)
+    kind = config.model_type
     if kind in MODALITIES:
+        if config.objective == "distill":
+            raise InputError(
+                f"{checkpoint}: learned the states of a speech encoder, and has no frames to reconstruct; give a "
+                "folder that `pretrain` wrote with another --objective"
+            )
         model_class = MODELS["pretraining", MODALITIES[kind]]
         model, info = load_weights(model_class, checkpoint, output_loading_info=True)
         if not info["missing_keys"]:

@@ -1,6 +1,7 @@
 """Mean and deviation of a model's frame features, from one pass over a dataset."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,11 @@ def estimate_statistics(
     batch_size: int = 16,
     limit: int | None = None,
     process: tuple[int, int] = (0, 1),
+    teacher_only: bool = False,
 ) -> dict[str, int | float]:
     """Set mean and deviation of the features of one modality in the model's buffers, from one pass over a dataset.
+
+    Those of a teacher's states, where the batches have them, are estimated in the same pass.
 
     Args:
         model: any model of this package with an encoder of that modality.
@@ -40,6 +44,7 @@ def estimate_statistics(
         batch_size: clips per batch.
         limit: number of clips to read; all of them when `None`.
         process: index of this process and how many there are; each reads its part, and all get the whole.
+        teacher_only: leave the encoder's statistics as they are.
 
     Returns:
         `frames`, how many were read, and for audio `share_of_voiced_frames`, where the model's descriptors tell.
@@ -48,7 +53,8 @@ def estimate_statistics(
         InputError: the dataset has no frame of that modality.
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
-    statistics, voicing = RunningStatistics(encoder.num_features, encoder.defined_cells), RunningStatistics(1)
+    size = encoder.num_features + collate.feature_sizes.get("teacher", 0)
+    statistics, voicing = RunningStatistics(size, encoder.defined_cells), RunningStatistics(1)
     voiced = encoder.frontend.voicing_column if modality == "audio" else None
     rank, world = process
     batches: Iterable[dict[str, torch.Tensor]]
@@ -63,6 +69,8 @@ def estimate_statistics(
     for batch in tqdm(batches, desc="Estimating statistics"):
         if FEATURE_COLUMNS[modality] in batch:
             features, mask = batch[FEATURE_COLUMNS[modality]], batch[mask_name].bool()
+            if "teacher_states" in batch:
+                features = torch.cat([features, batch["teacher_states"]], dim=-1)
         else:
             features, mask = encoder.extract_features(batch[values], batch[mask_name])
         frames = features[mask]
@@ -75,15 +83,30 @@ def estimate_statistics(
         raise InputError(
             f"the dataset has no {modality} frame to learn from; check that its clips have audio (a face)"
         )
-    set_feature_statistics(model, modality, statistics)
+    set_feature_statistics(model, modality, statistics, teacher_only)
     voice = {"share_of_voiced_frames": round(float(voicing.mean[0]), 4)} if voiced is not None else {}
     return {"frames": int(statistics.count.max())} | voice
 
 
-def set_feature_statistics(model: PreTrainedModel, modality: str, statistics: RunningStatistics) -> None:
-    """Set mean and deviation of the features of one modality in the model's buffers."""
+def set_feature_statistics(
+    model: PreTrainedModel, modality: str, statistics: RunningStatistics, teacher_only: bool = False
+) -> None:
+    """Set mean and deviation of the features of one modality in the model's buffers.
+
+    Args:
+        model: any model of this package with an encoder of that modality.
+        modality: `audio` or `image`.
+        statistics: of the encoder's features; those of a teacher's states may follow.
+        teacher_only: set the teacher's alone.
+    """
     mean, std = (torch.from_numpy(values.astype(np.float32)) for values in (statistics.mean, statistics.std))
-    getattr(model, f"{modality}_encoder").set_feature_statistics(mean, std)
+    encoder = getattr(model, f"{modality}_encoder")
+    size = encoder.num_features
+    if not teacher_only:
+        encoder.set_feature_statistics(mean[:size], std[:size])
+    if len(mean) > size:
+        teacher: Any = model.get_submodule("teacher")  # of a pre-training model
+        teacher.set_feature_statistics(mean[size:], std[size:])
 
 
 def _merge_processes(part: RunningStatistics) -> RunningStatistics:

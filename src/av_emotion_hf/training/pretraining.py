@@ -12,27 +12,30 @@ from transformers import set_seed
 from ..checkpoints import build_model, load_speech_encoder
 from ..data.clip_stream import ClipStream
 from ..data.collators import ClipCollator, MaskingCollator
+from ..data.corpora import joined_rows
 from ..data.dataset import AnyDataset
 from ..data.reader import ClipReader, ReaderOptions, with_inputs
-from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, require_modality, round_to_16_bits
+from ..data.schema import FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS, require_modality, round_to_16_bits
 from ..data.splits import group_names, keep_groups, split_groups
 from ..data.statistics import RunningStatistics
 from ..errors import InputError
 from ..models.windows_av_emotion import ClipInputs
 from ..utils import read_json, write_json
 from .arguments import EmotionTrainingArguments
+from .distillation import distillation_report, with_teacher
 from .normalization import estimate_statistics, set_feature_statistics
 from .reconstruction import reconstruction_report
 from .record import RunRecord, checkpoint_names
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
-MIXED = "some datasets hold features and some clips or inputs; extract all of them in the same way"
+MIXED = "some datasets hold features (of a speech encoder) and some do not; extract all of them in the same way"
 VALIDATION_MASK_SEED = 0  # any fixed number makes losses comparable
 PRESETS = {  # configuration fields that belong to each objective
     "complete": {"objective": "complete", "mask_time_prob": 0.1, "mask_time_length": 1},
     "hidden": {"objective": "hidden", "mask_time_prob": 0.5, "mask_time_length": 7},
     "future": {"objective": "future", "mask_time_prob": 0.1, "mask_time_length": 1},
     "mixed": {"objective": "mixed", "mask_time_prob": 0.5, "mask_time_length": 7},
+    "distill": {"objective": "distill", "mask_time_prob": 0.1, "mask_time_length": 7},
 }
 
 
@@ -54,7 +57,8 @@ def pretrain(
     """Pre-train an encoder and save it, with its processor and a model card, to `args.output_dir`.
 
     Args:
-        train: datasets to learn from: clips, inputs or features.
+        train: datasets to learn from: clips, inputs or features; for the objective `distill` features that were
+            extracted with a speech encoder, whose states the model learns to predict from the descriptors.
         validation: datasets for the reported loss and errors on hidden frames.
         args: of the run.
         modality: `audio` or `image`.
@@ -69,14 +73,17 @@ def pretrain(
 
     Returns:
         The record of the run, as written to `run.json`; with validation data, `reconstruction` is its
-        [`reconstruction_report`].
+        [`reconstruction_report`], or `distillation` its [`distillation_report`].
 
     Raises:
-        InputError: a dataset has nothing of the modality, or a stream is used without `max_steps`.
+        InputError: a dataset has nothing of the modality (or to distill), or a stream is used without `max_steps`.
     """
     checkpoint = args.last_checkpoint()
     for dataset in train:
         args.require_length(dataset)
+    config_overrides = config_overrides or {}
+    if modality == "audio":
+        config_overrides = with_teacher(config_overrides, init or [], [*train, *(validation or [])], speech_encoder)
     reader, num_proc = ClipReader(modality, reader_options), args.dataloader_num_workers or None
     set_seed(args.seed)
     backbone = load_speech_encoder(speech_encoder, speech_layers)
@@ -93,7 +100,9 @@ def pretrain(
     validation_rows = _frames_only(validation or [], modality, reader, num_proc, "validation")
     processor = initial.processor(modality)
     model: Any = initial.model  # its encoder is known to no type
-    collate = ClipCollator(modality, initial.feature_extractor, initial.image_processor, initial.feature_sizes)
+    distills = model.config.objective == "distill"
+    sizes = initial.feature_sizes | ({"teacher": model.config.teacher_size} if distills else {})
+    collate = ClipCollator(modality, initial.feature_extractor, initial.image_processor, sizes)
     num_frames = model.audio_encoder.frontend.num_frames if modality == "audio" else None
     record = RunRecord(
         "pretrain",
@@ -102,7 +111,7 @@ def pretrain(
         objective=model.config.objective,
         init=checkpoint_names(init),
         **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
-        config=config_overrides or {},
+        config=config_overrides,
         **(metadata or {}),
     )
     has_evaluation = validation_rows is not None
@@ -116,9 +125,10 @@ def pretrain(
     if checkpoint is not None:  # it has them
         if noted.is_file():
             record.facts["statistics"] = read_json(noted)
-    elif modality not in initial.normalized:
-        if statistics is not None and len(statistics.mean) == model.base_model.num_features:
-            set_feature_statistics(model, modality, statistics)
+    elif modality not in initial.normalized or distills:
+        teacher_only = modality in initial.normalized
+        if statistics is not None and len(statistics.mean) == sum(sizes.values()):
+            set_feature_statistics(model, modality, statistics, teacher_only)
             record.facts["statistics"] = {"frames": int(statistics.count.max())}
         else:
             record.facts["statistics"] = estimate_statistics(
@@ -129,13 +139,15 @@ def pretrain(
                 args.per_device_train_batch_size,
                 statistics_limit,
                 (args.process_index, args.world_size),
+                teacher_only,
             )
         if args.process_index == 0:
             write_json(noted, record.facts["statistics"])
+    validation_collate = MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED)
     trainer = EmotionTrainer(
         model=model,
         args=trainer_args,
-        data_collator=MaskingCollator(collate, model.config, num_frames, seed=VALIDATION_MASK_SEED),
+        data_collator=validation_collate,
         train_collator=MaskingCollator(collate, model.config, num_frames),
         train_dataset=train_rows,
         eval_dataset=validation_rows,
@@ -146,9 +158,11 @@ def pretrain(
         record.facts["failures"] = trainer.skipped()
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     if validation_rows is not None and trainer.is_world_process_zero():
-        record.facts["reconstruction"] = reconstruction_report(
-            model, validation_rows, collate, args.per_device_train_batch_size
-        )
+        size = args.per_device_train_batch_size
+        if distills:
+            record.facts["distillation"] = distillation_report(model, validation_rows, validation_collate, size)
+        else:
+            record.facts["reconstruction"] = reconstruction_report(model, validation_rows, collate, size)
     facts = record.finish(trainer, scores, processor)
     if trainer.is_world_process_zero():
         record.write_card()
@@ -187,12 +201,14 @@ def _frames_only(
     for dataset in datasets:
         dataset = with_inputs(dataset, reader, num_proc, part)
         column = next(c for c in (FEATURE_COLUMNS[modality], INPUT_COLUMNS[modality]) if c in dataset.features)
+        dataset = _select(dataset, column)
         # looked at in Arrow: turning every frame into Python numbers would take longer than an epoch
-        dataset = dataset.select_columns([column]).with_format("arrow").filter(_has_frames, batched=True)
-        parts.append(dataset.with_format(None))
+        dataset = dataset.with_format("arrow").filter(_has_frames, batched=True)
+        # likewise while it trains; encoded audio and crops are no arrays
+        parts.append(dataset.with_format("numpy" if column == FEATURE_COLUMNS[modality] else None))
     if len({tuple(part.features) for part in parts}) > 1:
         raise InputError(MIXED)
-    return concatenate_datasets(parts) if parts else None
+    return joined_rows(parts) if parts else None
 
 
 def _stream(datasets: list[AnyDataset], modality: str, reader: ClipReader) -> ClipStream:
@@ -205,7 +221,13 @@ def _stream(datasets: list[AnyDataset], modality: str, reader: ClipReader) -> Cl
             reader.load()
         return ClipStream(_join(datasets), ReadClips(reader, modality))
     column = {"features": FEATURE_COLUMNS, "inputs": INPUT_COLUMNS}[kinds.pop()][modality]
-    return ClipStream(_join([dataset.select_columns([column]) for dataset in datasets]))
+    return ClipStream(_join([_select(dataset, column) for dataset in datasets]))
+
+
+def _select(dataset: AnyDataset, column: str) -> AnyDataset:
+    """The column that is read; beside features of a voice, how many of them are descriptors."""
+    wanted = [column] + [NUM_DESCRIPTORS] * (column == FEATURE_COLUMNS["audio"])
+    return dataset.select_columns([name for name in wanted if name in dataset.features])
 
 
 def _join(datasets: list[AnyDataset]) -> IterableDataset:
@@ -241,7 +263,7 @@ class ReadClips:
 
 
 def _has_frames(table: pa.Table) -> list[bool]:
-    """For each row, whether its only column, audio or a list of frames, is there and not empty."""
+    """For each row, whether its first column, audio or a list of frames, is there and not empty."""
     cells = table.column(0)
     if pa.types.is_null(cells.type):
         return [False] * len(cells)
