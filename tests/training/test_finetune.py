@@ -11,6 +11,7 @@ from av_emotion_hf import EmotionTrainer, evaluate, finetune, pretrain
 from av_emotion_hf.data import ClipReader, group_names, split_groups
 from av_emotion_hf.data.augmentation import AugmentingCollator
 from av_emotion_hf.data.corpora import join_datasets
+from av_emotion_hf.data.labels import read_labeled
 from av_emotion_hf.data.schema import encode_waveform
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.hub import check_card
@@ -364,3 +365,39 @@ def test_an_augmentation_that_does_not_fit_is_named_before_anything_is_written(f
         with pytest.raises(InputError, match=message):
             finetune(dataset, args=options("model"), modality=modality, augment=augment)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.slow
+def test_calibration_divides_the_logits_by_the_temperature(features, options, small, tmp_path):
+    def run(name, **changes):
+        return finetune(
+            features,
+            split_groups(GROUPS, test=["3"]),
+            args=options(name, epochs=3, learning_rate=2e-2),
+            modality="audio",
+            group_column="speaker",
+            config_overrides=small["audio"],
+            **changes,
+        )
+
+    plain, scaled = run("plain"), run("scaled", calibrate=True)
+    found = scaled["calibration"]
+    assert found["temperature"] != 1 and plain["scores"]["validation_uar"] == scaled["scores"]["validation_uar"]
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "scaled"))
+    for name, values in before.items():
+        divisor = found["temperature"] if name.startswith("classifier.") else 1.0
+        torch.testing.assert_close(after[name], values / divisor, atol=1e-4, rtol=1e-4)
+    assert sum(each["clips"] for each in found["after"]["reliability"]) == found["clips"] == 8
+    with pytest.raises(InputError, match="calibration needs validation groups"):
+        finetune(features, args=options("x"), modality="audio", calibrate=True)
+
+
+def test_joined_features_are_not_copied(features, tmp_path):
+    """Columns beside them are added; the frames stay where they are, and batches get them as arrays."""
+    reader = ClipReader("audio")
+    joined = join_datasets([("a", features), ("b", features)], "emotion", "speaker", reader)
+    assert not joined.cache_files  # nothing was written
+    assert joined["speaker"][0] == "a/0" and joined["corpus"][32] == "b" and len(joined) == 64
+    read = read_labeled(joined, "emotion", ["happy", "sad"], reader)
+    assert isinstance(read[0]["input_features"], np.ndarray) and read[0]["input_features"].shape == (12, 60)
+    assert read[0]["labels"] == 1 and read[0]["speaker"] == "a/0"

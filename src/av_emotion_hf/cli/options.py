@@ -101,6 +101,14 @@ PseudoFraction = Annotated[
 LabelSmoothing = Annotated[
     float, typer.Option(help="Fraction of the target spread over all classes.", rich_help_panel=RUN)
 ]
+Calibrate = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate",
+        help="Scale the scores so that on the validation groups they are as high as they are often right.",
+        rich_help_panel=RUN,
+    ),
+]
 HeadFirst = Annotated[
     bool,
     typer.Option(

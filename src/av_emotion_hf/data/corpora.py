@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from datasets import Audio, Dataset, Features, Value, concatenate_datasets
+from datasets import Audio, Dataset, Value, concatenate_datasets
 
 from ..errors import InputError
 from .dataset import AnyDataset, column_values, require_columns
@@ -84,23 +84,16 @@ def _part(
         dataset = dataset.select(kept)
     # the names go along while clips become windows, or are skipped
     read = with_inputs(dataset, reader, num_proc, name)
-    wanted = columns_of(read, reader)
-    texts = {label_column: Value("string"), CORPUS: Value("string")}
+    cells = {label_column: [own.get(str(label), label) for label in class_names(read, label_column)]}
+    cells[CORPUS] = [name] * len(read)
     if group_column is not None:
-        texts[group_column] = Value("string")
-    features = Features({column: read.features[column] for column in wanted} | texts)
-    class_of = class_names(read, label_column)
-
-    def describe(row: dict, number: int) -> dict:
-        label = str(class_of[number])
-        cells: dict[str, Any] = {label_column: own.get(label, label), CORPUS: name}
-        if group_column is not None:
-            group = name_of(row[group_column])
-            cells[group_column] = None if group is None else f"{name}/{group}"
-        return cells
-
-    columns = list({*wanted, label_column, group_column or label_column})
-    return read.select_columns(columns).map(describe, with_indices=True, features=features)
+        groups = map(name_of, column_values(read, group_column))
+        cells[group_column] = [None if group is None else f"{name}/{group}" for group in groups]
+    # as columns of their own: mapping the rows would copy what was read
+    joined = read.select_columns(columns_of(read, reader))
+    for column, values in cells.items():
+        joined = joined.add_column(column, values, feature=Value("string"))
+    return joined
 
 
 def columns_of(dataset: AnyDataset, reader: ClipReader) -> list[str]:

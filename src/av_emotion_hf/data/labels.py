@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, Value
 from ..errors import InputError, printable
 from .dataset import AnyDataset, column_values, require_columns
 from .reader import ClipReader, with_inputs
-from .schema import CLIP
+from .schema import CLIP, FEATURE_COLUMNS
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,11 @@ def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDat
             "rename it or remove its rows"
         )
     report_trimmed(column, values)
-    return dataset.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
+    if not isinstance(dataset, Dataset):
+        return dataset.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
+    # as a column of its own: mapping the rows would copy what is in them
+    others = dataset.remove_columns("labels") if "labels" in dataset.features else dataset
+    return others.add_column("labels", [index[class_name(value)] for value in values], feature=Value("int64"))
 
 
 def read_labeled(
@@ -101,7 +105,10 @@ def read_labeled(
 ) -> AnyDataset:
     """[`with_inputs`] and [`encode_labels`] together: clips without a label are not read."""
     if isinstance(dataset, Dataset):  # to encode first would copy the media
-        return encode_labels(with_inputs(drop_unlabeled(dataset, column), reader, num_proc, part), column, labels)
+        read = encode_labels(with_inputs(drop_unlabeled(dataset, column), reader, num_proc, part), column, labels)
+        features = [name for name in FEATURE_COLUMNS.values() if name in read.features]
+        # as arrays: making every value a number of Python would take longer than an epoch
+        return read.with_format("numpy", columns=features, output_all_columns=True) if features else read
     return with_inputs(encode_labels(dataset, column, labels), reader, num_proc, part)
 
 

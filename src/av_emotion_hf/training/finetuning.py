@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import set_seed
 from transformers.trainer_utils import PredictionOutput
@@ -19,6 +20,7 @@ from ..data.schema import FEATURE_COLUMNS, modality_kind
 from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
+from .calibration import expected_calibration_error, fit_temperature, probabilities, reliability
 from .expression import ExpressionLoss
 from .linear_head import HeadStart
 from .metrics import EmotionScores, compute_metrics
@@ -45,6 +47,7 @@ def finetune(
     speech_layers: int | None = None,
     person_baseline: float = 0.0,
     head_first: bool = False,
+    calibrate: bool = False,
     reader_options: ReaderOptions | None = None,
     augment: dict[str, float] | None = None,
     metadata: dict[str, Any] | None = None,
@@ -74,6 +77,8 @@ def finetune(
         head_first: begin with a linear head on the model as it is, see [`HeadStart`]. The classifier then counts
             among the slow parts, and where no epoch has a better UAR on the validation groups, that beginning is what
             is kept: with few labels it is often the best.
+        calibrate: divide the logits of the kept model by a temperature that is fitted on the validation groups, see
+            [`fit_temperature`]; the classes that it answers stay the same.
         reader_options: how undecoded clips of the dataset are read.
         augment: by name of an augmentation of voices the probability with which a clip of a training batch gets it,
             such as `{"speed": 0.5, "noise": 0.3}`; see [`AugmentingCollator`]. Of a dataset of features with augmented
@@ -91,6 +96,8 @@ def finetune(
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
     require_persons(person_baseline, group_column)
+    if calibrate and (split is None or not split.validation):
+        raise InputError("calibration needs validation groups: add --group-column (split with validation groups)")
     if head_first and not isinstance(dataset, Dataset):
         raise InputError("head_first reads the clips several times, and the dataset is a stream; do not stream")
     checkpoint = args.last_checkpoint()
@@ -137,6 +144,7 @@ def finetune(
         layer_decay=args.layer_decay,
         **({"augment": augment} if augment else {}),
         **({"head_first": True} if head_first else {}),
+        **({"calibrate": True} if calibrate else {}),
         labels=labels,
         label_column=label_column,
         group_column=group_column,
@@ -190,6 +198,8 @@ def finetune(
     trainer.train(resume_from_checkpoint=checkpoint)
     if start is not None:
         start.restore_if_better(trainer.state.best_metric)
+    if calibrate:
+        record.facts["calibration"] = calibrate_classifier(trainer, parts["validation"])
     scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
     if corpus_column is not None and has_evaluation:
         corpora = column_values(parts["validation"], corpus_column)
@@ -213,6 +223,26 @@ def _require_frozen_backbone(model: Any) -> None:
         )
 
 
+def calibrate_classifier(trainer: EmotionTrainer, validation: Dataset) -> dict[str, Any]:
+    """Divide the classifier's weights by the temperature that fits its scores on validation rows.
+
+    Returns:
+        `temperature`, and `ece` and `reliability` (see [`reliability`]) on these rows `before` and `after`.
+    """
+    prediction = trainer.predict(validation)
+    logits, classes = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    temperature = fit_temperature(logits, classes)
+    with torch.no_grad():
+        for parameter in trainer.model.get_submodule("classifier").parameters():  # type: ignore[union-attr]
+            parameter.div_(temperature)
+    facts: dict[str, Any] = {"temperature": round(temperature, 4), "clips": len(classes)}
+    for name, divisor in (("before", 1.0), ("after", temperature)):
+        scores = probabilities(logits, divisor)
+        error = expected_calibration_error(scores, classes)
+        facts[name] = {"ece": round(error, 4), "reliability": reliability(scores, classes)}
+    return facts
+
+
 def scores_by_corpus(prediction: PredictionOutput, corpora: list[str]) -> dict[str, dict[str, float | int]]:
     """UAR, WAR, macro-F1 and clips of each dataset; a class that it lacks does not count."""
     predictions, references = np.asarray(prediction.predictions).argmax(-1), np.asarray(prediction.label_ids)
@@ -224,4 +254,4 @@ def scores_by_corpus(prediction: PredictionOutput, corpora: list[str]) -> dict[s
     return scores
 
 
-__all__ = ["finetune", "scores_by_corpus"]
+__all__ = ["calibrate_classifier", "finetune", "scores_by_corpus"]
