@@ -3,10 +3,11 @@
     python examples/voice_vectors.py NAME=DATASET... --out VECTORS --speech-encoder openai/whisper-base
 
 Writes VECTORS/NAME.npz for each dataset (columns `audio`, `emotion`, `speaker`, and `gender`, `language` if it has
-them). Of each clip: its voiced frames' mean and deviation and the moments of all its frames, which is all that a model
-with `pool_features` and `pool_voiced` needs to know of it in front of its classifier; with `--copies` the same of
-augmented copies. Two controls have files of their own: `--random` writes NAME_random.npz, vectors of an encoder with
-random weights, and `--functionals` NAME_functionals.npz, the 88 functionals of eGeMAPS.
+them). Of each clip: mean and deviation of its voiced frames, and the moments of those frames that count in the
+statistics of the dataset or of a person. A model with `pool_features` and `pool_voiced` needs no more of it in front
+of its classifier. With `--copies` the same of augmented copies. Two controls have files of their own: `--random`
+writes NAME_random.npz, vectors of an encoder with random weights, and `--functionals` NAME_functionals.npz, the 88
+functionals of eGeMAPS.
 """
 
 import argparse
@@ -35,9 +36,9 @@ AUGMENTATIONS = {"speed": 0.5, "pitch": 0.3, "reverb": 0.5, "noise": 0.5, "gain"
 
 
 def describe(encoder: AVEmotionAudioModel, waveform: np.ndarray) -> dict[str, np.ndarray]:
-    """`voiced` (2, F): mean and deviation of the voiced frames; `moments` (3, F): count, mean, squares of all."""
+    """`voiced` (2, F): mean and deviation of the voiced frames; `moments` (3, F): count, mean, squares that count."""
     frames = encoder.extract_features(torch.from_numpy(waveform)[None])[0][0]
-    cells = encoder.defined_cells(frames)
+    cells = encoder.counted_cells(frames)
     counts = cells.sum(0)
     mean = (frames * cells).sum(0) / counts.clamp(min=1)
     squares = ((frames - mean).square() * cells).sum(0)
@@ -45,7 +46,7 @@ def describe(encoder: AVEmotionAudioModel, waveform: np.ndarray) -> dict[str, np
     if is_voiced.sum() < FEWEST_VOICED:
         is_voiced = torch.ones_like(is_voiced)
     voiced = torch.stack([frames[is_voiced].mean(0), frames[is_voiced].std(0, unbiased=False)])
-    voiced[:, ~cells[is_voiced].all(0)] = torch.nan  # not defined there; the mean after standardization
+    voiced[:, ~encoder.defined_cells(frames)[is_voiced].all(0)] = torch.nan  # the mean after standardization
     return {"voiced": voiced.numpy(), "moments": torch.stack([counts, mean, squares]).numpy()}
 
 

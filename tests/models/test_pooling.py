@@ -1,8 +1,16 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from av_emotion_hf import AVEmotionAudioConfig, AVEmotionForSequenceClassification, AVEmotionImageConfig
+from av_emotion_hf import (
+    AVEmotionAudioConfig,
+    AVEmotionAudioModel,
+    AVEmotionForSequenceClassification,
+    AVEmotionImageConfig,
+)
 from av_emotion_hf.models.configuration_av_emotion import POOLINGS
+from av_emotion_hf.models.person_baseline_av_emotion import clip_moments
 from av_emotion_hf.models.pooling_av_emotion import SentencePooling, statistics_pool
 
 
@@ -52,11 +60,25 @@ def test_statistics_of_the_voiced_frames():
     mask[0, 8:] = False
     pool = SentencePooling(config, 4, voicing_column=1)
     pooled = pool(states, features, mask, raw)
-    assert pooled.shape == (2, pool.size) and pool.size == 6 + 8 + 8
+    assert pooled.shape == (2, pool.size) and pool.size == 6 + 8
     for row, frames in ((0, features[0, 2:8]), (1, features[1])):
-        torch.testing.assert_close(pooled[row, 14:], torch.cat([frames.mean(0), frames.std(0, unbiased=False)]))
-    whole = features[0, :8]
-    torch.testing.assert_close(pooled[0, 6:14], torch.cat([whole.mean(0), whole.std(0, unbiased=False)]))
+        torch.testing.assert_close(pooled[row, 6:], torch.cat([frames.mean(0), frames.std(0, unbiased=False)]))
+    counted = pool.counted_cells(torch.ones_like(raw, dtype=torch.bool), raw)
+    assert counted.sum(1).tolist() == [[7, 12, 7, 7], [4, 12, 4, 4]]  # the voicing itself in all frames
+
+
+def test_statistics_of_dataset_and_person_count_what_is_pooled():
+    fields = {"hidden_size": 4, "num_hidden_layers": 1, "pool_features": True}
+    torch.manual_seed(0)
+    model = AVEmotionAudioModel(AVEmotionAudioConfig(pool_voiced=True, **fields))
+    column = model.frontend.voicing_column
+    features = torch.randn(1, 40, 60)
+    features[..., column] = (torch.arange(40) < 30).float()
+    moments = clip_moments(SimpleNamespace(audio_encoder=model), {"input_features": features})["audio"][0]
+    assert moments[0].unique().tolist() == [30, 40] and moments[0, column] == 40
+    torch.testing.assert_close(moments[1, 0], features[0, :30, 0].double().mean())
+    plain = AVEmotionAudioModel(AVEmotionAudioConfig(**fields))
+    assert plain.counted_cells(features)[0, :, 0].sum() == 40
 
 
 def test_attention_prefers_frames():

@@ -140,7 +140,7 @@ class FeatureReader:
     def defined_cells(self, column: str) -> Callable[[torch.Tensor], torch.Tensor] | None:
         """Which cells of a feature column count in [`RunningStatistics`]."""
         if column == FEATURE_COLUMNS["audio"] and self.audio_model is not None:
-            return self.audio_model.defined_cells
+            return self.audio_model.counted_cells
         return None
 
 

@@ -62,7 +62,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         pool_features (`bool`, *optional*, defaults to `False`):
             Append mean and deviation of the frame features to the sentence-level vector.
         pool_voiced (`bool`, *optional*, defaults to `False`):
-            Append those of the voiced frames alone as well; for voices.
+            Count voiced frames only, in these statistics and in those that normalize features; for voices.
         baseline_prior (`float`, *optional*, defaults to 10.0):
             Seconds of a person's frames at which that person's statistics weigh as much as the dataset's, see
             [`PersonBaseline`].
@@ -118,7 +118,7 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
     def validate_pooling(self):
         """Check the pooling."""
         if self.pool_voiced and not self.pool_features:
-            raise ValueError("pool_voiced=True adds to what pool_features appends: set pool_features=True as well")
+            raise ValueError("pool_voiced=True is about what pool_features appends: set pool_features=True as well")
         if self.pool_voiced and not self.voicing_is_known:
             raise ValueError(
                 "pool_voiced=True needs to know which frames are voiced: use it for voices, with 'voiced' among the "

@@ -37,8 +37,7 @@ if TYPE_CHECKING:  # never run: transformers copies the files that a file import
 class AVEmotionPreTrainedModel(PreTrainedModel):
     """Weight initialization and loading for all models of this package."""
 
-    # The loss is a mean over the batch; a Trainer must not expect a division by `num_items_in_batch`.
-    accepts_loss_kwargs = False
+    accepts_loss_kwargs = False  # it is a mean over the batch; a Trainer must not divide by `num_items_in_batch`
     supports_gradient_checkpointing = False
     # frequencies and windows lose too much in half precision
     _keep_in_fp32_modules_strict = ["frontend"]  # noqa: RUF012
@@ -103,6 +102,10 @@ class _FrameEncoder(AVEmotionPreTrainedModel):
     def defined_cells(self, features: Tensor) -> Tensor:
         """Which of the raw `features (..., F)` are defined."""
         return torch.ones_like(features, dtype=torch.bool)
+
+    def counted_cells(self, features: Tensor) -> Tensor:
+        """Which of the raw `features (..., F)` count in statistics of the dataset or of a person."""
+        return self.pooling.counted_cells(self.defined_cells(features), features)
 
     def frame_features(
         self, inputs: Tensor | None, mask: Tensor | None, features: Tensor | None
@@ -186,16 +189,13 @@ class AVEmotionAudioModel(_FrameEncoder):
         return features, frame_mask
 
     def normalize(self, features: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Features `(B, Ta, F)`, standardized; descriptors are scaled by the front-end's learnable gain and offset.
-
-        By the dataset's mean and deviation, or by `statistics (B, 2, F)`.
-        """
+        """As in the base class; descriptors are scaled by the front-end's learnable gain and offset as well."""
         if self.backbone is None:
             return self.frontend.normalize(features, statistics)
         descriptors, states = self._split(features)
         of_descriptors, of_states = (None, None) if statistics is None else self._split(statistics)
-        normalized = self.frontend.normalize(descriptors, of_descriptors)
-        return torch.cat([normalized, self.backbone.standardize(states, of_states)], dim=-1)
+        parts = self.frontend.normalize(descriptors, of_descriptors), self.backbone.standardize(states, of_states)
+        return torch.cat(parts, dim=-1)
 
     def defined_cells(self, features: Tensor) -> Tensor:
         """Which of the features `(..., F)` are defined: F0 and others in voiced frames only."""

@@ -118,7 +118,7 @@ def clip_moments(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         values, mask, features = encoder.input_names
         if values in batch or features in batch:
             frames, frame_mask = encoder.frame_features(batch.get(values), batch.get(mask), batch.get(features))
-            found[name] = frame_moments(frames, encoder.defined_cells(frames) & frame_mask.unsqueeze(-1))
+            found[name] = frame_moments(frames, encoder.counted_cells(frames) & frame_mask.unsqueeze(-1))
     return found
 
 

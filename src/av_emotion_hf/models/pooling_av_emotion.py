@@ -21,8 +21,9 @@ class SentencePooling(nn.Module):
     - `attention`: mean and deviation weighted by a learned score of each frame (Okabe et al. 2018), 2 D values.
 
     With `pool_features`, mean and deviation of the normalized features follow, 2 F more: an RNN does better with few
-    labels, the statistics of its input with many. With `pool_voiced` those of the voiced frames alone follow as well,
-    2 F more: they leave out what a recording has of silence and of noise in it.
+    labels, the statistics of its input with many. With `pool_voiced` they are those of the voiced frames only, and so
+    are the mean and the deviation of the dataset and of a person by which features are normalized: what a recording
+    has of silence and of noise in it is left out, which helps where recordings differ.
 
     Args:
         config: of the encoder.
@@ -34,8 +35,7 @@ class SentencePooling(nn.Module):
         super().__init__()
         self.kind, self.pool_features = config.pooling, config.pool_features
         self.voicing_column = voicing_column if config.pool_voiced else None
-        counted = self.pool_features * (1 + (self.voicing_column is not None))
-        self.size = config.hidden_size * (1 if self.kind == "mean" else 2) + 2 * num_features * counted
+        self.size = config.hidden_size * (1 if self.kind == "mean" else 2) + 2 * num_features * self.pool_features
         if self.kind == "attention":
             self.hidden = nn.Linear(config.hidden_size, max(8, config.hidden_size // 2))
             self.score = nn.Linear(max(8, config.hidden_size // 2), 1)
@@ -57,12 +57,22 @@ class SentencePooling(nn.Module):
             score = self.score(torch.tanh(self.hidden(states))).squeeze(-1)
             weights = score.float().masked_fill(~frame_mask, torch.finfo(torch.float32).min).softmax(dim=1)
             pooled = statistics_pool(states, (weights * frame_mask).to(states.dtype))
-        masks = [frame_mask] if self.pool_features else []
-        if masks and self.voicing_column is not None:
-            voiced = frame_mask & (raw[..., self.voicing_column] > 0.5)
-            masks.append(torch.where(voiced.sum(dim=1, keepdim=True) < FEWEST_VOICED, frame_mask, voiced))
-        parts = [statistics_pool(features, equal_weights(mask, features)).to(pooled.dtype) for mask in masks]
-        return torch.cat([pooled, *parts], dim=-1)
+        if self.pool_features:
+            if self.voicing_column is not None:
+                voiced = frame_mask & (raw[..., self.voicing_column] > 0.5)
+                frame_mask = torch.where(voiced.sum(dim=1, keepdim=True) < FEWEST_VOICED, frame_mask, voiced)
+            weights = equal_weights(frame_mask, features)
+            pooled = torch.cat([pooled, statistics_pool(features, weights).to(pooled.dtype)], dim=-1)
+        return pooled
+
+    def counted_cells(self, cells: Tensor, raw: Tensor) -> Tensor:
+        """Which cells `(..., F)` of the `raw` features count in their statistics: with `pool_voiced` those of voiced
+        frames, and of all frames the voicing itself.
+        """
+        if self.voicing_column is None:
+            return cells
+        is_voicing = torch.arange(raw.shape[-1], device=raw.device) == self.voicing_column
+        return cells & ((raw[..., self.voicing_column, None] > 0.5) | is_voicing)
 
 
 def statistics_pool(frames: Tensor, weights: Tensor) -> Tensor:

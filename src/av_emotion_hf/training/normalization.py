@@ -54,7 +54,7 @@ def estimate_statistics(
     """
     encoder = getattr(model, f"{modality}_encoder").eval()
     size = encoder.num_features + collate.feature_sizes.get("teacher", 0)
-    statistics, voicing = RunningStatistics(size, encoder.defined_cells), RunningStatistics(1)
+    statistics, voicing = RunningStatistics(size, encoder.counted_cells), RunningStatistics(1)
     voiced = encoder.frontend.voicing_column if modality == "audio" else None
     rank, world = process
     batches: Iterable[dict[str, torch.Tensor]]

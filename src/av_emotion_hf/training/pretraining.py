@@ -127,7 +127,9 @@ def pretrain(
             record.facts["statistics"] = read_json(noted)
     elif modality not in initial.normalized or distills:
         teacher_only = modality in initial.normalized
-        if statistics is not None and len(statistics.mean) == sum(sizes.values()):
+        # those of a manifest are of all frames
+        of_all = not model.config.pool_voiced
+        if statistics is not None and of_all and len(statistics.mean) == sum(sizes.values()):
             set_feature_statistics(model, modality, statistics, teacher_only)
             record.facts["statistics"] = {"frames": int(statistics.count.max())}
         else:
