@@ -4,12 +4,12 @@
 #   bash examples/voice_checkpoint.sh DATA RUNS [STAGE...]
 #
 # DATA holds a dataset folder for each name in DATASETS (columns `audio`, `emotion`, `speaker`); RUNS gets everything
-# that is made. STAGE is one or more of: features pretrain finetune (all of them, in this order, by default).
+# that is made. STAGE is one or more of: features finetune halve (all of them, in this order, by default).
 # SPEECH_ENCODER is a Hub name or a folder. NAME is the name of the result.
 set -euo pipefail
 data=$1 runs=$2
 shift 2
-stages=${*:-features pretrain finetune}
+stages=${*:-features finetune halve}
 datasets=${DATASETS:-ased emotiontts emovo javased nemo ravdess tess}
 encoder=${SPEECH_ENCODER:-openai/whisper-base}
 name=${NAME:-av-emotion-voice}
@@ -22,21 +22,29 @@ shards=$(for each in $datasets; do echo "$runs/features/$each"; done)
 features() {
   for each in $datasets; do
     av-emotion extract "$data/$each" --out "$runs/features/$each" --modality audio --as features \
-      --speech-encoder "$encoder" --speech-layers 4 --config "{$sums}" --rows-per-shard 250
+      --speech-encoder "$encoder" --speech-layers 4 --config "{$sums}"
   done
 }
 
-# Module 2: masked frames of all voices, without labels.
-pretrain() {
-  av-emotion pretrain $shards --modality audio --speech-encoder "$encoder" --speech-layers 4 \
-    --config "{$sums, $head, $rnn}" --out "$runs/pretrained_$name" --epochs 2 --batch-size 32
+# Module 3: a linear head on all of it first, then the rest but the encoder.
+finetune() {
+  av-emotion finetune $shards --modality audio --speech-encoder "$encoder" --speech-layers 4 --out "$runs/$name" \
+    --config "{$sums, $head, $rnn}" --label-map '{"calm": "neutral"}' --group-column speaker --person-baseline 0.6 \
+    --head-first --calibrate --epochs 1 --batch-size 32 --learning-rate 3e-4
 }
 
-# Module 3: a linear head on all of it first, then the rest.
-finetune() {
-  av-emotion finetune $shards --modality audio --init "$runs/pretrained_$name" --out "$runs/$name" \
-    --label-map '{"calm": "neutral"}' --group-column speaker --person-baseline 0.6 --head-first --calibrate \
-    --epochs 3 --batch-size 32 --learning-rate 3e-4
+# What ships: the same weights in half precision.
+halve() {
+  python - "$runs/$name" "$runs/$name-half" <<'EOF'
+import shutil, sys
+
+import torch
+from av_emotion_hf import AVEmotionAudioForSequenceClassification
+
+source, target = sys.argv[1:]
+AVEmotionAudioForSequenceClassification.from_pretrained(source, dtype=torch.float16).save_pretrained(target)
+shutil.copy(f"{source}/preprocessor_config.json", target)
+EOF
 }
 
 for stage in $stages; do "$stage"; done

@@ -9,10 +9,21 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+from voice_tables import (
+    clips_table,
+    dataset_table,
+    fractions_table,
+    in_corpus_table,
+    reliability_table,
+    unseen_table,
+)
+
 from av_emotion_hf.hub import render_card
 
 ROOT = Path(__file__).resolve().parents[1]
-CHECKPOINT = ROOT / "src" / "av_emotion_hf" / "checkpoints" / "av-emotion-small"
+CHECKPOINTS = ROOT / "src" / "av_emotion_hf" / "checkpoints"
+CHECKPOINT = CHECKPOINTS / "av-emotion-small"
+VOICE = CHECKPOINTS / "av-emotion-voice"
 ROWS = [  # name of the results, what the model sees, what it learned from beforehand
     ("audio_scratch", "voice", "nothing"),
     ("audio_patent", "voice", "unlabeled voices, 10 % single frames hidden (patent)"),
@@ -183,6 +194,21 @@ def finetune_table(runs: dict) -> str:
     return "\n".join(lines)
 
 
+def voice_card(record: dict, measured: dict) -> str:
+    """The card of the voice that ships."""
+    is_head = record["linear_head"]["kept"]
+    kept = "Training did not beat the head, which is what ships." if is_head else "Training beat the head, and ships."
+    facts = record | {
+        "kept": kept,
+        "megabytes": (VOICE / "model.safetensors").stat().st_size / 1e6,
+        "unseen_table": unseen_table(measured["leave-one-corpus-out"]),
+        "in_corpus_table": in_corpus_table(measured["in-corpus"]),
+        "dataset_table": dataset_table(record["scores_by_corpus"]),
+        "reliability_table": reliability_table(record["calibration"]),
+    }
+    return render_card("voice_checkpoint.md.jinja", facts)
+
+
 def replace_block(path: Path, name: str, text: str) -> None:
     """Replace what is between `<!-- name -->` and `<!-- /name -->`."""
     old = path.read_text(encoding="utf-8")
@@ -222,6 +248,16 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "objective-scores", objective_scores_table(objectives))
     tuned = json.loads((ROOT / "examples" / "results" / "finetune.json").read_text())["runs"]
     replace_block(ROOT / "examples" / "README.md", "finetune", finetune_table(tuned))
+    measured = json.loads((ROOT / "examples" / "results" / "voice.json").read_text())
+    for name, table in (
+        ("voice-in-corpus", in_corpus_table(measured["in-corpus"])),
+        ("voice-unseen", unseen_table(measured["leave-one-corpus-out"])),
+        ("voice-fractions", fractions_table(measured["label-fractions"])),
+        ("voice-clips", clips_table(measured["baseline-clips"])),
+    ):
+        replace_block(ROOT / "examples" / "README.md", name, table)
+    record = json.loads((ROOT / "examples" / "results" / "voice_checkpoint.json").read_text())["runs"]
+    (VOICE / "README.md").write_text(voice_card(record[VOICE.name], measured), encoding="utf-8")
 
 
 if __name__ == "__main__":

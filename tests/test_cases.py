@@ -29,7 +29,7 @@ def cases(shared):
 @pytest.fixture(scope="module")
 def roads():
     """By name functions from a file to scores by label, empty where there is no emotion."""
-    predictor = av.EmotionPredictor(device="cpu", detector="cascade")
+    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, device="cpu", detector="cascade")
     pipe = pipeline("audio-visual-emotion-recognition", model=av.DEFAULT_CHECKPOINT, device="cpu")
 
     def piped(clip):

@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from helpers.synthetic import voice
 from PIL import Image as PILImage
 
-from av_emotion_hf import EmotionTrainingArguments, train_expression
+from av_emotion_hf import VOICE_CHECKPOINT, EmotionTrainingArguments, train_expression
 from av_emotion_hf.data.schema import encode_waveform
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -141,6 +141,10 @@ def test_tables_are_those_of_the_results(script):
     scripts = {run["settings"]["script"][0] for run in tuned.values()}
     assert scripts == {"finetune_trainer.py", "finetune_no_trainer.py"}
     stream = json.loads((EXAMPLES / "results" / "pretrain_stream.json").read_text())
+    voice = json.loads((EXAMPLES / "results" / "voice.json").read_text())
+    shipped = json.loads((EXAMPLES / "results" / "voice_checkpoint.json").read_text())["runs"]["av-emotion-voice"]
+    card = (Path(VOICE_CHECKPOINT) / "README.md").read_text(encoding="utf-8")
+    assert card == names["voice_card"](shipped, voice), "run `make tables`"
     for table in (
         names["expression_table"](choices),
         names["cost_table"](costs),
@@ -148,5 +152,9 @@ def test_tables_are_those_of_the_results(script):
         names["objective_scores_table"](objectives),
         names["finetune_table"](tuned),
         names["stream_table"](stream),
+        names["unseen_table"](voice["leave-one-corpus-out"]),
+        names["in_corpus_table"](voice["in-corpus"]),
+        names["fractions_table"](voice["label-fractions"]),
+        names["clips_table"](voice["baseline-clips"]),
     ):
         assert table in text, "run `make tables`"

@@ -11,7 +11,13 @@ __version__ = "0.2.0"
 
 _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "acoustics.descriptors": ("acoustic_descriptors", "acoustic_functionals", "stream_descriptors"),
-    "checkpoints": ("DEFAULT_CHECKPOINT", "build_model", "load_classifier", "load_speech_encoder"),
+    "checkpoints": (
+        "DEFAULT_CHECKPOINT",
+        "VOICE_CHECKPOINT",
+        "build_model",
+        "load_classifier",
+        "load_speech_encoder",
+    ),
     "data.collators": ("ClipCollator", "MaskingCollator"),
     "data.dataset": ("open_dataset",),
     "data.extraction": ("extract",),

@@ -39,7 +39,9 @@ from .models.modeling_av_emotion import (
 from .models.processing_av_emotion import AVEmotionProcessor
 from .utils import label_maps, reason
 
-DEFAULT_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "av-emotion-small")
+SHIPPED = Path(__file__).parent / "checkpoints"
+DEFAULT_CHECKPOINT = str(SHIPPED / "av-emotion-small")  # voice and face
+VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice")  # of many datasets
 
 # by `model_type`: what a checkpoint is, and its modality; an expression recognizer is the backbone of an image model
 KINDS = {
@@ -357,6 +359,7 @@ __all__ = [
     "DEFAULT_CHECKPOINT",
     "KINDS",
     "ModelBundle",
+    "VOICE_CHECKPOINT",
     "SpeechEncoder",
     "build_model",
     "fits",

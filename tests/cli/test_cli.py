@@ -79,7 +79,17 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
     broken, good = [json.loads(line) for line in out.splitlines()]
     assert status == 1  # the others went on
     assert broken["path"].endswith("broken.mp4") and "is empty" in broken["error"]
-    facts = ["path", "emotion", "scores", "modalities", "duration", "face_coverage", "detector", "baseline"]
+    facts = [
+        "path",
+        "emotion",
+        "scores",
+        "modalities",
+        "duration",
+        "face_coverage",
+        "detector",
+        "baseline",
+        "checkpoint",
+    ]
     assert list(good) == facts and good["baseline"] is None
     assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]
     status, out, _ = run("predict", clip, "--detector", "cascade")

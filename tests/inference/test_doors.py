@@ -25,7 +25,7 @@ def pipe():
 
 @pytest.fixture(scope="module")
 def predictor():
-    return av.EmotionPredictor(device="cpu", detector="cascade")
+    return av.EmotionPredictor(av.DEFAULT_CHECKPOINT, device="cpu", detector="cascade")
 
 
 @pytest.fixture(scope="module")

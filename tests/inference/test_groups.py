@@ -186,7 +186,7 @@ def test_a_fusion_model_has_a_baseline_of_voice_and_face(takes, tmp_path, paste_
     faces = [paste_faces((100 + i, 40, 140)) for i in range(10)]
     both = write_clip(tmp_path / "both.mp4", faces, 10, voice(1, 150), 16_000)
     nothing = write_clip(tmp_path / "nothing.mp4", gray_frames([80] * 6), 10)
-    predictor = av.EmotionPredictor(detector="cascade", device="cpu")
+    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, detector="cascade", device="cpu")
     with caplog.at_level(logging.WARNING):
         baseline = predictor.person_baseline([both, nothing, takes["low0"]])
     assert "nothing.mp4: there is neither audio nor a face in it" in caplog.text

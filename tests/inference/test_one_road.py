@@ -74,8 +74,11 @@ def command(capsys, monkeypatch):
 @pytest.mark.slow
 def test_the_command_the_predictor_and_the_pipeline_agree(clips, pipe, command):
     predictor = av.EmotionPredictor(detector="cascade", device="cpu")
+    pipes = {"av-emotion-small": pipe, "av-emotion-voice": pipeline(TASK, model=av.VOICE_CHECKPOINT, device="cpu")}
     printed = command(*clips.values(), "--detector", "cascade", "--device", "cpu")
     for (kind, path), line in zip(clips.items(), printed, strict=True):
+        assert line["checkpoint"] == ("av-emotion-voice" if kind in ("35 seconds", "no face") else "av-emotion-small")
+        pipe = pipes[line["checkpoint"]]
         scores = by_label(pipe(str(path), detector="cascade"))
         prediction = predictor(path)
         assert prediction.as_dict() == line, kind
@@ -90,7 +93,7 @@ def test_the_command_the_predictor_and_the_pipeline_agree(clips, pipe, command):
 
 @pytest.mark.slow
 def test_arrays_give_what_the_file_gives(clips, pipe):
-    predictor = av.EmotionPredictor(detector="cascade", device="cpu")
+    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, detector="cascade", device="cpu")
     for kind, path in clips.items():
         inputs = concatenate(list(ClipReader("both", detector="cascade", window=10.0).windows(str(path))))
         given = {"waveform": inputs.waveform, "faces": inputs.crops, "face_times": inputs.face_times}
@@ -114,7 +117,9 @@ def test_the_scores_of_a_clip_are_the_mean_over_ten_seconds(long_voice, pipe):
     whole = by_label(pipe(str(path), window="whole"))
     assert whole == pytest.approx(by_label(pipe(sound, window="whole")), abs=1e-6)
     assert max(abs(whole[name] - mean[name]) for name in mean) > 0.01
-    assert av.EmotionPredictor(window="whole", device="cpu")(path).scores == pytest.approx(whole, abs=5.1e-5)
+    assert av.EmotionPredictor(av.DEFAULT_CHECKPOINT, window="whole", device="cpu")(path).scores == pytest.approx(
+        whole, abs=5.1e-5
+    )
     # what is shorter than half a window is part of the window before
     assert [(one["start"], one["end"]) for one in pipe(sound[: 16000 * 24], window=10)] == [(0, 10), (10, 24)]
 

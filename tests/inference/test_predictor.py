@@ -5,6 +5,7 @@ import torch
 from helpers.synthetic import gray_frames, voice, write_clip
 
 import av_emotion_hf as av
+from av_emotion_hf.checkpoints import DEFAULT_CHECKPOINT, VOICE_CHECKPOINT
 from av_emotion_hf.data import ClipReader
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.inference.predictor import EmotionPredictor
@@ -112,3 +113,34 @@ def test_every_real_clip_gives_a_prediction(shared):
         result = predictor(clip)
         assert sum(result.scores.values()) == pytest.approx(1, abs=1e-3), clip.name
         assert "image" in result.modalities and result.face_coverage > 0.3, clip.name
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """A voice of two seconds as a file, and two takes of the same person."""
+    paths = [tmp_path / f"{name}.wav" for name in ("clip", "first", "second")]
+    for number, path in enumerate(paths):
+        soundfile.write(path, voice(2, 140 + 5 * number)[0], 16_000)
+    return paths
+
+
+@pytest.mark.slow
+def test_a_clip_without_a_face_is_predicted_by_the_voice_model(spoken, tmp_path):
+    clip, *takes = spoken
+    by_default, voices = EmotionPredictor(device="cpu"), EmotionPredictor(VOICE_CHECKPOINT, device="cpu")
+    found = by_default(clip)
+    assert found.checkpoint == "av-emotion-voice" and found.scores == voices(clip).scores
+    with open(clip, "rb") as file:  # read twice
+        assert by_default(file).scores == found.scores
+    person = by_default.person_baseline(takes)
+    assert person.clips == 2 and {"audio", "voice"} <= set(person.moments)
+    marked, expected = by_default(clip, baseline=person), voices(clip, baseline=voices.person_baseline(takes))
+    assert marked.baseline == person.mark and marked.scores == expected.scores
+    assert marked.scores != found.scores
+    seen = write_clip(tmp_path / "seen.mp4", gray_frames([80] * 20), 10, voice(2, 150), 16_000)
+    silent = write_clip(tmp_path / "silent.mp4", gray_frames([80] * 20), 10, np.zeros((1, 32_000), np.float32), 16_000)
+    with pytest.raises(InputError, match="none of 1 clip"):
+        by_default.person_baseline([silent])
+    assert by_default.person_baseline([seen, silent]).clips == 1
+    with pytest.raises(InputError, match="the baseline was measured by a model, and this clip without a face"):
+        by_default(clip, baseline=EmotionPredictor(DEFAULT_CHECKPOINT, device="cpu").person_baseline(takes))

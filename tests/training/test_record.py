@@ -55,3 +55,11 @@ def test_a_place_that_cannot_be_written_is_named_before_training(options, featur
         (tmp_path / "model").unlink()
         (tmp_path / "model").mkdir()
         evaluate("no checkpoint", features, out=str(tmp_path / "model"))
+
+
+def test_a_speech_encoder_is_named_without_the_path_to_it(tmp_path):
+    folder = tmp_path / "whisper"
+    folder.mkdir()
+    assert record.speech_encoder_facts(str(folder), 4) == {"speech_encoder": "whisper", "speech_layers": 4}
+    assert record.speech_encoder_facts("openai/whisper-base", None)["speech_encoder"] == "openai/whisper-base"
+    assert record.speech_encoder_facts(None, None) == {}

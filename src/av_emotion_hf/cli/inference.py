@@ -30,7 +30,10 @@ from .options import (
 
 def predict(
     paths: Annotated[list[str], typer.Argument(help="Clips, folders of clips, or globs.")],
-    checkpoint: Annotated[str | None, typer.Option(help="Classifier; by default the one in this package.")] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Classifier; by default two in this package, one of them for voices alone."),
+    ] = None,
     detector: Detector = "auto",
     fps: Fps = 10.0,
     speaker: Speaker = "size",
@@ -57,7 +60,6 @@ def predict(
     """Predict the emotion in each clip."""
     from transformers.utils import logging as transformers_logging
 
-    from ..checkpoints import DEFAULT_CHECKPOINT
     from ..data.workers import Outcome, call_in_workers
     from ..devices import available_cores
     from ..inference.groups import GroupedClip, GroupPredictor, baseline_of, baselines_of, grouped_clips
@@ -78,7 +80,7 @@ def predict(
     heard = [GroupedClip(path, path, None) for path in expand_paths(baseline or [])]
     transformers_logging.disable_progress_bar()  # one bar over the clips is enough
     length = window if window == WHOLE else parse_number(window, "--window")
-    predictor = EmotionPredictor(checkpoint or DEFAULT_CHECKPOINT, detector, fps, length, device, speaker)
+    predictor = EmotionPredictor(checkpoint, detector, fps, length, device, speaker)
     typer.echo(str(predictor.choice), err=True)
 
     def outcomes(function: Callable, items: list[GroupedClip], description: str) -> Iterable[Outcome]:

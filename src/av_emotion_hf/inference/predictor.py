@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from io import IOBase
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..checkpoints import DEFAULT_CHECKPOINT, load_classifier
+from ..checkpoints import DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, load_classifier
 from ..data.reader import ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
@@ -17,6 +19,8 @@ from ..models.collections_av_emotion import several_clips
 from ..models.person_baseline_av_emotion import PersonBaseline
 from ..models.pipeline_av_emotion import AVEmotionPipeline
 from ..models.windows_av_emotion import check_fps, check_window
+
+VOICE = "voice"  # of a baseline: statistics of the same voice for the second model
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Prediction:
         face_coverage: fraction of the frames that show the followed face.
         detector: name of the face detector that ran.
         baseline: `clips` and `seconds` of the person's baseline that was used; `None` without.
+        checkpoint: folder or Hub name of the model that answered; of those in this package the name.
     """
 
     path: str
@@ -42,6 +47,7 @@ class Prediction:
     face_coverage: float
     detector: str | None
     baseline: dict[str, float] | None = None
+    checkpoint: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as one JSON object."""
@@ -55,7 +61,9 @@ class EmotionPredictor:
     It also reports what reading the clip has shown.
 
     Args:
-        checkpoint: folder or Hub name of an audio, image or fusion classifier; by default the one in this package.
+        checkpoint: folder or Hub name of an audio, image or fusion classifier. By default those in this package:
+            `DEFAULT_CHECKPOINT` where a face is seen, and of other clips `VOICE_CHECKPOINT`, which knows many more
+            voices and recordings.
         detector: name of the face detector, see [`load_detector`].
         fps: frames per second.
         window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged. `"whole"`
@@ -79,7 +87,7 @@ class EmotionPredictor:
 
     def __init__(
         self,
-        checkpoint: str = DEFAULT_CHECKPOINT,
+        checkpoint: str | None = None,
         detector: str = "auto",
         fps: float = 10.0,
         window: float | str | None = None,
@@ -92,6 +100,8 @@ class EmotionPredictor:
         self.options: dict[str, Any] = {"fps": fps, "detector": detector, "speaker": speaker}
         ReaderOptions(**self.options)
         self.choice = choose_device(device)
+        self.has_voice_model, checkpoint = checkpoint is None, checkpoint or DEFAULT_CHECKPOINT
+        self.name = Path(checkpoint).name if checkpoint in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT) else checkpoint
         self.modality, self.classifier = load_classifier(checkpoint)
         if self.modality == "expression":
             raise InputError(
@@ -110,6 +120,11 @@ class EmotionPredictor:
             device=self.choice.device,
         )
 
+    @cached_property
+    def voice(self) -> "EmotionPredictor":
+        """What predicts clips without a face; loaded when the first one comes."""
+        return EmotionPredictor(VOICE_CHECKPOINT, window=self.window, device=str(self.choice.device), **self.options)
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "pipeline"}
 
@@ -123,7 +138,10 @@ class EmotionPredictor:
             InputError: no clip can be read, or has audio (a face) that is used; or the baseline is another model's.
         """
         with self.choice.limited_threads(), _input_errors():
-            return self.pipeline.person_baseline(clips, self.window, **self.options)
+            if isinstance(clips, PersonBaseline) or not self.has_voice_model:
+                return self.pipeline.person_baseline(clips, self.window, **self.options)
+            several = several_clips(clips)
+            return PersonBaseline.collect(map(self._measured, [clips] if several is None else several))
 
     def measure(self, source: Any, alive: Callable[[], None] = lambda: None) -> PersonBaseline:
         """The statistics of one clip, for a baseline; `alive` is called after each window of it.
@@ -137,8 +155,21 @@ class EmotionPredictor:
                 yield item
                 alive()
 
+        again = _Rewound(source)
         with self.choice.limited_threads(), _input_errors():
-            return self.pipeline.measure(windows())
+            found = self.pipeline.measure(windows())
+        if self.has_voice_model and _is_heard(found):
+            heard = self.voice.measure(again(), alive)
+            found = replace(found, moments=found.moments | {VOICE: heard.moments["audio"]})
+        return found
+
+    def _measured(self, clip: Any) -> tuple[str, PersonBaseline | str]:
+        """A clip's name, and its statistics or why it has none."""
+        name = fspath(clip) if isinstance(clip, str | PathLike) else f"<{type(clip).__name__}>"
+        try:
+            return name, self.measure(clip)
+        except InputError as error:
+            return name, str(error)
 
     def __call__(
         self, source: Any, alive: Callable[[], None] = lambda: None, baseline: PersonBaseline | None = None
@@ -152,26 +183,31 @@ class EmotionPredictor:
             InputError: the clip cannot be read, or there are several.
         """
         parts = []
-        baseline = baseline or self.baseline
+        again, baseline = _Rewound(source), baseline or self.baseline
         with self.choice.limited_threads():
             for item in self._items(source):
                 parts.append(self.pipeline.forward(item, baseline=baseline))
                 alive()
+        facts = [part["facts"] for part in parts]
+        modalities = sorted({name for each in facts for name in each["modalities"]})
+        if self.has_voice_model and modalities == ["audio"]:
+            heard = self.voice(again(), alive, baseline and _of_voice(baseline))
+            return replace(heard, detector=next((each["detector"] for each in facts if each["detector"]), None))
         probabilities = [self.pipeline.probabilities(part) for part in parts]
         found = [each for each in probabilities if each is not None]
         ranked = self.pipeline.ranked(np.mean(found, axis=0)) if found else []
         scores = {one["label"]: round(one["score"], 4) for one in ranked}
-        facts = [part["facts"] for part in parts]
         frames = sum(each["num_frames"] for each in facts)
         return Prediction(
             path=fspath(source) if isinstance(source, str | PathLike) else f"<{type(source).__name__}>",
             emotion=next(iter(scores), None),
             scores=scores,
-            modalities=sorted({name for each in facts for name in each["modalities"]}),
+            modalities=modalities,
             duration=round(facts[-1]["end"], 3),
             face_coverage=round(sum(each["num_faces"] for each in facts) / frames, 3) if frames else 0.0,
             detector=next((each["detector"] for each in facts if each["detector"] is not None), None),
             baseline=None if baseline is None else baseline.mark,
+            checkpoint=self.name,
         )
 
     def _items(self, source: Any) -> Iterator[dict[str, Any]]:
@@ -187,6 +223,41 @@ class EmotionPredictor:
                     "one, or all to the pipeline audio-visual-emotion-recognition"
                 )
             yield from self.pipeline.preprocess(source, self.window, **self.options)
+
+
+def _is_heard(baseline: PersonBaseline) -> bool:
+    """Whether the person speaks in it."""
+    return "audio" in baseline.moments and bool(baseline.moments["audio"][0].any())
+
+
+def _of_voice(baseline: PersonBaseline) -> PersonBaseline | None:
+    """The part of a baseline that is for clips without a face; `None` where the person was not heard."""
+    if not _is_heard(baseline):
+        return None
+    if VOICE not in baseline.moments:
+        raise InputError(
+            "the baseline was measured by a model, and this clip without a face is predicted by another one; measure "
+            "it with EmotionPredictor.person_baseline, or choose a checkpoint"
+        )
+    return replace(baseline, moments={"audio": baseline.moments[VOICE]})
+
+
+class _Rewound:
+    """Brings a clip back to where it was, for a second reading: of an open file its position.
+
+    Args:
+        source: a clip, in any form.
+    """
+
+    def __init__(self, source: Any):
+        self.source = source
+        self.place = source.tell() if isinstance(source, IOBase) and source.seekable() else None
+
+    def __call__(self) -> Any:
+        """The clip."""
+        if self.place is not None:
+            self.source.seek(self.place)
+        return self.source
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from .linear_head import HeadStart
 from .metrics import EmotionScores, compute_metrics
 from .normalization import estimate_statistics
 from .person_baselines import BaselineCollator, clips_of_groups, freeze_features, measure_clips, require_persons
-from .record import RunRecord, checkpoint_names, report_missing_classes
+from .record import RunRecord, checkpoint_names, report_missing_classes, speech_encoder_facts
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
 SLOW_PARTS = ["frontend.", "image_encoder.backbone.", "backbone.encoder."]  # what other data have trained already
@@ -137,7 +137,7 @@ def finetune(
         args,
         modality=modality,
         init=checkpoint_names(init),
-        **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
+        **speech_encoder_facts(speech_encoder, speech_layers),
         **({"person_baseline": person_baseline} if person_baseline else {}),
         config=config_overrides or {},
         slow_rate=args.slow_rate,

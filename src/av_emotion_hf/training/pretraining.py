@@ -25,7 +25,7 @@ from .arguments import EmotionTrainingArguments
 from .distillation import distillation_report, with_teacher
 from .normalization import estimate_statistics, set_feature_statistics
 from .reconstruction import reconstruction_report
-from .record import RunRecord, checkpoint_names
+from .record import RunRecord, checkpoint_names, speech_encoder_facts
 from .trainer import EmotionTrainer, SaveProcessorCallback
 
 MIXED = "some datasets hold features (of a speech encoder) and some do not; extract all of them in the same way"
@@ -110,7 +110,7 @@ def pretrain(
         modality=modality,
         objective=model.config.objective,
         init=checkpoint_names(init),
-        **({"speech_encoder": speech_encoder, "speech_layers": speech_layers} if speech_encoder else {}),
+        **speech_encoder_facts(speech_encoder, speech_layers),
         config=config_overrides,
         **(metadata or {}),
     )

@@ -167,6 +167,21 @@ def checkpoint_names(checkpoints: list[str] | None) -> list[str]:
     return [Path(checkpoint).name for checkpoint in checkpoints or []]
 
 
+def speech_encoder_facts(name: str | None, layers: int | None) -> dict[str, Any]:
+    """Settings that name a speech encoder, if there is one: a Hub name, or of a folder the last part of its path."""
+    if name is None:
+        return {}
+    is_folder = Path(name).expanduser().exists()
+    return {"speech_encoder": Path(name).name if is_folder else name, "speech_layers": layers}
+
+
 __getattr__ = renamed_names(__name__, {"names": "training.record.checkpoint_names"})
 
-__all__ = ["RunRecord", "checkpoint_names", "hardware", "report_missing_classes", "recorded_options"]
+__all__ = [
+    "RunRecord",
+    "checkpoint_names",
+    "hardware",
+    "recorded_options",
+    "report_missing_classes",
+    "speech_encoder_facts",
+]

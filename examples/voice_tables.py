@@ -1,0 +1,93 @@
+"""Tables of what `voice_protocols.py` has measured."""
+
+import statistics
+from collections.abc import Callable, Iterable
+
+Runs = list[dict]
+
+
+def percent(scores: Iterable[float]) -> str:
+    """`"77.0 ± 6.4"`: mean and standard deviation over folds (and draws), in percent."""
+    scores = [100 * score for score in scores]
+    if not scores:
+        return "-"
+    return f"{statistics.mean(scores):.1f}" + (f" ± {statistics.pstdev(scores):.1f}" if len(scores) > 1 else "")
+
+
+def by_arm(title: str, runs: Runs, columns: dict[str, Callable[[dict], bool]]) -> str:
+    """A row for each arm, a column for each selection of runs."""
+    arms = list(dict.fromkeys(arm for run in runs for arm in run["uar"]))
+    lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for arm in arms:
+        cells = [
+            percent(run["uar"][arm] for run in runs if chosen(run) and arm in run["uar"])
+            for chosen in columns.values()
+        ]
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def in_corpus_table(runs: Runs) -> str:
+    """Arms down, datasets across, with the number of classes."""
+    classes = {run["dataset"]: run["classes"] for run in runs}
+    columns = {
+        f"{name}, {count} classes": lambda run, name=name: run["dataset"] == name for name, count in classes.items()
+    }
+    return by_arm("UAR %, speakers apart", runs, columns)
+
+
+def unseen_table(runs: Runs) -> str:
+    """Arms down, datasets that nothing was learned from across, and their mean."""
+    lines = by_arm(
+        "UAR %, 4 classes, dataset unseen",
+        runs,
+        {run["dataset"]: lambda each, name=run["dataset"]: each["dataset"] == name for run in runs},
+    ).splitlines()
+    means = ["mean", "---"]
+    for line in lines[2:]:
+        arm = line.split(" | ")[0].removeprefix("| ")
+        scores = [run["uar"][arm] for run in runs if arm in run["uar"]]
+        means.append(f"{100 * statistics.mean(scores):.1f}")
+    return "\n".join(f"{line} {mean} |" for line, mean in zip(lines, means, strict=True))
+
+
+def fractions_table(runs: Runs) -> str:
+    """Arms of each dataset down, percent of the labels across."""
+    names = list(dict.fromkeys(run["dataset"] for run in runs))
+    parts = []
+    for name in names:
+        own = [run for run in runs if run["dataset"] == name]
+        percents = sorted({run["percent"] for run in own})
+        columns = {f"{each} %": lambda run, each=each: run["percent"] == each for each in percents}
+        parts.append(by_arm(f"{name}: UAR % with so many labels", own, columns))
+    return "\n\n".join(parts)
+
+
+def clips_table(runs: Runs) -> str:
+    """Datasets down, number of unlabeled clips of the tested person across."""
+    counts = list(runs[0]["uar"])
+    lines = ["| UAR % with the baseline of so many clips | " + " | ".join(counts) + " |"]
+    lines.append("|---" * (len(counts) + 1) + "|")
+    for name in dict.fromkeys(run["dataset"] for run in runs):
+        cells = [percent(run["uar"][count] for run in runs if run["dataset"] == name) for count in counts]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def reliability_table(calibration: dict) -> str:
+    """Confidence and accuracy of the clips in each bin, after temperature scaling."""
+    lines = ["| highest score | clips | mean | right |", "|---|---|---|---|"]
+    for each in calibration["after"]["reliability"]:
+        span = f"{each['lower']:.2f} to {each['upper']:.2f}"
+        lines.append(
+            f"| {span} | {each['clips']} | {100 * each['confidence']:.0f} % | {100 * each['accuracy']:.0f} % |"
+        )
+    return "\n".join(lines)
+
+
+def dataset_table(scores: dict[str, dict]) -> str:
+    """Validation scores of each dataset that the shipped voice learned from."""
+    lines = ["| validation speakers of | clips | UAR % | WAR % |", "|---|---|---|---|"]
+    for name, each in scores.items():
+        lines.append(f"| {name} | {each['clips']} | {100 * each['uar']:.1f} | {100 * each['war']:.1f} |")
+    return "\n".join(lines)

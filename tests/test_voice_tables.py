@@ -1,0 +1,48 @@
+"""Tables of `voice_protocols.py`, from runs whose mean and deviation are known."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return runpy.run_path(str(EXAMPLES / "voice_tables.py"))
+
+
+def runs(**scores):
+    return [{"dataset": name, "classes": 4, "uar": {"model": each}} for name, own in scores.items() for each in own]
+
+
+def test_folds_are_averaged(tables):
+    lines = tables["in_corpus_table"](runs(a=[0.5, 0.7], b=[0.4])).splitlines()
+    assert lines[0].endswith("| a, 4 classes | b, 4 classes |") and lines[2] == "| model | 60.0 ± 10.0 | 40.0 |"
+
+
+def test_the_mean_is_over_the_datasets(tables):
+    lines = tables["unseen_table"](runs(a=[0.5], b=[0.75])).splitlines()
+    assert lines[0].endswith("| a | b | mean |") and lines[2] == "| model | 50.0 | 75.0 | 62.5 |"
+
+
+def test_an_arm_that_is_missing_somewhere_is_a_dash(tables):
+    few = [
+        {"dataset": "a", "percent": 10, "uar": {"model": 0.5, "other": 0.25}},
+        {"dataset": "a", "percent": 5, "uar": {"model": 0.3}},
+    ]
+    lines = tables["fractions_table"](few).splitlines()
+    assert lines[0] == "| a: UAR % with so many labels | 5 % | 10 % |"
+    assert lines[2:] == ["| model | 30.0 | 50.0 |", "| other | - | 25.0 |"]
+
+
+def test_baselines_and_reliability(tables):
+    clips = [{"dataset": "a", "uar": {"0": 0.5, "all": 0.6}}, {"dataset": "a", "uar": {"0": 0.7, "all": 0.6}}]
+    assert tables["clips_table"](clips).splitlines()[2] == "| a | 60.0 ± 10.0 | 60.0 ± 0.0 |"
+    found = {
+        "after": {"reliability": [{"lower": 0.4, "upper": 0.6, "clips": 3, "confidence": 0.5, "accuracy": 2 / 3}]}
+    }
+    assert tables["reliability_table"](found).splitlines()[2] == "| 0.40 to 0.60 | 3 | 50 % | 67 % |"
+    scores = {"a": {"clips": 7, "uar": 0.5, "war": 0.25}}
+    assert tables["dataset_table"](scores).splitlines()[2] == "| a | 7 | 50.0 | 25.0 |"
