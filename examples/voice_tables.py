@@ -74,6 +74,48 @@ def clips_table(runs: Runs) -> str:
     return "\n".join(lines)
 
 
+def summary_table(measured: dict[str, Runs]) -> str:
+    """The main figures of all protocols: the model, with the person's baseline, and the control."""
+    inside, few = measured["in-corpus"], measured["label-fractions"]
+    selections = {
+        "RAVDESS, 8 emotions, other people": [run for run in inside if run["dataset"] == "ravdess"],
+        "the same, from 10 % of the labels": [
+            run for run in few if run["dataset"] == "ravdess" and run["percent"] == 10
+        ],
+        "Java-SED, 6 emotions, other people": [run for run in inside if run["dataset"] == "javased"],
+        "a whole dataset unseen, 4 emotions, mean of 7": measured["leave-one-corpus-out"],
+    }
+    arms = {
+        "as it is": "model, plain",
+        "person's baseline": "model, person",
+        "SVM on the encoder": "speech encoder + SVM, plain",
+    }
+    lines = ["| UAR % | " + " | ".join(arms) + " | chance |", "|---" * (len(arms) + 2) + "|"]
+    for title, runs in selections.items():
+        cells = [percent(run["uar"][arm] for run in runs) for arm in arms.values()]
+        classes = 4 if "4 emotions" in title else 6 if "6 emotions" in title else 8
+        lines.append(f"| {title} | " + " | ".join(cells) + f" | {100 / classes:.1f} |")
+    return "\n".join(lines)
+
+
+def recall_table(runs: Runs) -> str:
+    """Recall of each emotion over datasets that nothing was learned from, and what it is taken for most."""
+    labels = runs[0]["labels"]
+    lines = ["| emotion, dataset unseen | recall % | with the person's baseline | taken for most |", "|---" * 4 + "|"]
+    for row, label in enumerate(labels):
+        recalls = []
+        for kind in ("plain", "person"):
+            each = [run[f"confusion_{kind}"][row] for run in runs]
+            recalls.append(percent(counts[row] / sum(counts) for counts in each))
+        shares = [0.0] * len(labels)
+        for run in runs:
+            counts = run["confusion_plain"][row]
+            shares = [share + count / sum(counts) for share, count in zip(shares, counts, strict=True)]
+        shares[row] = -1.0
+        lines.append(f"| {label} | {recalls[0]} | {recalls[1]} | {labels[shares.index(max(shares))]} |")
+    return "\n".join(lines)
+
+
 def reliability_table(calibration: dict) -> str:
     """Confidence and accuracy of the clips in each bin, after temperature scaling."""
     lines = ["| highest score | clips | mean | right |", "|---|---|---|---|"]

@@ -14,7 +14,9 @@ from voice_tables import (
     dataset_table,
     fractions_table,
     in_corpus_table,
+    recall_table,
     reliability_table,
+    summary_table,
     unseen_table,
 )
 
@@ -202,6 +204,7 @@ def voice_card(record: dict, measured: dict) -> str:
         "kept": kept,
         "megabytes": (VOICE / "model.safetensors").stat().st_size / 1e6,
         "unseen_table": unseen_table(measured["leave-one-corpus-out"]),
+        "recall_table": recall_table(measured["leave-one-corpus-out"]),
         "in_corpus_table": in_corpus_table(measured["in-corpus"]),
         "dataset_table": dataset_table(record["scores_by_corpus"]),
         "reliability_table": reliability_table(record["calibration"]),
@@ -256,6 +259,7 @@ def main() -> None:
         ("voice-clips", clips_table(measured["baseline-clips"])),
     ):
         replace_block(ROOT / "examples" / "README.md", name, table)
+    replace_block(ROOT / "README.md", "voice", summary_table(measured))
     record = json.loads((ROOT / "examples" / "results" / "voice_checkpoint.json").read_text())["runs"]
     (VOICE / "README.md").write_text(voice_card(record[VOICE.name], measured), encoding="utf-8")
 

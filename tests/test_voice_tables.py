@@ -46,3 +46,27 @@ def test_baselines_and_reliability(tables):
     assert tables["reliability_table"](found).splitlines()[2] == "| 0.40 to 0.60 | 3 | 50 % | 67 % |"
     scores = {"a": {"clips": 7, "uar": 0.5, "war": 0.25}}
     assert tables["dataset_table"](scores).splitlines()[2] == "| a | 7 | 50.0 | 25.0 |"
+
+
+def test_the_summary_names_what_was_measured(tables):
+    uar = {"model, plain": 0.5, "model, person": 0.75, "speech encoder + SVM, plain": 0.25}
+    measured = {
+        "in-corpus": [{"dataset": "ravdess", "uar": uar}, {"dataset": "javased", "uar": uar}],
+        "label-fractions": [{"dataset": "ravdess", "percent": each, "uar": uar} for each in (5, 10)],
+        "leave-one-corpus-out": [{"dataset": "a", "uar": uar}, {"dataset": "b", "uar": uar | {"model, plain": 0.7}}],
+    }
+    lines = tables["summary_table"](measured).splitlines()
+    assert len(lines) == 6 and lines[2].endswith("| 50.0 | 75.0 | 25.0 | 12.5 |")
+    assert lines[5].endswith("| 60.0 ± 10.0 | 75.0 ± 0.0 | 25.0 ± 0.0 | 25.0 |")
+
+
+def test_recalls_are_averaged_over_datasets(tables):
+    found = [
+        {"labels": ["sad", "happy"], "confusion_plain": [[3, 1], [0, 4]], "confusion_person": [[4, 0], [0, 4]]},
+        {"labels": ["sad", "happy"], "confusion_plain": [[5, 5], [5, 5]], "confusion_person": [[8, 2], [0, 9]]},
+    ]
+    lines = tables["recall_table"](found).splitlines()
+    assert lines[2:] == [
+        "| sad | 62.5 ± 12.5 | 90.0 ± 10.0 | happy |",
+        "| happy | 75.0 ± 25.0 | 100.0 ± 0.0 | sad |",
+    ]
