@@ -226,16 +226,16 @@ def support_vectors(train: np.ndarray, classes: np.ndarray, test: np.ndarray) ->
     return machine.predict((test - mean) / std)
 
 
-def folds_of(corpus: Corpus, folds: dict[str, list[list[str]]]) -> list[np.ndarray]:
-    """Which clips each fold tests."""
-    speakers = sorted(set(corpus.speaker))
-    if corpus.name in folds:
-        groups = [[f"{corpus.name}/{actor}" for actor in actors] for actors in folds[corpus.name]]
-    elif len(speakers) <= MOST_FOLDS:
-        groups = [[speaker] for speaker in speakers]
+def folds_of(name: str, speakers: np.ndarray, folds: dict[str, list[list[str]]]) -> list[np.ndarray]:
+    """Which of the clips of a dataset, by their speakers (N,), each fold tests."""
+    own = sorted(set(speakers))
+    if name in folds:
+        groups = [[f"{name}/{actor}" for actor in actors] for actors in folds[name]]
+    elif len(own) <= MOST_FOLDS:
+        groups = [[speaker] for speaker in own]
     else:
-        groups = [speakers[start::5] for start in range(5)]
-    return [np.isin(corpus.speaker, group) for group in groups]
+        groups = [own[start::5] for start in range(5)]
+    return [np.isin(speakers, group) for group in groups]
 
 
 def split(corpus: Corpus, test: np.ndarray) -> tuple[Part, Part, list[str]]:
@@ -250,7 +250,7 @@ def split(corpus: Corpus, test: np.ndarray) -> tuple[Part, Part, list[str]]:
 def in_corpus(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
     """Every arm on every fold of every dataset."""
     for name, corpus in corpora.items():
-        for number, test in enumerate(folds_of(corpus, folds)):
+        for number, test in enumerate(folds_of(name, corpus.speaker, folds)):
             train, held_out, classes = split(corpus, test)
             run = {"dataset": name, "fold": number, "clips": int(test.sum()), "classes": len(classes), "uar": {}}
             head, run["penalty"] = learn(train, ("plain", "person"), len(classes))
@@ -318,21 +318,21 @@ def leave_one_corpus_out(corpora: dict[str, Corpus], folds: dict) -> Iterator[di
         yield run
 
 
-def drawn(part: Part, fraction: float, draw: int, num_classes: int) -> np.ndarray:
-    """Rows of a fraction of the labels of each class, one at least."""
+def drawn(classes: np.ndarray, fraction: float, draw: int) -> np.ndarray:
+    """Rows of a fraction of the labels (N,) of each class, one at least."""
     rng = np.random.default_rng(draw)
-    rows = [np.flatnonzero(part.classes == each) for each in range(num_classes)]
+    rows = [np.flatnonzero(classes == each) for each in np.unique(classes)]
     return np.concatenate([rng.permutation(own)[: max(1, round(fraction * len(own)))] for own in rows])
 
 
 def label_fractions(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
     """The model and two controls with few labels; the penalty is chosen once, with all labels of other speakers."""
     for name, corpus in corpora.items():
-        for (number, test), fraction in itertools.product(enumerate(folds_of(corpus, folds)), FRACTIONS):
+        for (number, test), fraction in itertools.product(enumerate(folds_of(name, corpus.speaker, folds)), FRACTIONS):
             train, held_out, classes = split(corpus, test)
             own_controls = controls(corpus)
             for draw in range(DRAWS if fraction < 1 else 1):
-                rows = drawn(train, fraction, draw, len(classes))
+                rows = drawn(train.classes, fraction, draw)
                 few = train.pick(rows)
                 head, penalty = learn(few, ("plain", "person"), len(classes))
                 run = {"dataset": name, "fold": number, "percent": round(100 * fraction), "draw": draw}
@@ -348,7 +348,7 @@ def label_fractions(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
 def baseline_clips(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
     """The model with the baseline of so many other clips of the tested person."""
     for name, corpus in corpora.items():
-        for number, test in enumerate(folds_of(corpus, folds)):
+        for number, test in enumerate(folds_of(name, corpus.speaker, folds)):
             train, held_out, classes = split(corpus, test)
             head, _ = learn(train, ("plain", "person"), len(classes))
             dataset, own = statistics(merged(corpus.moments[~test])), corpus.select(np.flatnonzero(test))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 from helpers.synthetic import voice
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
@@ -140,3 +140,41 @@ def test_vectors_of_a_dataset_are_written_once(tmp_path, script):
     before = (tmp_path / "vectors" / "some.npz").stat().st_mtime_ns
     script("voice_vectors.py", *words)
     assert (tmp_path / "vectors" / "some.npz").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_pretraining_is_compared_with_random_weights(tmp_path, script):
+    """Descriptors and, in the last columns, a teacher that knows the class."""
+    rng = np.random.default_rng(0)
+    features = Features(
+        {
+            "input_features": List(List(Value("float32"))),
+            "num_descriptors": Value("int32"),
+            "emotion": Value("string"),
+            "speaker": Value("string"),
+        }
+    )
+    for name, speakers in (("heard", 2), ("tested", 4)):
+        rows = []
+        for number in range(8 * speakers):
+            frames = rng.normal(size=(12, 64)) + 2 * (number % 2)
+            rows.append({"input_features": frames.tolist(), "num_descriptors": 60})
+            rows[-1] |= {"emotion": ["sad", "happy"][number % 2], "speaker": str(number // 8)}
+        folder = tmp_path / "shards" / name
+        folder.mkdir(parents=True)
+        Dataset.from_list(rows, features=features).to_parquet(str(folder / "train-00000-of-00001.parquet"))
+        (folder / "manifest.json").write_text("{}")
+    (tmp_path / "folds.json").write_text("{}")
+    out = tmp_path / "out.json"
+    words = (tmp_path / "shards", tmp_path / "work", "--folds", tmp_path / "folds.json", "--out", out)
+    words += ("--tested", "tested", "--sizes", "small", "--seeds", 0, "--steps", 4, "--hidden-size", 8)
+    script("unlabeled_speech.py", *words, "--arms", "random", "hidden", "distill")
+    text = out.read_text()
+    results = json.loads(text)
+    assert [run["arm"] for run in results["runs"]] == ["random", "hidden", "distill"]
+    assert results["settings"]["heard"] == ["heard"] and str(tmp_path) not in text
+    for run in results["runs"]:
+        assert [len(draws) for draws in run["uar"]["10"]] == [3] * 4 and len(run["uar"]["100"]) == 4
+        assert np.mean(run["uar"]["100"]) > 0.9
+    script("unlabeled_speech.py", *words, "--arms", "random", "hidden", "distill")
+    assert out.read_text() == text  # nothing is measured twice

@@ -1,6 +1,7 @@
 """What a checkpoint on the Hub carries has to run where only torch and transformers are."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,3 +45,17 @@ def test_the_folder_is_flat_and_its_files_carry_the_suffix():
     assert not [path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"]
     assert all(name.endswith("_av_emotion") for name in NAMES - {"__init__"})
     assert NAMES >= {"configuration_av_emotion", "modeling_av_emotion", "frontend_av_emotion"}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem[:8] != "modeling"], ids=lambda path: path.stem)
+def test_no_file_beside_the_models_imports_an_auto_class_at_its_top(path):
+    """Loading these registers the models, which would import a file that is not complete yet."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "transformers":
+            assert not [alias.name for alias in node.names if alias.name.startswith("Auto")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["training.trainer", "models.speech_backbone_av_emotion"])
+def test_any_module_may_come_first(name):
+    subprocess.run([sys.executable, "-c", f"import av_emotion_hf.{name}"], check=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModel, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from .configuration_av_emotion import depth
 from .person_baseline_av_emotion import standardize
@@ -74,6 +74,8 @@ class SpeechBackbone(nn.Module):
             filters = torch.empty(WINDOW // 2 + 1, backbone_config.num_mel_bins, dtype=torch.float32)
             self.register_buffer("mel_filters", filters, False)
         else:
+            from transformers import AutoModel  # at the top it would import the models, and these this file
+
             self.encoder = AutoModel.from_config(backbone_config, dtype=dtype)
         self.layer_size = backbone_config.hidden_size
         self.num_states = num_sums * self.layer_size

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "arguments": ("EmotionTrainingArguments", "read_config_overrides"),
         "evaluation": ("seen_in_training",),
-        "linear_head": ("LinearHead", "balanced_rows", "choose_penalty", "fit_linear_head"),
+        "linear_head": ("LinearHead", "balanced_rows", "choose_penalty", "fit_linear_head", "sentence_vectors"),
         "metrics": ("EmotionScores", "compute_metrics", "confusion_matrix"),
         "normalization": ("estimate_statistics", "set_feature_statistics"),
         "pretraining": ("PRESETS", "hold_out_groups"),

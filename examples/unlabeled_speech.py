@@ -1,0 +1,166 @@
+"""What unlabeled speech gives a voice: pre-training by each objective beside the same network with random weights.
+
+    python examples/unlabeled_speech.py SHARDS WORK --folds FOLDS.json --out examples/results/unlabeled.json
+
+SHARDS holds a folder for each dataset, written by `av-emotion extract DATASET --as features --modality audio
+--speech-encoder openai/whisper-base --speech-layers 4`. What was measured is kept in the JSON file; started again, the
+script resumes.
+
+Fixed before the first full run:
+
+- The networks hear all datasets but the tested ones, without labels. Objectives as `av-emotion pretrain --objective`
+  sets them, the same number of steps of 16 clips for all, several seeds.
+- `small` hears descriptors alone: a GRU of two layers, which may learn from the speech encoder's frames (`distill`)
+  and does without them afterwards. `large` hears the frames of the encoder as well.
+- Then a linear head on the frozen network: mean and deviation of its states and of its input, 10 % of the labels of
+  each class in three draws, and all of them, in every fold of speakers. The penalty is 0.1: nothing is chosen.
+"""
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from collect_results import write_json
+from datasets import concatenate_datasets
+from transformers import set_seed
+from voice_protocols import drawn, folds_of, uar
+
+from av_emotion_hf import (
+    ClipCollator,
+    EmotionTrainingArguments,
+    build_model,
+    encode_labels,
+    label_names,
+    load_speech_encoder,
+    open_dataset,
+    pretrain,
+)
+from av_emotion_hf.training import PRESETS, estimate_statistics, fit_linear_head, sentence_vectors
+
+ARMS = {
+    "small": ("random", "complete", "hidden", "future", "distill"),
+    "large": ("random", "complete", "hidden", "future"),
+}
+DRAWS = {10: 3, 100: 1}  # by percent of the labels
+PENALTY = 0.1
+BATCH_SIZE = 16
+
+
+def settings_of(size: str, hidden_size: int, sums: int) -> dict:
+    """Configuration fields of a network."""
+    fields = {"rnn_type": "gru", "hidden_size": hidden_size, "num_hidden_layers": 2}
+    fields |= {"pooling": "statistics", "pool_features": True}
+    return fields | ({"backbone_sums": sums} if size == "large" else {})
+
+
+def pretrained(args: argparse.Namespace, size: str, arm: str, seed: int) -> str:
+    """Folder of the encoder that an arm has made of the datasets that are not tested."""
+    folder = args.work / f"{size}_{arm}_{seed}"
+    if not (folder / "run.json").is_file():
+        pretrain(
+            args.heard,
+            args=EmotionTrainingArguments(
+                str(folder),
+                max_steps=args.steps,
+                per_device_train_batch_size=BATCH_SIZE,
+                learning_rate=args.learning_rate,
+                seed=seed,
+                report_to="none",
+                resume=folder.is_dir(),
+            ),
+            modality="audio",
+            config_overrides=PRESETS[arm] | settings_of(size, args.hidden_size, args.sums),
+            speech_encoder=args.speech_encoder if size == "large" else None,
+            speech_layers=args.speech_layers if size == "large" else None,
+        )
+    return str(folder)
+
+
+def frozen_vectors(args: argparse.Namespace, tested: str, size: str, arm: str, seed: int) -> tuple:
+    """Vectors (N, D), classes (N,) and speakers (N,) of a tested dataset, by the network of an arm."""
+    dataset = open_dataset(str(args.shards / tested), "train")
+    labels = label_names(dataset, "emotion")
+    set_seed(seed)
+    if arm == "random":
+        backbone = load_speech_encoder(args.speech_encoder, args.speech_layers) if size == "large" else None
+        fields = settings_of(size, args.hidden_size, args.sums)
+        bundle = build_model("classification", "audio", [], labels, fields, backbone)
+    else:
+        bundle = build_model("classification", "audio", [pretrained(args, size, arm, seed)], labels)
+    collate = ClipCollator("audio", bundle.feature_extractor, None, bundle.feature_sizes)
+    if arm == "random":
+        estimate_statistics(bundle.model, "audio", joined(args.heard), collate)
+    rows = encode_labels(dataset, "emotion", labels)
+    rows = rows.with_format("numpy", columns=["input_features"], output_all_columns=True)
+    vectors, targets = sentence_vectors(bundle.model, rows, collate, BATCH_SIZE)
+    return vectors, targets.argmax(1).numpy(), np.array([f"{tested}/{name}" for name in dataset["speaker"]])
+
+
+def joined(datasets: list):
+    """The features of several datasets as one."""
+    columns = ["input_features", "num_descriptors"]
+    return concatenate_datasets([each.select_columns(columns) for each in datasets]).with_format("numpy")
+
+
+def scores_of(vectors: torch.Tensor, classes: np.ndarray, tests: list[np.ndarray]) -> dict[str, list[list[float]]]:
+    """By percent of the labels the UAR of every fold and draw."""
+    found = {}
+    for percent, draws in DRAWS.items():
+        found[str(percent)] = []
+        for test in tests:
+            train = np.flatnonzero(~test)
+            scores = []
+            for draw in range(draws):
+                rows = train[drawn(classes[train], percent / 100, draw)]
+                targets = torch.nn.functional.one_hot(torch.from_numpy(classes[rows]), int(classes.max()) + 1).float()
+                counts = np.bincount(classes[rows])
+                head = fit_linear_head(vectors[rows], targets, PENALTY, torch.from_numpy(1 / counts[classes[rows]]))
+                predicted = head(vectors[np.flatnonzero(test)]).argmax(1).numpy()
+                scores.append(round(uar(classes[test], predicted), 4))
+            found[str(percent)].append(scores)
+    return found
+
+
+def main() -> None:
+    """Measure what is not in the JSON file yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shards", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--folds", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tested", nargs="+", default=["ravdess", "javased"])
+    parser.add_argument("--sizes", nargs="+", default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", help="all by default")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--hidden-size", type=int, default=256)
+    parser.add_argument("--speech-encoder", default="openai/whisper-base")
+    parser.add_argument("--speech-layers", type=int, default=4)
+    parser.add_argument("--sums", type=int, default=3, help="`backbone_sums` of the shards")
+    args = parser.parse_args()
+    args.datasets = sorted(path.name for path in args.shards.iterdir() if (path / "manifest.json").is_file())
+    args.heard = [open_dataset(str(args.shards / name), "train") for name in args.datasets if name not in args.tested]
+    folds = json.loads(args.folds.read_text(encoding="utf-8"))
+    results = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {"runs": []}
+    heard = [name for name in args.datasets if name not in args.tested]
+    results["settings"] = {"heard": heard, "steps": args.steps, "hidden_size": args.hidden_size}
+    done = {(run["dataset"], run["size"], run["arm"], run["seed"]) for run in results["runs"]}
+    for seed, size, tested in itertools.product(args.seeds, args.sizes, args.tested):
+        for arm in args.arms or ARMS[size]:
+            if (tested, size, arm, seed) in done or arm not in ARMS[size]:
+                continue
+            vectors, classes, speakers = frozen_vectors(args, tested, size, arm, seed)
+            scores = scores_of(vectors, classes, folds_of(tested, speakers, folds))
+            run = {"dataset": tested, "size": size, "arm": arm, "seed": seed, "uar": scores}
+            results["runs"].append(run)
+            write_json(args.out, results, indent=1)
+            means = {percent: round(float(np.mean(each)), 3) for percent, each in scores.items()}
+            print(f"{tested}, {size}, {arm}, seed {seed}: {means}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
