@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, List, Value
+from transformers import Trainer
 
 from av_emotion_hf import EmotionTrainingArguments
 
@@ -64,3 +65,24 @@ def features():
 @pytest.fixture(autouse=True)
 def repeatable():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Function that calls a training and interrupts it in the step of a given number, from 1."""
+
+    def call(train, killed_at):
+        step, calls = Trainer.training_step, []
+
+        def killed(self, *args, **kwargs):
+            calls.append(None)
+            if len(calls) == killed_at:
+                raise KeyboardInterrupt
+            return step(self, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "training_step", killed)
+            with pytest.raises(KeyboardInterrupt):
+                train()
+
+    return call

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, List, Value
-from transformers import AutoModelForAudioClassification, AutoModelForPreTraining, Trainer, WhisperConfig
+from transformers import AutoModelForAudioClassification, AutoModelForPreTraining, WhisperConfig
 
 from av_emotion_hf import (
     AVEmotionAudioConfig,
@@ -120,7 +120,7 @@ def test_it_learns_what_the_teacher_hears(shards, options, fields, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("as_stream", "killed_at"), [(False, 9), (True, 5)])
-def test_a_killed_run_goes_on_to_the_same_weights(shards, options, fields, monkeypatch, as_stream, killed_at):
+def test_a_killed_run_goes_on_to_the_same_weights(shards, options, fields, interrupt, as_stream, killed_at):
     corpus = shards.to_iterable_dataset() if as_stream else shards
     length = {"max_steps": 16} if as_stream else {"epochs": 2}
     fields |= {"num_hidden_layers": 2, "hidden_dropout": 0.5}
@@ -130,18 +130,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(shards, options, fields, monke
         return pretrain([corpus], [], args=args, modality="audio", config_overrides=fields)
 
     whole = run("whole")
-    step, calls = Trainer.training_step, []
-
-    def killed(self, *args, **kwargs):
-        calls.append(None)
-        if len(calls) == killed_at:
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "training_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run("killed")
+    interrupt(lambda: run("killed"), killed_at)
     assert run("killed", resume=True)["steps"] == whole["steps"] == 16
     first, second = (
         AutoModelForPreTraining.from_pretrained(options(name).output_dir).state_dict() for name in ("whole", "killed")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Image
 from PIL import Image as PILImage
-from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer
+from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 import av_emotion_hf as av
 from av_emotion_hf import evaluate
@@ -157,7 +157,7 @@ def test_balanced_sampling_draws_classes_evenly_and_an_epoch_again_the_same():
         ({"max_steps": 16}, {"mixup": 0.2, "balance": "sampling"}, 10),  # saved every step, in the middle of an epoch
     ],
 )
-def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, monkeypatch, changes, settings, killed_at):
+def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, interrupt, changes, settings, killed_at):
     def run(name, **more):
         return expression.train_expression(
             faces, args=options(name, batch_size=8, **changes, **more), image_size=32, config_overrides=network,
@@ -165,18 +165,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(faces, options, network, monke
         )  # fmt: skip
 
     whole = run("whole")
-    step, calls = Trainer.training_step, []
-
-    def killed(self, *args, **kwargs):
-        calls.append(None)
-        if len(calls) == killed_at:
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "training_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run("killed")
+    interrupt(lambda: run("killed"), killed_at)
     resumed = run("killed", resume=True)
     assert resumed["steps"] == whole["steps"] > killed_at
     first, second = (

@@ -5,7 +5,7 @@ import pytest
 import torch
 from datasets import Dataset, concatenate_datasets
 from safetensors.torch import load_file
-from transformers import AutoModelForVideoClassification, AutoProcessor, Trainer
+from transformers import AutoModelForVideoClassification, AutoProcessor
 
 from av_emotion_hf import EmotionTrainer, evaluate, finetune, pretrain
 from av_emotion_hf.data import ClipReader, group_names, split_groups
@@ -269,7 +269,7 @@ def inputs():
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "workers"), [("inputs", 0), ("features", 0), ("inputs", 2)])
 def test_a_killed_augmented_run_goes_on_to_the_same_weights(
-    request, options, small, monkeypatch, tmp_path, kind, workers
+    request, options, small, interrupt, tmp_path, kind, workers
 ):
     dataset = request.getfixturevalue(kind)
     augment = OF_WAVEFORMS if kind == "inputs" else OF_FEATURES
@@ -287,19 +287,8 @@ def test_a_killed_augmented_run_goes_on_to_the_same_weights(
 
     whole = run("whole")
     assert whole["settings"]["augment"] == augment
-    step, calls = Trainer.training_step, []
     killed_at = whole["steps"] // 2 + 1
-
-    def killed(self, *args, **kwargs):
-        calls.append(None)
-        if len(calls) == killed_at:
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "training_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run("killed")
+    interrupt(lambda: run("killed"), killed_at)
     resumed = run("killed", resume=True)
     assert resumed["steps"] == whole["steps"] and resumed["scores"].keys() == whole["scores"].keys()
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))

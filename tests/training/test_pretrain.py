@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoFeatureExtractor, AutoModelForPreTraining, Trainer
+from transformers import AutoFeatureExtractor, AutoModelForPreTraining
 
 from av_emotion_hf import AVEmotionFeatureExtractor, AVEmotionImageProcessor, pretrain
 from av_emotion_hf.data import ClipCollator, ClipReader, RunningStatistics
@@ -121,7 +121,7 @@ def test_corpora_must_hold_the_same_form(features, options, small):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("as_stream", "killed_at"), [(False, 13), (True, 6)])  # a stream: within its first pass
-def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monkeypatch, as_stream, killed_at):
+def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, interrupt, as_stream, killed_at):
     corpus = features.to_iterable_dataset() if as_stream else features
     length = {"max_steps": 24} if as_stream else {"epochs": 3}
     fields = small["audio"] | {"num_hidden_layers": 2, "hidden_dropout": 0.5}
@@ -131,18 +131,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(features, options, small, monk
         return pretrain([corpus], [], args=args, modality="audio", config_overrides=fields)
 
     whole = run("whole")
-    step, calls = Trainer.training_step, []
-
-    def killed(self, *args, **kwargs):
-        calls.append(None)
-        if len(calls) == killed_at:  # of 24, in three epochs of 8
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "training_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run("killed")
+    interrupt(lambda: run("killed"), killed_at)
     resumed = run("killed", resume=True)
     assert resumed["steps"] == whole["steps"] == 24
     first, second = (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset
 from safetensors.numpy import load_file
-from transformers import AutoModelForAudioClassification, Trainer
+from transformers import AutoModelForAudioClassification
 
 from av_emotion_hf import ClipReader, self_train, split_groups
 from av_emotion_hf.data.corpora import join_datasets
@@ -138,22 +138,11 @@ def test_nothing_that_is_sure_enough_leaves_the_first_model(learn, features, cap
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed_at", [10, 25, 50])
-def test_an_interrupted_run_goes_on_to_the_same_model(learn, features, tmp_path, monkeypatch, killed_at):
+def test_an_interrupted_run_goes_on_to_the_same_model(learn, features, tmp_path, interrupt, killed_at):
     """Killed in the first training (24 steps), in the first step of the second (36 steps), and later."""
     pool = make_pool(features)
     whole = learn(pool, name="whole", threshold=0.55)
-    step, calls = Trainer.training_step, []
-
-    def killed(self, *args, **kwargs):
-        calls.append(None)
-        if len(calls) == killed_at:
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "training_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            learn(pool, name="killed", threshold=0.55)
+    interrupt(lambda: learn(pool, name="killed", threshold=0.55), killed_at)
     assert not (tmp_path / "killed" / "run.json").exists()
     with pytest.raises(InputError, match="is not empty; choose another --out, or continue with --resume"):
         learn(pool, name="killed", threshold=0.55)

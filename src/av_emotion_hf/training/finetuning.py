@@ -172,7 +172,7 @@ def finetune(
     start = None
     if head_first:
         start = HeadStart(
-            initial.model,
+            initial.model.to(args.device),  # type: ignore[arg-type]  # the stub of transformers loses `self`
             parts["train"],
             parts.get("validation"),
             collate,
