@@ -101,6 +101,8 @@ def test_a_head_that_training_makes_worse_is_kept(tune, features, tmp_path):
     assert record["linear_head"]["kept"] and record["settings"]["head_first"]
     best = max(record["linear_head"]["uar"].values())
     assert record["scores"]["validation_uar"] == pytest.approx(best, abs=1e-4) and best > 0.9
+    # a step at this rate moves a weight by hundreds
+    assert load_file(tmp_path / "wild" / "model.safetensors")["classifier.weight"].abs().max() < 10
     held_out = features.filter(lambda speaker: speaker == "3", input_columns="speaker")
     assert evaluate(str(tmp_path / "wild"), held_out)["uar"] > 0.9
 
