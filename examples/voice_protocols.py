@@ -1,6 +1,6 @@
 """What a voice model recognizes of people, languages and recordings that it has never met.
 
-    python examples/voice_vectors.py NAME=DATASET... --out VECTORS --speech-encoder openai/whisper-base --copies 1
+    python examples/voice_vectors.py NAME=FEATURES... --out VECTORS
     python examples/voice_protocols.py PROTOCOL VECTORS --folds FOLDS.json --out examples/results/voice.json
 
 PROTOCOL is one of
@@ -16,7 +16,8 @@ Fixed before the first full run: what is recognized is a linear head (`finetune 
 and of every dataset among them; it is then fitted again with these. Every class of every dataset counts the same. No
 clip of a test speaker is used but for that person's or dataset's baseline, which reads no label, and scores with one
 say so. Across datasets the penalty is 0.1, that of `finetune` without validation: speakers of the same recordings
-would ask for a weaker one. Every arm is in the results, whichever wins.
+would ask for a weaker one. Every arm is in the results, whichever wins. Where a dataset says the gender of its
+speakers, `in-corpus` and `leave-one-corpus-out` also give the UAR of `model` over the test clips of each gender.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import torch
 from collect_results import write_json
 from sklearn.svm import SVC
 
+from av_emotion_hf import InputError
 from av_emotion_hf.training import choose_penalty, confusion_matrix, fit_linear_head
 
 FOUR = {"angry": "angry", "happy": "happy", "neutral": "neutral", "calm": "neutral", "sad": "sad"}
@@ -57,27 +59,26 @@ class Corpus:
     moments: np.ndarray  # (N, 3, F)
     functionals: np.ndarray | None  # (N, 88), a control
     random: np.ndarray | None  # (N, 3, F), moments of an encoder with random weights, a control
-    copies: np.ndarray | None  # (N, 2, F), of the voiced frames of an augmented copy of each clip
     facts: dict[str, list[str]]
 
     @classmethod
     def read(cls, folder: Path, name: str) -> "Corpus":
-        """Read VECTORS/NAME.npz, and those of the controls that are there."""
+        """Read VECTORS/NAME.npz, and those of the controls that are there.
+
+        Raises:
+            InputError: as of [`read_beside`].
+        """
         arrays = np.load(folder / f"{name}.npz")
-        paths = {each: folder / f"{name}_{each}.npz" for each in ("functionals", "random")}
-        others = {each: np.load(path) if path.is_file() else {} for each, path in paths.items()}
         facts = json.loads(str(arrays["facts"]))
         speaker = np.array([f"{name}/{value}" for value in facts["speaker"]])
-        copies = arrays["voiced_copies"][:, 0] if "voiced_copies" in arrays else None
         return cls(
             name,
             np.array(facts["emotion"]),
             speaker,
             arrays["voiced"],
             arrays["moments"],
-            others["functionals"].get("functionals"),
-            others["random"].get("moments"),
-            copies,
+            read_beside(folder, name, "functionals", facts).get("functionals"),
+            read_beside(folder, name, "random", facts).get("moments"),
             facts,
         )
 
@@ -91,9 +92,23 @@ class Corpus:
             self.moments[rows],
             None if self.functionals is None else self.functionals[rows],
             None if self.random is None else self.random[rows],
-            None if self.copies is None else self.copies[rows],
             {name: np.array(values)[rows].tolist() for name, values in self.facts.items()},
         )
+
+
+def read_beside(folder: Path, name: str, kind: str, facts: dict[str, list[str]]) -> dict[str, np.ndarray]:
+    """Arrays of VECTORS/NAME_KIND.npz, none if it is not there.
+
+    Raises:
+        InputError: they are not of the clips that `facts` are of.
+    """
+    path = folder / f"{name}_{kind}.npz"
+    if not path.is_file():
+        return {}
+    arrays = dict(np.load(path))
+    if json.loads(str(arrays.pop("facts"))) != facts:
+        raise InputError(f"{path.name} is not of the same clips as {name}.npz; make both from the same dataset")
+    return arrays
 
 
 def merged(moments: np.ndarray) -> np.ndarray:
@@ -148,17 +163,19 @@ class Part:
     classes: np.ndarray  # (N,)
     cells: list[tuple[str, str]]  # dataset and class of each
     speakers: np.ndarray
+    genders: np.ndarray  # (N,), "" where the dataset does not say it
 
     def pick(self, rows: np.ndarray) -> "Part":
         """Some of the clips."""
         vectors = {name: each[rows] for name, each in self.vectors.items()}
-        return Part(vectors, self.classes[rows], [self.cells[row] for row in rows], self.speakers[rows])
+        cells = [self.cells[row] for row in rows]
+        return Part(vectors, self.classes[rows], cells, self.speakers[rows], self.genders[rows])
 
 
 def part_of(corpora: list[Corpus], labels: dict[str, str], classes: list[str], dataset: np.ndarray) -> Part:
     """All clips of some datasets that have one of the classes."""
-    vectors: dict[str, list] = {"plain": [], "person": [], "dataset": [], "copies": []}
-    cells, speakers = [], []
+    vectors: dict[str, list] = {"plain": [], "person": [], "dataset": []}
+    cells, speakers, genders = [], [], []
     for corpus in corpora:
         rows = np.flatnonzero([label in labels for label in corpus.emotion])
         whole = np.full(len(corpus.emotion), corpus.name)
@@ -166,12 +183,12 @@ def part_of(corpora: list[Corpus], labels: dict[str, str], classes: list[str], d
         for kind, groups in (("person", corpus.speaker), ("dataset", whole)):
             by = by_group(corpus, groups, dataset)[rows]
             vectors[kind].append(pooled(corpus.voiced[rows], by))
-        if corpus.copies is not None:
-            vectors["copies"].append(pooled(corpus.copies[rows], dataset))
         cells += [(corpus.name, labels[label]) for label in corpus.emotion[rows]]
         speakers.append(corpus.speaker[rows])
-    joined = {name: np.concatenate(each) for name, each in vectors.items() if len(each) == len(corpora)}
-    return Part(joined, np.array([classes.index(label) for _, label in cells]), cells, np.concatenate(speakers))
+        genders.append(np.array(corpus.facts.get("gender", [""] * len(whole)))[rows])
+    joined = {name: np.concatenate(each) for name, each in vectors.items()}
+    numbers = np.array([classes.index(label) for _, label in cells])
+    return Part(joined, numbers, cells, np.concatenate(speakers), np.concatenate(genders))
 
 
 def validation_speakers(part: Part) -> np.ndarray:
@@ -218,6 +235,17 @@ def tested(head, part: Part, kind: str) -> tuple[float, np.ndarray]:
     return uar(part.classes, predicted), predicted
 
 
+def by_gender(part: Part, answers: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """UAR of answers, by gender and by how the clips were standardized; of genders with two classes at least."""
+    found = {}
+    for gender in sorted(set(part.genders) - {""}):
+        own = part.genders == gender
+        if len(set(part.classes[own])) > 1:
+            scores = {kind: uar(part.classes[own], each[own]) for kind, each in answers.items()}
+            found[str(gender)] = {kind: round(score, 4) for kind, score in scores.items()}
+    return found
+
+
 def support_vectors(train: np.ndarray, classes: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Control: an SVM with radial basis (C = 10, classes balanced) on vectors standardized over the training part."""
     train, test = np.nan_to_num(train), np.nan_to_num(test)
@@ -254,20 +282,20 @@ def in_corpus(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
             train, held_out, classes = split(corpus, test)
             run = {"dataset": name, "fold": number, "clips": int(test.sum()), "classes": len(classes), "uar": {}}
             head, run["penalty"] = learn(train, ("plain", "person"), len(classes))
+            answers = {}
             for kind in ("plain", "person"):
-                run["uar"][f"model, {kind}"], answers = tested(head, held_out, kind)
-                run[f"confusion_{kind}"] = confusion_matrix(held_out.classes, answers, len(classes)).tolist()
+                run["uar"][f"model, {kind}"], answers[kind] = tested(head, held_out, kind)
+                run[f"confusion_{kind}"] = confusion_matrix(held_out.classes, answers[kind], len(classes)).tolist()
             run["labels"] = classes
+            if genders := by_gender(held_out, answers):
+                run["uar_by_gender"] = genders
             for kind in ("plain", "person"):
                 alone, _ = learn(train, (kind,), len(classes))
                 run["uar"][f"trained on {kind} alone, {kind}"] = tested(alone, held_out, kind)[0]
-            if "copies" in train.vectors:
-                augmented, _ = learn(train, ("plain", "person", "copies"), len(classes))
-                for kind in ("plain", "person"):
-                    run["uar"][f"with augmented copies, {kind}"] = tested(augmented, held_out, kind)[0]
             for title, vectors in controls(corpus).items():
-                answers = support_vectors(vectors[~test], train.classes, vectors[test])
-                run["uar"][title] = uar(held_out.classes, answers)
+                run["uar"][title] = uar(
+                    held_out.classes, support_vectors(vectors[~test], train.classes, vectors[test])
+                )
             yield run
 
 
@@ -298,23 +326,24 @@ def leave_one_corpus_out(corpora: dict[str, Corpus], folds: dict) -> Iterator[di
             "trained on plain alone": ("plain",),
             "trained on dataset alone": ("dataset",),
             "trained on person alone": ("person",),
-            "with augmented copies": ("plain", "person", "dataset", "copies"),
         }
         for title, kinds in arms.items():
-            if not set(kinds) <= set(train.vectors):
-                continue
             head, penalty = learn(train, kinds, len(classes), np.zeros(len(train.classes), dtype=bool))
+            answers = {}
             for kind in ("plain", "dataset", "person"):
-                run["uar"][f"{title}, {kind}"], answers = tested(head, test, kind)
-                if title == "model":
-                    run[f"confusion_{kind}"] = confusion_matrix(test.classes, answers, len(classes)).tolist()
-                    run["penalty"] = penalty
+                run["uar"][f"{title}, {kind}"], answers[kind] = tested(head, test, kind)
+            if title == "model":
+                run["penalty"] = penalty
+                for kind, each in answers.items():
+                    run[f"confusion_{kind}"] = confusion_matrix(test.classes, each, len(classes)).tolist()
+                if genders := by_gender(test, {kind: answers[kind] for kind in ("plain", "person")}):
+                    run["uar_by_gender"] = genders
         rows = [np.flatnonzero([label in FOUR for label in corpus.emotion]) for corpus in (*others, corpora[name])]
         measured = [controls(corpus) for corpus in (*others, corpora[name])]
         for title in sorted(set.intersection(*map(set, measured))):
             vectors = [each[title][own] for each, own in zip(measured, rows, strict=True)]
-            answers = support_vectors(np.concatenate(vectors[:-1]), train.classes, vectors[-1])
-            run["uar"][title] = uar(test.classes, answers)
+            answered = support_vectors(np.concatenate(vectors[:-1]), train.classes, vectors[-1])
+            run["uar"][title] = uar(test.classes, answered)
         yield run
 
 

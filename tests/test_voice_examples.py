@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 from helpers.synthetic import voice
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+from transformers import WhisperFeatureExtractor
+from typer.testing import CliRunner
 
+from av_emotion_hf import InputError, cli
 from av_emotion_hf.data.schema import encode_waveform
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -43,9 +45,9 @@ def write_vectors(folder, name, emotions, shift, seed=0):
             facts["emotion"].append(emotions[number % len(emotions)])
             facts["speaker"].append(str(speaker))
     arrays = {"voiced": np.stack(voiced), "moments": np.stack(moments)}
-    copies = {f"{key}_copies": value[:, None] for key, value in arrays.items()}
-    np.savez(folder / f"{name}.npz", facts=json.dumps(facts), **(arrays | copies))
-    np.savez(folder / f"{name}_functionals.npz", functionals=rng.normal(size=(len(voiced), 88)))
+    facts = json.dumps(facts | {"gender": ["male" if int(each) % 2 else "female" for each in facts["speaker"]]})
+    np.savez(folder / f"{name}.npz", facts=facts, **arrays)
+    np.savez(folder / f"{name}_functionals.npz", facts=facts, functionals=rng.normal(size=(len(voiced), 88)))
 
 
 @pytest.fixture
@@ -71,6 +73,14 @@ def test_every_protocol_finds_what_is_there(vectors, tmp_path, script):
     far = [run["uar"] for run in results["in-corpus"] if run["dataset"] == "far"]
     plain, person = (np.mean([uar[f"model, {kind}"] for uar in far]) for kind in ("plain", "person"))
     assert person > 0.85 > plain + 0.2 and all(np.sum(run["confusion_person"]) == 16 for run in results["in-corpus"])
+    for run in results["in-corpus"]:  # one speaker is tested at a time
+        gender = "male" if run["fold"] % 2 else "female"
+        whole = {kind: run["uar"][f"model, {kind}"] for kind in ("plain", "person")}
+        assert run["uar_by_gender"] == {gender: whole}
+    for run in results["leave-one-corpus-out"]:  # three speakers are female, two male, all with as many clips
+        for kind in ("plain", "person"):
+            female, male = (run["uar_by_gender"][gender][kind] for gender in ("female", "male"))
+            assert (3 * female + 2 * male) / 5 == pytest.approx(run["uar"][f"model, {kind}"], abs=1e-4)
     outside = {run["dataset"]: run["uar"] for run in results["leave-one-corpus-out"]}
     assert outside["one"]["model, plain"] > 0.85 and outside["far"]["model, person"] > 0.85
     assert {run["percent"] for run in results["label-fractions"]} == {5, 10, 25, 100}
@@ -78,6 +88,29 @@ def test_every_protocol_finds_what_is_there(vectors, tmp_path, script):
     assert len(few) == 5 * 3 and all(run["clips"] == 4 for run in few)
     clips = [run["uar"] for run in results["baseline-clips"] if run["dataset"] == "far"]
     assert np.mean([uar["all"] for uar in clips]) > np.mean([uar["1"] for uar in clips]) > 0.3
+
+
+def test_scores_of_a_gender_are_of_its_clips(script):
+    names = script("voice_protocols.py")
+    genders = np.array(["female", "female", "male", "male", "", "other", "other"])
+    part = names["Part"]({}, np.array([0, 1, 0, 1, 0, 1, 1]), [("a", "b")] * 7, np.array(["a/1"] * 7), genders)
+    answers = {"plain": np.array([0, 1, 0, 0, 1, 0, 0]), "person": np.array([1, 1, 1, 0, 1, 1, 1])}
+    assert names["by_gender"](part, answers) == {  # `other` has one class alone
+        "female": {"plain": 1.0, "person": 0.5},
+        "male": {"plain": 0.5, "person": 0.0},
+    }
+    assert list(part.pick(np.array([3, 5])).genders) == ["male", "other"]
+
+
+def test_a_control_of_other_clips_is_refused(vectors, script):
+    names = script("voice_protocols.py")
+    assert names["Corpus"].read(vectors, "one").functionals.shape == (80, 88)
+    arrays = dict(np.load(vectors / "one_functionals.npz"))
+    facts = json.loads(str(arrays["facts"]))
+    facts["speaker"].reverse()
+    np.savez(vectors / "one_functionals.npz", **(arrays | {"facts": json.dumps(facts)}))
+    with pytest.raises(InputError, match=r"one_functionals.npz is not of the same clips as one.npz; make both"):
+        names["Corpus"].read(vectors, "one")
 
 
 def test_the_vectors_are_what_a_model_pools(tmp_path, script):
@@ -91,7 +124,7 @@ def test_the_vectors_are_what_a_model_pools(tmp_path, script):
     model = AVEmotionAudioModel(config).eval()
     sound = np.concatenate([np.zeros(8000, np.float32), voice(0.7, 180)[0], np.zeros(3000, np.float32)])
     with torch.no_grad():
-        one = names["describe"](model, sound)
+        one = names["describe"](model, model.extract_features(torch.from_numpy(sound)[None])[0][0])
         mean, std = torch.linspace(-1, 1, 60), torch.linspace(1, 2, 60)
         model.set_feature_statistics(mean, std)
         pooled = model(torch.from_numpy(sound)[None]).pooler_output[0, 4:]
@@ -105,41 +138,71 @@ def test_the_vectors_are_what_a_model_pools(tmp_path, script):
     np.testing.assert_allclose(one["moments"][1][0], frames[voiced, 0].mean().item(), rtol=1e-4)
 
 
-@pytest.mark.slow
-def test_vectors_of_a_dataset_are_written_once(tmp_path, script):
-    encoder = WhisperConfig(
-        d_model=16, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
-        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=10, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-        decoder_start_token_id=1,
-    )  # fmt: skip
-    WhisperModel(encoder).save_pretrained(tmp_path / "whisper")
-    WhisperFeatureExtractor().save_pretrained(tmp_path / "whisper")
-    rows = [
-        {
-            "audio": {"bytes": encode_waveform(voice(0.6, 120 + 20 * i)[0]), "path": None},
-            "emotion": i % 2,
-            "speaker": "a",
-        }
-        for i in range(4)
-    ]
-    audio = {"bytes": Value("binary"), "path": Value("string")}
-    columns = {"audio": audio, "emotion": ClassLabel(names=["sad", "happy"]), "speaker": Value("string")}
-    (tmp_path / "data").mkdir()
-    Dataset.from_list(rows, features=Features(columns)).to_parquet(
-        str(tmp_path / "data" / "train-00000-of-00001.parquet")
-    )
-    words = (f"some={tmp_path / 'data'}", "--out", tmp_path / "vectors", "--speech-encoder", tmp_path / "whisper")
-    words += ("--speech-layers", 3)
-    script("voice_vectors.py", *words, "--copies", 1)
+@pytest.fixture
+def sources(tmp_path, whisper):
+    """Two datasets, `clips` and the `features` that `extract` made of them; and the words that name the encoder."""
+    WhisperFeatureExtractor().save_pretrained(whisper)
+    sounds = [np.pad(voice(0.5, 120 + 20 * i)[0], (4800, 3200)) for i in range(4)]
+    cells = [{"bytes": encode_waveform(sound), "path": None} for sound in sounds]
+    facts = [{"emotion": i % 2, "speaker": "ab"[i // 2], "gender": ["female", None][i // 2]} for i in range(4)]
+    names = {"emotion": ClassLabel(names=["sad", "happy"]), "speaker": Value("string"), "gender": Value("string")}
+    columns = Features({"audio": {"bytes": Value("binary"), "path": Value("string")}} | names)
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    dataset = Dataset.from_list([{"audio": cell} | each for cell, each in zip(cells, facts, strict=True)], columns)
+    dataset.to_parquet(str(clips / "train-00000-of-00001.parquet"))
+    encoder = ("--speech-encoder", whisper, "--speech-layers", "3")
+    words = ("extract", clips, "--out", tmp_path / "features", "--modality", "audio", "--as", "features", *encoder)
+    words += ("--config", '{"backbone_sums": 3}', "--workers", 0, "--augment", '{"noise": 1.0}')
+    assert CliRunner().invoke(cli.app, list(map(str, words))).exit_code == 0
+    return clips, tmp_path / "features", encoder
+
+
+def test_features_give_the_vectors_of_their_clips(tmp_path, sources, script):
+    """But without the speech encoder, and without the augmented copies among them."""
+    clips, features, encoder = sources
+    script("voice_vectors.py", f"some={clips}", "--out", tmp_path / "vectors", *encoder)
+    script("voice_vectors.py", f"other={features}", "--out", tmp_path / "vectors", "--speech-encoder", "nowhere")
+    some, other = (dict(np.load(tmp_path / "vectors" / f"{name}.npz")) for name in ("some", "other"))
+    assert some["facts"] == other["facts"] and some["voiced"].shape == (4, 2, 60 + 48)
+    facts = {"emotion": ["sad", "happy"] * 2, "speaker": [*"aabb"], "gender": ["female", "female", "", ""]}
+    assert json.loads(str(some["facts"])) == facts
+    for name in ("voiced", "moments"):
+        np.testing.assert_allclose(other[name], some[name], rtol=1e-5, atol=1e-5)
+    frames = Dataset.from_parquet(str(features / "data" / "*.parquet")).with_format("numpy")[0]["input_features"]
+    voiced = frames[:, 3] > 0.5
+    assert 0 < voiced.sum() < len(frames)
+    np.testing.assert_array_equal(some["moments"][0, 0, [3, 60]], [len(frames), voiced.sum()])  # as `pool_voiced`
+    np.testing.assert_allclose(some["moments"][0, 1, 60:], frames[voiced, 60:].mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_vectors_are_written_once(tmp_path, sources, script):
+    clips, _, encoder = sources
+    words = (f"some={clips}", "--out", tmp_path / "vectors", *encoder)
+    script("voice_vectors.py", *words)
+    path = tmp_path / "vectors" / "some.npz"
+    before = path.stat().st_mtime_ns
+    script("voice_vectors.py", *words)
+    assert path.stat().st_mtime_ns == before and [each.name for each in path.parent.iterdir()] == ["some.npz"]
     script("voice_vectors.py", *words, "--random")
-    arrays, random = (np.load(tmp_path / "vectors" / name) for name in ("some.npz", "some_random.npz"))
-    assert arrays["voiced"].shape == (4, 2, 60 + 48) and arrays["moments_copies"].shape == (4, 1, 3, 60 + 48)
-    assert json.loads(str(arrays["facts"]))["emotion"] == ["sad", "happy"] * 2
+    arrays, random = (np.load(path.with_name(name)) for name in ("some.npz", "some_random.npz"))
     np.testing.assert_allclose(random["voiced"][:, 0, :60], arrays["voiced"][:, 0, :60], equal_nan=True)
     assert not np.allclose(random["voiced"][:, 0, 60:], arrays["voiced"][:, 0, 60:])
-    before = (tmp_path / "vectors" / "some.npz").stat().st_mtime_ns
-    script("voice_vectors.py", *words)
-    assert (tmp_path / "vectors" / "some.npz").stat().st_mtime_ns == before
+
+
+def test_what_vectors_cannot_be_made_of(tmp_path, sources, script):
+    clips, features, _ = sources
+    out = ("--out", tmp_path / "vectors")
+    with pytest.raises(InputError, match=r"'random' is made from clips; name these"):
+        script("voice_vectors.py", f"some={features}", *out, "--random")
+    for wrong in (clips, f"a_b={clips}"):
+        with pytest.raises(InputError, match="is not NAME=DATASET"):
+            script("voice_vectors.py", wrong, *out)
+    dataset = Dataset.from_parquet(str(features / "data" / "*.parquet")).remove_columns("num_descriptors")
+    (tmp_path / "bare").mkdir()
+    dataset.to_parquet(str(tmp_path / "bare" / "train.parquet"))
+    with pytest.raises(InputError, match="not 60 descriptors and the states"):
+        script("voice_vectors.py", f"some={tmp_path / 'bare'}", *out)
 
 
 @pytest.mark.slow
