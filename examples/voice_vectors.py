@@ -49,7 +49,7 @@ from av_emotion_hf.data.splits import drop_augmented
 SAMPLING_RATE = 16000
 FEWEST_VOICED = 5  # frames; of clips with fewer all frames are described, as by the model
 FIELDS = {"pool_features": True, "pool_voiced": True}  # of the model whose vectors these are
-AUGMENTATIONS = {name: {name: 1.0} for name in WAVEFORM_AUGMENTATIONS} | {
+COPY_KINDS = {name: {name: 1.0} for name in WAVEFORM_AUGMENTATIONS} | {
     "together": dict.fromkeys(WAVEFORM_AUGMENTATIONS, 0.5)
 }
 OTHERS = 7  # clips of which `babble` is made, at most
@@ -141,7 +141,7 @@ def waveform_of(dataset: Dataset, number: int) -> np.ndarray:
 
 def changed_clips(dataset: Dataset, augmentation: str, tests: list[np.ndarray]) -> Iterator[np.ndarray]:
     """A changed copy (samples,) of each clip, which follows from its number; `tests` as of `folds_of`."""
-    probabilities = AUGMENTATIONS[augmentation]
+    probabilities = COPY_KINDS[augmentation]
     for number in range(len(dataset)):
         with numbered_draws(number):
             others = []
@@ -166,7 +166,7 @@ def from_clips(
     dataset: Dataset, kind: str | None, speech_encoder: tuple[str, int], tests: list[np.ndarray]
 ) -> Iterator[Arrays]:
     """What is measured of each clip: vectors, those of a control, or those of a changed copy."""
-    if kind in AUGMENTATIONS:
+    if kind in COPY_KINDS:
         waveforms = changed_clips(dataset, kind, tests)
     else:
         waveforms = (waveform_of(dataset, number) for number in range(len(dataset)))
@@ -190,7 +190,7 @@ def main() -> None:
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--random", dest="kinds", action="store_const", const=["random"])
     kinds.add_argument("--functionals", dest="kinds", action="store_const", const=["functionals"])
-    kinds.add_argument("--augment", dest="kinds", nargs="+", choices=AUGMENTATIONS, help="augmentations")
+    kinds.add_argument("--augment", dest="kinds", nargs="+", choices=COPY_KINDS, help="augmentations")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     folds = json.loads(args.folds.read_text(encoding="utf-8")) if args.folds else {}
