@@ -49,9 +49,7 @@ from voice_protocols import (
 from voice_vectors import COPY_KINDS, describe, facts_of, open_features, plain_encoder
 
 from av_emotion_hf import ClipCollator, InputError
-from av_emotion_hf.data.augmentation import AUGMENTATIONS, AugmentingCollator
-from av_emotion_hf.data.draws import numbered_draws
-from av_emotion_hf.data.frame_augmentation import MeanFrame
+from av_emotion_hf.data import AUGMENTATIONS, AugmentingCollator, MeanFrame
 from av_emotion_hf.training import balanced_rows, choose_penalty, fit_linear_head
 
 COLLATED = tuple(name for name in AUGMENTATIONS if name not in COPY_KINDS)
@@ -111,20 +109,38 @@ def collated_copies(
     collate = AugmentingCollator(ClipCollator("audio", None, None, {"audio": size}), {augmentation: 1.0}, labels, mean)
     voiced = np.zeros((len(part.classes), 2, size), dtype=np.float32)
     targets = torch.zeros(len(part.classes), len(labels))
-    with numbered_draws(0):
-        for numbers in batches(validation_speakers(part)):
-            rows = [features[int(number)] | {"labels": int(part.classes[number])} for number in numbers]
-            batch = collate(rows)
-            classes = batch["labels"]
-            is_mixed = classes.ndim == 2
-            targets[numbers] = classes if is_mixed else torch.nn.functional.one_hot(classes, len(labels)).float()
-            lengths = batch["attention_mask"].sum(1).tolist()
-            for number, frames, length in zip(numbers, batch["input_features"], lengths, strict=True):
-                voiced[number] = describe(encoder, frames[:length])["voiced"]
+    torch.manual_seed(0)
+    for numbers in batches(validation_speakers(part)):
+        rows = [features[int(number)] | {"labels": int(part.classes[number])} for number in numbers]
+        batch = collate(rows)
+        classes = batch["labels"]
+        is_mixed = classes.ndim == 2
+        targets[numbers] = classes if is_mixed else torch.nn.functional.one_hot(classes, len(labels)).float()
+        lengths = batch["attention_mask"].sum(1).tolist()
+        for number, frames, length in zip(numbers, batch["input_features"], lengths, strict=True):
+            voiced[number] = describe(encoder, frames[:length])["voiced"]
     return pooled(voiced, dataset), targets
 
 
-def answers_of(head, vectors: np.ndarray, classes: np.ndarray) -> float:
+def changed_vectors(folder: Path, corpus: Corpus, folds: dict) -> dict[str, np.ndarray]:
+    """By augmentation of waveforms the vectors (N, 2, F) of a copy of each clip, as far as they are there.
+
+    Raises:
+        InputError: copies are of other clips, or the voices in their `babble` are of people whom other folds test.
+    """
+    found = {}
+    for kind, probabilities in COPY_KINDS.items():
+        arrays = read_beside(folder, corpus.name, kind, corpus.facts)
+        if not arrays:
+            continue
+        tests = np.stack(folds_of(corpus.name, corpus.speaker, folds))
+        if "babble" in probabilities and not np.array_equal(arrays["folds"], tests):
+            raise InputError(f"{corpus.name}_{kind}.npz was made with other folds; make it with the same --folds")
+        found[kind] = arrays["voiced"]
+    return found
+
+
+def score_of(head, vectors: np.ndarray, classes: np.ndarray) -> float:
     """UAR of a head."""
     return round(uar(classes, head(torch.from_numpy(vectors)).argmax(1).numpy()), ROUNDED)
 
@@ -161,7 +177,7 @@ def measured(
                 copies = collated_copies(augmentation, own, train, labels, dataset)
             head, own_penalty = learned(train, len(labels), copies)
             scores = {
-                f"{kind}, {title}": answers_of(each, vectors, held_out.classes)
+                f"{kind}, {title}": score_of(each, vectors, held_out.classes)
                 for kind, vectors in tests.items()
                 for title, each in (("without", without), ("with", head))
             }
@@ -187,8 +203,7 @@ def main() -> None:
     runs = read_results(args.out).get("augmentations", [])
     for name, _, source in (each.partition("=") for each in args.datasets):
         corpus = Corpus.read(args.vectors, name)
-        copies = {each: read_beside(args.vectors, name, each, corpus.facts) for each in COPY_KINDS}
-        changed = {each: arrays["voiced"] for each, arrays in copies.items() if arrays}
+        changed = changed_vectors(args.vectors, corpus, folds)
         features = open_features(source) if source else None
         if source and (features is None or facts_of(features) != corpus.facts):
             raise InputError(f"{source} is not the dataset of features that {name}.npz was made from; name that one")

@@ -116,6 +116,62 @@ def recall_table(runs: Runs) -> str:
     return "\n".join(lines)
 
 
+def gender_table(measured: dict[str, Runs]) -> str:
+    """UAR of the model by gender of the speaker, over unseen datasets and over folds of RAVDESS; "" without runs."""
+    selections = {
+        "a whole dataset unseen, 4 emotions": measured.get("leave-one-corpus-out", []),
+        "RAVDESS, 8 emotions, other people": [
+            run for run in measured.get("in-corpus", []) if run["dataset"] == "ravdess"
+        ],
+    }
+    kinds = {"as it is": "plain", "person's baseline": "person"}
+    lines = []
+    for title, runs in selections.items():
+        found = [run["uar_by_gender"] for run in runs if "uar_by_gender" in run]
+        for gender in sorted({gender for each in found for gender in each}):
+            own = [each[gender] for each in found if gender in each]
+            cells = " | ".join(percent(each[kind] for each in own) for kind in kinds.values())
+            lines.append(f"| {title}, {gender} | {cells} | {len(own)} |")
+    head = [f"| UAR % by gender | {' | '.join(kinds)} | datasets or folds |", "|---" * 4 + "|"]
+    return "\n".join(head + lines) if lines else ""
+
+
+def augmentations_table(runs: Runs) -> str:
+    """For each dataset what each augmentation gives on clips as they are and on changed ones; "" without runs.
+
+    Differences are means over folds with their standard error.
+    """
+    parts = []
+    for name in dict.fromkeys(run["dataset"] for run in runs):
+        lines = [
+            f"| {name}: UAR % | clips as they are: without | with | difference "
+            "| changed clips: without | with | difference |",
+            "|---" * 7 + "|",
+        ]
+        own = [run for run in runs if run["dataset"] == name]
+        for augmentation in dict.fromkeys(run["augmentation"] for run in own):
+            scores = [run["uar"] for run in own if run["augmentation"] == augmentation]
+            cells = [augmentation]
+            for kind in ("clean", "changed"):
+                pairs = [
+                    (each[f"{kind}, without"], each[f"{kind}, with"]) for each in scores if f"{kind}, with" in each
+                ]
+                cells += compared(pairs)
+            lines.append("| " + " | ".join(cells) + " |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def compared(pairs: list[tuple[float, float]]) -> list[str]:
+    """Means of both sides over folds in percent, and of their difference with its standard error."""
+    if not pairs:
+        return ["-"] * 3
+    differences = [100 * (after - before) for before, after in pairs]
+    means = [f"{100 * statistics.mean(side):.1f}" for side in zip(*pairs, strict=True)]
+    error = f" ± {statistics.stdev(differences) / len(pairs) ** 0.5:.1f}" if len(pairs) > 1 else ""
+    return [*means, f"{statistics.mean(differences):+.1f}{error}"]
+
+
 def reliability_table(calibration: dict) -> str:
     """Confidence and accuracy of the clips in each bin, after temperature scaling."""
     lines = ["| highest score | clips | mean | right |", "|---|---|---|---|"]

@@ -42,9 +42,7 @@ from av_emotion_hf import (
     open_clip,
     open_dataset,
 )
-from av_emotion_hf.data import WAVEFORM_AUGMENTATIONS, augment_waveform
-from av_emotion_hf.data.draws import numbered_draws
-from av_emotion_hf.data.splits import drop_augmented
+from av_emotion_hf.data import WAVEFORM_AUGMENTATIONS, augment_waveform, drop_augmented
 
 SAMPLING_RATE = 16000
 FEWEST_VOICED = 5  # frames; of clips with fewer all frames are described, as by the model
@@ -143,15 +141,15 @@ def changed_clips(dataset: Dataset, augmentation: str, tests: list[np.ndarray]) 
     """A changed copy (samples,) of each clip, which follows from its number; `tests` as of `folds_of`."""
     probabilities = COPY_KINDS[augmentation]
     for number in range(len(dataset)):
-        with numbered_draws(number):
-            others = []
-            if "babble" in probabilities:
-                together = np.flatnonzero(next(test for test in tests if test[number]))
-                together = together[together != number]
-                chosen = together[torch.randperm(len(together))[:OTHERS].numpy()]
-                others = [torch.from_numpy(waveform_of(dataset, other)) for other in chosen]
-            changed = augment_waveform(torch.from_numpy(waveform_of(dataset, number)), probabilities, others)
-        yield changed.numpy()
+        torch.manual_seed(number)
+        others = []
+        if "babble" in probabilities:
+            together = np.flatnonzero(next((test for test in tests if test[number]), 0))
+            together = together[together != number]
+            chosen = together[torch.randperm(len(together))[:OTHERS].numpy()]
+            others = [torch.from_numpy(waveform_of(dataset, other)) for other in chosen]
+        waveform = torch.from_numpy(waveform_of(dataset, number))
+        yield augment_waveform(waveform, probabilities, others).numpy()
 
 
 def save(path: Path, dataset: Dataset, arrays: Arrays) -> None:
@@ -211,7 +209,8 @@ def main() -> None:
         clips = open_dataset(source, "train")
         tests = folds_of(name, np.array([f"{name}/{speaker}" for speaker in clips["speaker"]]), folds)
         each = from_clips(clips, kind, (args.speech_encoder, args.speech_layers), tests)
-        save(path, clips, stacked(each, len(clips)))
+        own_folds = {"folds": np.stack(tests)} if kind in COPY_KINDS else {}
+        save(path, clips, stacked(each, len(clips)) | own_folds)
 
 
 if __name__ == "__main__":

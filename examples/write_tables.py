@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from voice_tables import (
+    augmentations_table,
     clips_table,
     dataset_table,
     fractions_table,
+    gender_table,
     in_corpus_table,
     recall_table,
     reliability_table,
@@ -37,6 +39,15 @@ ROWS = [  # name of the results, what the model sees, what it learned from befor
     ("fusion_spans|audio_only", "the same model, voice only", "as above"),
     ("fusion_spans|image_only", "the same model, face only", "as above"),
 ]
+
+
+GENDERS = (
+    "`model` by gender of the tested speakers, where the dataset says it; mean and deviation over datasets or folds:"
+)
+AUGMENTATIONS = """\
+Each augmentation alone, in the same folds. `with` learned from the clips and from one changed copy of each, `without`
+from the clips; `changed clips` are the test clips with the same augmentation, and `together` is those of waveforms at
+once, each with probability one half. No person's baseline; differences with their standard error over folds:"""
 
 
 def of_seeds(scores: dict, name: str) -> list[dict]:
@@ -205,11 +216,17 @@ def voice_card(record: dict, measured: dict) -> str:
         "megabytes": (VOICE / "model.safetensors").stat().st_size / 1e6,
         "unseen_table": unseen_table(measured["leave-one-corpus-out"]),
         "recall_table": recall_table(measured["leave-one-corpus-out"]),
+        "gender_table": gender_table(measured),
         "in_corpus_table": in_corpus_table(measured["in-corpus"]),
         "dataset_table": dataset_table(record["scores_by_corpus"]),
         "reliability_table": reliability_table(record["calibration"]),
     }
     return render_card("voice_checkpoint.md.jinja", facts)
+
+
+def introduced(introduction: str, table: str) -> str:
+    """A table that says what it is about, or nothing where nothing was measured yet."""
+    return f"{introduction}\n\n{table}" if table else ""
 
 
 def replace_block(path: Path, name: str, text: str) -> None:
@@ -257,6 +274,8 @@ def main() -> None:
         ("voice-unseen", unseen_table(measured["leave-one-corpus-out"])),
         ("voice-fractions", fractions_table(measured["label-fractions"])),
         ("voice-clips", clips_table(measured["baseline-clips"])),
+        ("voice-gender", introduced(GENDERS, gender_table(measured))),
+        ("voice-augmentations", introduced(AUGMENTATIONS, augmentations_table(measured.get("augmentations", [])))),
     ):
         replace_block(ROOT / "examples" / "README.md", name, table)
     replace_block(ROOT / "README.md", "voice", summary_table(measured))

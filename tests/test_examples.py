@@ -5,8 +5,6 @@ import importlib
 import io
 import json
 import re
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,18 +39,6 @@ def test_what_is_shown_imports_from_public_places(code):
                 assert hasattr(home, "__path__"), f"{module} is a module, not a folder of the package"
                 if isinstance(node, ast.ImportFrom):
                     assert {alias.name for alias in node.names} <= set(home.__all__), module
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Function that runs a script of `examples` as a program, or gives its names when no words are passed."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-
-    def call(name, *words):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
-        return runpy.run_path(str(EXAMPLES / name), run_name="__main__" if words else "example")
-
-    return call
 
 
 @pytest.fixture
@@ -156,5 +142,7 @@ def test_tables_are_those_of_the_results(script):
         names["in_corpus_table"](voice["in-corpus"]),
         names["fractions_table"](voice["label-fractions"]),
         names["clips_table"](voice["baseline-clips"]),
+        names["gender_table"](voice),
+        names["augmentations_table"](voice.get("augmentations", [])),
     ):
         assert table in text, "run `make tables`"

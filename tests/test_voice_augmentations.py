@@ -7,11 +7,10 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 from helpers.synthetic import voice
-from test_voice_examples import DESCRIPTORS, FRAMES, STATES, script, write_vectors  # noqa: F401
+from helpers.voice_vectors import DESCRIPTORS, STATES, write_vectors
 
 from av_emotion_hf import InputError
 from av_emotion_hf.data import augment_waveform
-from av_emotion_hf.data.draws import numbered_draws
 from av_emotion_hf.data.schema import encode_waveform
 
 LABELS = ["angry", "happy", "neutral", "sad"]
@@ -23,20 +22,20 @@ def clips_of(*sounds):
     return Dataset.from_list([{"audio": {"bytes": encode_waveform(sound), "path": None}} for sound in sounds])
 
 
-def test_a_copy_follows_from_its_number(script):  # noqa: F811
+def test_a_copy_follows_from_its_number(script):
     changed_clips = script("voice_vectors.py")["changed_clips"]
     sounds = [0.5 * voice(0.2, hertz)[0] for hertz in (120, 150)]
     clips = clips_of(*sounds)
     copies = list(changed_clips(clips, "gain", []))
     for number, (sound, copy) in enumerate(zip(sounds, copies, strict=True)):
-        with numbered_draws(number):
-            expected = augment_waveform(torch.from_numpy(sound), {"gain": 1.0}).numpy()
+        torch.manual_seed(number)
+        expected = augment_waveform(torch.from_numpy(sound), {"gain": 1.0}).numpy()
         np.testing.assert_allclose(copy, expected, atol=1e-3)
         assert 10 ** (-12 / 20) <= np.abs(copy).max() / np.abs(sound).max() <= 10 ** (6 / 20)
     np.testing.assert_array_equal(np.concatenate(list(changed_clips(clips, "gain", []))), np.concatenate(copies))
 
 
-def test_babble_is_of_speakers_who_are_tested_together(script):  # noqa: F811
+def test_babble_is_of_speakers_who_are_tested_together(script):
     """The only other clip of the first fold is silent, so the babble of its clip is as well."""
     changed_clips = script("voice_vectors.py")["changed_clips"]
     sounds = [voice(0.2, 120)[0], np.zeros(3200, np.float32), voice(0.2, 150)[0], voice(0.2, 210)[0]]
@@ -61,7 +60,7 @@ def vectors(tmp_path):
     return folder
 
 
-def test_copies_teach_what_they_change(vectors, tmp_path, script):  # noqa: F811
+def test_copies_teach_what_they_change(vectors, tmp_path, script):
     out = tmp_path / "voice.json"
     out.write_text('{"in-corpus": ["kept"]}')
     script("voice_augmentations.py", vectors, "one", "--out", out)
@@ -77,7 +76,19 @@ def test_copies_teach_what_they_change(vectors, tmp_path, script):  # noqa: F811
     assert out.read_text() == text  # nothing is measured twice
 
 
-def test_without_copies_it_is_the_head_of_the_protocols(vectors, script):  # noqa: F811
+def test_babble_of_other_folds_is_refused(vectors, script):
+    names, protocols = script("voice_augmentations.py"), script("voice_protocols.py")
+    corpus = protocols["Corpus"].read(vectors, "one")
+    arrays = dict(np.load(vectors / "one_pitch.npz"))
+    tests = np.stack(protocols["folds_of"]("one", corpus.speaker, {}))
+    np.savez(vectors / "one_babble.npz", **arrays, folds=tests)
+    found = names["changed_vectors"](vectors, corpus, {})
+    assert list(found) == ["pitch", "babble"] and found["babble"].shape == (80, 2, WIDTH)
+    with pytest.raises(InputError, match=r"one_babble.npz was made with other folds; make it with the same --folds"):
+        names["changed_vectors"](vectors, corpus, {"one": [["0", "1"], ["2", "3", "4"]]})
+
+
+def test_without_copies_it_is_the_head_of_the_protocols(vectors, script):
     names, protocols = script("voice_augmentations.py"), script("voice_protocols.py")
     corpus = protocols["Corpus"].read(vectors, "one")
     test = protocols["folds_of"]("one", corpus.speaker, {})[0]
@@ -88,7 +99,7 @@ def test_without_copies_it_is_the_head_of_the_protocols(vectors, script):  # noq
     torch.testing.assert_close(mine.weight, other.weight, atol=2e-4, rtol=1e-3)
 
 
-def test_copies_of_validation_speakers_choose_no_penalty(vectors, script):  # noqa: F811
+def test_copies_of_validation_speakers_choose_no_penalty(vectors, script):
     """Noise in their place changes the head, but not its penalty."""
     names, protocols = script("voice_augmentations.py"), script("voice_protocols.py")
     corpus = protocols["Corpus"].read(vectors, "one")
@@ -138,7 +149,7 @@ def copies_of(names, protocols, source, augmentation):
 
 
 @pytest.mark.parametrize("augmentation", ["mixup", "copy_paste", "time_mask", "frequency_mask"])
-def test_copies_are_those_of_the_collator(constant, script, augmentation):  # noqa: F811
+def test_copies_are_those_of_the_collator(constant, script, augmentation):
     names, protocols = script("voice_augmentations.py"), script("voice_protocols.py")
     states, targets, part = copies_of(names, protocols, constant, augmentation)
     own = np.eye(2)[part.classes]
@@ -157,14 +168,14 @@ def test_copies_are_those_of_the_collator(constant, script, augmentation):  # no
         assert set(np.round(sad, 5).ravel().tolist()) == {0.0, 1.0} and sad.mean() > 0.6
 
 
-def test_clips_that_validate_are_in_batches_of_their_own(script):  # noqa: F811
+def test_clips_that_validate_are_in_batches_of_their_own(script):
     validates = np.arange(40) % 5 == 0
     batches = list(script("voice_augmentations.py")["batches"](validates))
     assert [len(batch) for batch in batches] == [16, 16, 8] and all(len(set(validates[each])) == 1 for each in batches)
     assert sorted(np.concatenate(batches)) == list(range(40)) and list(batches[0]) != sorted(batches[0])
 
 
-def test_frames_are_measured_from_features(constant, tmp_path, script):  # noqa: F811
+def test_frames_are_measured_from_features(constant, tmp_path, script):
     out = tmp_path / "voice.json"
     script("voice_vectors.py", f"some={constant}", "--out", tmp_path / "vectors")
     script("voice_augmentations.py", tmp_path / "vectors", f"some={constant}", "--out", out)

@@ -1,14 +1,13 @@
 """The scripts in `examples` that measure voice models, on vectors and voices whose answer is known."""
 
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 from helpers.synthetic import voice
+from helpers.voice_vectors import write_vectors
 from transformers import WhisperFeatureExtractor
 from typer.testing import CliRunner
 
@@ -16,38 +15,6 @@ from av_emotion_hf import InputError, cli
 from av_emotion_hf.data.schema import encode_waveform
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-DESCRIPTORS, STATES, FRAMES = 60, 3 * 4, 5000
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Function that runs a script of `examples` as a program, or gives its names when no words are passed."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-
-    def call(name, *words):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
-        return runpy.run_path(str(EXAMPLES / name), run_name="__main__" if words else "example")
-
-    return call
-
-
-def write_vectors(folder, name, emotions, shift, seed=0):
-    """Five speakers, four clips of each emotion each; the class is in one state, `shift` moves a speaker's in all."""
-    rng = np.random.default_rng(seed)
-    voiced, moments, facts = [], [], {"emotion": [], "speaker": []}
-    for speaker in range(5):
-        offset = rng.normal(0, shift, DESCRIPTORS + STATES)
-        for number in range(4 * len(emotions)):
-            mean = rng.normal(0, 0.1, DESCRIPTORS + STATES) + offset
-            mean[DESCRIPTORS + ["angry", "happy", "neutral", "sad"].index(emotions[number % len(emotions)])] += 2.0
-            voiced.append(np.stack([mean, np.ones_like(mean)]))
-            moments.append(np.stack([np.full_like(mean, FRAMES), mean, FRAMES * np.ones_like(mean)]))
-            facts["emotion"].append(emotions[number % len(emotions)])
-            facts["speaker"].append(str(speaker))
-    arrays = {"voiced": np.stack(voiced), "moments": np.stack(moments)}
-    facts = json.dumps(facts | {"gender": ["male" if int(each) % 2 else "female" for each in facts["speaker"]]})
-    np.savez(folder / f"{name}.npz", facts=facts, **arrays)
-    np.savez(folder / f"{name}_functionals.npz", facts=facts, functionals=rng.normal(size=(len(voiced), 88)))
 
 
 @pytest.fixture

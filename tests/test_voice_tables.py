@@ -70,3 +70,47 @@ def test_recalls_are_averaged_over_datasets(tables):
         "| sad | 62.5 ± 12.5 | 90.0 ± 10.0 | happy |",
         "| happy | 75.0 ± 25.0 | 100.0 ± 0.0 | sad |",
     ]
+
+
+def test_genders_are_averaged_where_they_are_known(tables):
+    def run(name, **genders):
+        return {
+            "dataset": name,
+            "uar_by_gender": {key: {"plain": each[0], "person": each[1]} for key, each in genders.items()},
+        }
+
+    measured = {
+        "leave-one-corpus-out": [
+            run("a", female=(0.5, 0.6)),
+            run("b", female=(0.7, 0.6), male=(0.2, 0.3)),
+            {"dataset": "c"},
+        ],
+        "in-corpus": [run("a", female=(1.0, 1.0)), run("ravdess", male=(0.25, 0.75))],
+    }
+    lines = tables["gender_table"](measured).splitlines()
+    assert lines[0] == "| UAR % by gender | as it is | person's baseline | datasets or folds |"
+    assert lines[2:] == [
+        "| a whole dataset unseen, 4 emotions, female | 60.0 ± 10.0 | 60.0 ± 0.0 | 2 |",
+        "| a whole dataset unseen, 4 emotions, male | 20.0 | 30.0 | 1 |",
+        "| RAVDESS, 8 emotions, other people, male | 25.0 | 75.0 | 1 |",
+    ]
+    assert tables["gender_table"]({"in-corpus": [{"dataset": "ravdess"}]}) == ""
+
+
+def test_augmentations_are_compared_fold_by_fold(tables):
+    """Differences of 10 and 20 points: their deviation is 7.07, the standard error of their mean 5."""
+    waveform = [
+        {"clean, without": 0.5, "clean, with": 0.6, "changed, without": 0.3, "changed, with": 0.4},
+        {"clean, without": 0.7, "clean, with": 0.9, "changed, without": 0.3, "changed, with": 0.3},
+    ]
+    runs = [{"dataset": "a", "augmentation": "speed", "uar": uar} for uar in waveform]
+    runs += [
+        {"dataset": name, "augmentation": "mixup", "uar": {"clean, without": 0.5, "clean, with": 0.4}} for name in "ab"
+    ]
+    first, second = tables["augmentations_table"](runs).split("\n\n")
+    assert first.splitlines()[0].startswith("| a: UAR % | ") and second.splitlines()[0].startswith("| b: UAR % | ")
+    assert first.splitlines()[2:] == [
+        "| speed | 60.0 | 75.0 | +15.0 ± 5.0 | 30.0 | 35.0 | +5.0 ± 5.0 |",
+        "| mixup | 50.0 | 40.0 | -10.0 | - | - | - |",
+    ]
+    assert {line.count("|") for line in first.splitlines()} == {8} and tables["augmentations_table"]([]) == ""

@@ -1,5 +1,7 @@
 """Fixtures of all tests."""
 
+import runpy
+import sys
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ from helpers.synthetic import gray_frames, voice, write_clip
 
 torch.set_num_threads(1)
 LABELS = ["angry", "happy", "sad"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -177,3 +180,15 @@ def clips(clip_files):
     ]
     features = {"video": Video(decode=False), "emotion": Value("string"), "speaker": Value("string")}
     return Dataset.from_list(rows, features=Features(features))
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Function that runs a script of `examples` as a program, or gives its names when no words are passed."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+    def call(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        return runpy.run_path(str(EXAMPLES / name), run_name="__main__" if words else "example")
+
+    return call

@@ -4,12 +4,14 @@ from ..deprecated import renamed_names
 from ..utils import lazy_names
 
 _HOMES = {
+    "augmentation": ("AUGMENTATIONS", "AugmentingCollator"),
     "collators": ("ClipCollator", "MaskingCollator"),
     "dataset": ("open_dataset",),
     "features": ("FeatureReader",),
+    "frame_augmentation": ("MeanFrame",),
     "labels": ("encode_labels", "label_names"),
     "reader": ("ClipReader", "ReaderOptions", "with_inputs"),
-    "splits": ("GroupSplit", "drop_groups", "group_names", "keep_groups", "split_groups"),
+    "splits": ("GroupSplit", "drop_augmented", "drop_groups", "group_names", "keep_groups", "split_groups"),
     "statistics": ("RunningStatistics",),
     "waveform_augmentation": ("WAVEFORM_AUGMENTATIONS", "augment_waveform"),
 }
