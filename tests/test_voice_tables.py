@@ -1,5 +1,6 @@
 """Tables of `voice_protocols.py`, from runs whose mean and deviation are known."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -114,3 +115,26 @@ def test_augmentations_are_compared_fold_by_fold(tables):
         "| mixup | 50.0 | 40.0 | -10.0 | - | - | - |",
     ]
     assert {line.count("|") for line in first.splitlines()} == {8} and tables["augmentations_table"]([]) == ""
+
+
+def test_tables_are_shown_once_they_are_measured(script):
+    names = script("write_tables.py")
+    results = EXAMPLES / "results"
+    measured = json.loads((results / "voice.json").read_text())
+    record = json.loads((results / "voice_checkpoint.json").read_text())["runs"]["av-emotion-voice"]
+    outside = [
+        run | {"uar_by_gender": {"male": {"plain": 0.5, "person": 0.6}}} for run in measured["leave-one-corpus-out"]
+    ]
+    inside = [{key: value for key, value in run.items() if key != "uar_by_gender"} for run in measured["in-corpus"]]
+    measured |= {"leave-one-corpus-out": outside, "in-corpus": inside}
+    table = names["gender_table"](measured)
+    card = names["voice_card"](record, measured)
+    assert table.splitlines()[2:] == ["| a whole dataset unseen, 4 emotions, male | 50.0 ± 0.0 | 60.0 ± 0.0 | 7 |"]
+    assert f"{names['recall_table'](outside)}\n\n{table}\n\n{names['in_corpus_table'](inside)}" in card
+    for run in outside:
+        del run["uar_by_gender"]
+    without = names["voice_card"](record, measured)
+    assert without == card.replace(f"{table}\n\n", "")
+    assert (
+        names["introduced"]("Of genders:", table) == f"Of genders:\n\n{table}" and names["introduced"]("x", "") == ""
+    )
