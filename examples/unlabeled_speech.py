@@ -2,14 +2,15 @@
 
     python examples/unlabeled_speech.py SHARDS WORK --folds FOLDS.json --out examples/results/unlabeled.json
 
-SHARDS holds a folder for each dataset, written by `av-emotion extract DATASET --as features --modality audio
---speech-encoder openai/whisper-base --speech-layers 4`. What was measured is kept in the JSON file; started again, the
-script resumes.
+SHARDS holds a folder for each dataset, with or without labels, written by `examples/voice_checkpoint.sh DATA RUNS
+features`: descriptors and three layers of the speech encoder in each frame. What was measured is kept in the JSON
+file; started again, the script resumes.
 
 Fixed before the first full run:
 
+- Of the speech encoder the middle one of these layers is used, which costs a third of all three.
 - The networks hear all datasets but the tested ones, without labels. Objectives as `av-emotion pretrain --objective`
-  sets them, the same number of steps of 16 clips for all, several seeds.
+  sets them, the same number of steps of 16 clips for all networks of a size, several seeds.
 - `small` hears descriptors alone: a GRU of two layers, which may learn from the speech encoder's frames (`distill`)
   and does without them afterwards. `large` hears the frames of the encoder as well.
 - Then a linear head on the frozen network: mean and deviation of its states and of its input, 10 % of the labels of
@@ -22,9 +23,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from collect_results import write_json
-from datasets import concatenate_datasets
+from datasets import Dataset, concatenate_datasets
 from transformers import set_seed
 from voice_protocols import drawn, folds_of, uar
 
@@ -40,6 +42,7 @@ from av_emotion_hf import (
 )
 from av_emotion_hf.training import PRESETS, estimate_statistics, fit_linear_head, sentence_vectors
 
+LAYERS = 3  # of the speech encoder in each frame
 ARMS = {
     "small": ("random", "complete", "hidden", "future", "distill"),
     "large": ("random", "complete", "hidden", "future"),
@@ -49,11 +52,36 @@ PENALTY = 0.1
 BATCH_SIZE = 16
 
 
-def settings_of(size: str, hidden_size: int, sums: int) -> dict:
+def settings_of(hidden_size: int) -> dict:
     """Configuration fields of a network."""
     fields = {"rnn_type": "gru", "hidden_size": hidden_size, "num_hidden_layers": 2}
-    fields |= {"pooling": "statistics", "pool_features": True}
-    return fields | ({"backbone_sums": sums} if size == "large" else {})
+    return fields | {"pooling": "statistics", "pool_features": True}
+
+
+def one_layer(shards: Path, folder: Path) -> Dataset:
+    """The rows of a dataset of features with the middle one of the layers in each frame, written to a folder once."""
+    path = folder / "train-00000-of-00001.parquet"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        dataset = open_dataset(str(shards), "train")
+        rows = dataset.with_format("arrow").map(cut, batched=True, batch_size=64, features=dataset.features)
+        rows.to_parquet(str(path.with_suffix(".part")))
+        path.with_suffix(".part").rename(path)
+    return open_dataset(str(folder), "train")
+
+
+def cut(table: pa.Table) -> pa.Table:
+    """Rows without the other layers."""
+    clips, descriptors = table["input_features"].combine_chunks(), table["num_descriptors"][0].as_py()
+    frames = clips.flatten()
+    values = frames.flatten().to_numpy().reshape(len(frames), -1)
+    size = (values.shape[1] - descriptors) // LAYERS
+    first = descriptors + LAYERS // 2 * size
+    kept = np.concatenate([values[:, :descriptors], values[:, first : first + size]], axis=1)
+    frames = pa.ListArray.from_arrays(np.arange(len(kept) + 1, dtype=np.int32) * kept.shape[1], pa.array(kept.ravel()))
+    lengths = np.concatenate([[0], np.cumsum(clips.value_lengths().to_numpy())])
+    clips = pa.ListArray.from_arrays(lengths.astype(np.int32), frames)
+    return table.set_column(table.column_names.index("input_features"), "input_features", clips)
 
 
 def pretrained(args: argparse.Namespace, size: str, arm: str, seed: int) -> str:
@@ -72,7 +100,7 @@ def pretrained(args: argparse.Namespace, size: str, arm: str, seed: int) -> str:
                 resume=folder.is_dir(),
             ),
             modality="audio",
-            config_overrides=PRESETS[arm] | settings_of(size, args.hidden_size, args.sums),
+            config_overrides=PRESETS[arm] | settings_of(args.hidden_size),
             speech_encoder=args.speech_encoder if size == "large" else None,
             speech_layers=args.speech_layers if size == "large" else None,
         )
@@ -81,13 +109,12 @@ def pretrained(args: argparse.Namespace, size: str, arm: str, seed: int) -> str:
 
 def frozen_vectors(args: argparse.Namespace, tested: str, size: str, arm: str, seed: int) -> tuple:
     """Vectors (N, D), classes (N,) and speakers (N,) of a tested dataset, by the network of an arm."""
-    dataset = open_dataset(str(args.shards / tested), "train")
+    dataset = args.datasets[tested]
     labels = label_names(dataset, "emotion")
     set_seed(seed)
     if arm == "random":
         backbone = load_speech_encoder(args.speech_encoder, args.speech_layers) if size == "large" else None
-        fields = settings_of(size, args.hidden_size, args.sums)
-        bundle = build_model("classification", "audio", [], labels, fields, backbone)
+        bundle = build_model("classification", "audio", [], labels, settings_of(args.hidden_size), backbone)
     else:
         bundle = build_model("classification", "audio", [pretrained(args, size, arm, seed)], labels)
     collate = ClipCollator("audio", bundle.feature_extractor, None, bundle.feature_sizes)
@@ -139,15 +166,17 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--hidden-size", type=int, default=256)
     parser.add_argument("--speech-encoder", default="openai/whisper-base")
-    parser.add_argument("--speech-layers", type=int, default=4)
-    parser.add_argument("--sums", type=int, default=3, help="`backbone_sums` of the shards")
+    parser.add_argument(
+        "--speech-layers", type=int, default=3, help="the last of them is the middle one of the shards"
+    )
     args = parser.parse_args()
-    args.datasets = sorted(path.name for path in args.shards.iterdir() if (path / "manifest.json").is_file())
-    args.heard = [open_dataset(str(args.shards / name), "train") for name in args.datasets if name not in args.tested]
+    names = sorted(path.name for path in args.shards.iterdir() if (path / "manifest.json").is_file())
+    args.datasets = {name: one_layer(args.shards / name, args.work / "features" / name) for name in names}
+    args.heard = [dataset for name, dataset in args.datasets.items() if name not in args.tested]
     folds = json.loads(args.folds.read_text(encoding="utf-8"))
     results = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {"runs": []}
-    heard = [name for name in args.datasets if name not in args.tested]
-    results["settings"] = {"heard": heard, "steps": args.steps, "hidden_size": args.hidden_size}
+    heard = [name for name in names if name not in args.tested]
+    results["settings"] = {"tested": args.tested, "heard": heard}
     done = {(run["dataset"], run["size"], run["arm"], run["seed"]) for run in results["runs"]}
     for seed, size, tested in itertools.product(args.seeds, args.sizes, args.tested):
         for arm in args.arms or ARMS[size]:
@@ -155,7 +184,8 @@ def main() -> None:
                 continue
             vectors, classes, speakers = frozen_vectors(args, tested, size, arm, seed)
             scores = scores_of(vectors, classes, folds_of(tested, speakers, folds))
-            run = {"dataset": tested, "size": size, "arm": arm, "seed": seed, "uar": scores}
+            run = {"dataset": tested, "size": size, "arm": arm, "seed": seed, "hidden_size": args.hidden_size}
+            run |= ({} if arm == "random" else {"steps": args.steps}) | {"uar": scores}
             results["runs"].append(run)
             write_json(args.out, results, indent=1)
             means = {percent: round(float(np.mean(each)), 3) for percent, each in scores.items()}

@@ -184,10 +184,12 @@ def test_pretraining_is_compared_with_random_weights(tmp_path, script):
             "speaker": Value("string"),
         }
     )
+    rows_of = {}
     for name, speakers in (("heard", 2), ("tested", 4)):
-        rows = []
+        rows = rows_of[name] = []
         for number in range(8 * speakers):
-            frames = rng.normal(size=(12, 64)) + 2 * (number % 2)
+            frames = rng.normal(size=(12, 60 + 3 * 4)) + 2 * (number % 2)
+            frames[:, :2] = number, 12
             rows.append({"input_features": frames.tolist(), "num_descriptors": 60})
             rows[-1] |= {"emotion": ["sad", "happy"][number % 2], "speaker": str(number // 8)}
         folder = tmp_path / "shards" / name
@@ -208,3 +210,6 @@ def test_pretraining_is_compared_with_random_weights(tmp_path, script):
         assert np.mean(run["uar"]["100"]) > 0.9
     script("unlabeled_speech.py", *words, "--arms", "random", "hidden", "distill")
     assert out.read_text() == text  # nothing is measured twice
+    kept = Dataset.from_parquet(str(tmp_path / "work" / "features" / "heard" / "*.parquet"))[9]
+    whole = np.array(rows_of["heard"][9]["input_features"], np.float32)
+    np.testing.assert_array_equal(np.array(kept["input_features"], np.float32), whole[:, [*range(60), *range(64, 68)]])
