@@ -43,6 +43,8 @@ from av_emotion_hf import (
 from av_emotion_hf.training import PRESETS, estimate_statistics, fit_linear_head, sentence_vectors
 
 LAYERS = 3  # of the speech encoder in each frame
+COLUMNS = ["input_features", "num_descriptors"]
+LONGEST = 200  # frames of a window to pre-train on: 4 s
 ARMS = {
     "small": ("random", "complete", "hidden", "future", "distill"),
     "large": ("random", "complete", "hidden", "future"),
@@ -58,20 +60,27 @@ def settings_of(hidden_size: int) -> dict:
     return fields | {"pooling": "statistics", "pool_features": True}
 
 
-def one_layer(shards: Path, folder: Path) -> Dataset:
-    """The rows of a dataset of features with the middle one of the layers in each frame, written to a folder once."""
+def prepared(shards: Path, folder: Path, longest: int | None) -> Dataset:
+    """A dataset of features with the middle one of the layers in each frame, written to a folder once.
+
+    To pre-train on, clips are cut into windows of at most `longest` frames, without labels: padding costs time.
+    """
     path = folder / "train-00000-of-00001.parquet"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         dataset = open_dataset(str(shards), "train")
-        rows = dataset.with_format("arrow").map(cut, batched=True, batch_size=64, features=dataset.features)
+        if longest is not None:
+            dataset = dataset.select_columns(COLUMNS)
+        rows = dataset.with_format("arrow").map(
+            cut, batched=True, batch_size=64, features=dataset.features, fn_kwargs={"longest": longest}
+        )
         rows.to_parquet(str(path.with_suffix(".part")))
         path.with_suffix(".part").rename(path)
     return open_dataset(str(folder), "train")
 
 
-def cut(table: pa.Table) -> pa.Table:
-    """Rows without the other layers."""
+def cut(table: pa.Table, longest: int | None) -> pa.Table:
+    """Rows without the other layers, in windows of at most so many frames."""
     clips, descriptors = table["input_features"].combine_chunks(), table["num_descriptors"][0].as_py()
     frames = clips.flatten()
     values = frames.flatten().to_numpy().reshape(len(frames), -1)
@@ -79,9 +88,15 @@ def cut(table: pa.Table) -> pa.Table:
     first = descriptors + LAYERS // 2 * size
     kept = np.concatenate([values[:, :descriptors], values[:, first : first + size]], axis=1)
     frames = pa.ListArray.from_arrays(np.arange(len(kept) + 1, dtype=np.int32) * kept.shape[1], pa.array(kept.ravel()))
-    lengths = np.concatenate([[0], np.cumsum(clips.value_lengths().to_numpy())])
-    clips = pa.ListArray.from_arrays(lengths.astype(np.int32), frames)
-    return table.set_column(table.column_names.index("input_features"), "input_features", clips)
+    ends, start = [0], 0
+    for length in clips.value_lengths().to_pylist():
+        windows = 1 if longest is None else max(1, -(-length // longest))
+        ends += [start + length * (number + 1) // windows for number in range(windows)]
+        start += length
+    clips = pa.ListArray.from_arrays(np.array(ends, dtype=np.int32), frames)
+    if longest is not None:
+        return pa.table({COLUMNS[0]: clips, COLUMNS[1]: np.full(len(clips), descriptors, dtype=np.int32)})
+    return table.set_column(table.column_names.index(COLUMNS[0]), COLUMNS[0], clips)
 
 
 def pretrained(args: argparse.Namespace, size: str, arm: str, seed: int) -> str:
@@ -128,8 +143,7 @@ def frozen_vectors(args: argparse.Namespace, tested: str, size: str, arm: str, s
 
 def joined(datasets: list):
     """The features of several datasets as one."""
-    columns = ["input_features", "num_descriptors"]
-    return concatenate_datasets([each.select_columns(columns) for each in datasets]).with_format("numpy")
+    return concatenate_datasets(datasets).with_format("numpy")
 
 
 def scores_of(vectors: torch.Tensor, classes: np.ndarray, tests: list[np.ndarray]) -> dict[str, list[list[float]]]:
@@ -171,7 +185,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     names = sorted(path.name for path in args.shards.iterdir() if (path / "manifest.json").is_file())
-    args.datasets = {name: one_layer(args.shards / name, args.work / "features" / name) for name in names}
+    args.datasets = {
+        name: prepared(args.shards / name, args.work / "features" / name, None if name in args.tested else LONGEST)
+        for name in names
+    }
     args.heard = [dataset for name, dataset in args.datasets.items() if name not in args.tested]
     folds = json.loads(args.folds.read_text(encoding="utf-8"))
     results = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {"runs": []}
