@@ -1,10 +1,13 @@
 """Calibration: scores that are as high as they are often right (Guo et al. 2017)."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch.nn import functional as F
+from transformers import Trainer
 
 BINS = 15
 HIGHEST = 20.0  # temperature; the lowest is its inverse
@@ -83,4 +86,24 @@ def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int
     return sum(each["clips"] * abs(each["confidence"] - each["accuracy"]) for each in found) / max(1, len(labels))
 
 
-__all__ = ["expected_calibration_error", "fit_temperature", "probabilities", "reliability"]
+def calibrate_classifier(trainer: Trainer, validation: Dataset) -> dict[str, Any]:
+    """Divide the classifier's weights by the temperature that fits its scores on validation rows.
+
+    Returns:
+        `temperature`, and `ece` and `reliability` (see [`reliability`]) on these rows `before` and `after`.
+    """
+    prediction = trainer.predict(validation)
+    logits, classes = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    temperature = fit_temperature(logits, classes)
+    with torch.no_grad():
+        for parameter in trainer.model.get_submodule("classifier").parameters():  # type: ignore[union-attr]
+            parameter.div_(temperature)
+    facts: dict[str, Any] = {"temperature": round(temperature, 4), "clips": len(classes)}
+    for name, divisor in (("before", 1.0), ("after", temperature)):
+        scores = probabilities(logits, divisor)
+        error = expected_calibration_error(scores, classes)
+        facts[name] = {"ece": round(error, 4), "reliability": reliability(scores, classes)}
+    return facts
+
+
+__all__ = ["calibrate_classifier", "expected_calibration_error", "fit_temperature", "probabilities", "reliability"]

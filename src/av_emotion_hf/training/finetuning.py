@@ -1,5 +1,6 @@
 """Fine-tuning with labels: voice, face, or both (CN112633263A, modules 3, 6 and 8)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from datasets import Dataset
 from transformers import set_seed
 from transformers.trainer_utils import PredictionOutput
 
-from ..checkpoints import build_model, load_speech_encoder
+from ..checkpoints import ModelBundle, build_model, load_speech_encoder
 from ..data.augmentation import AugmentingCollator, check_augmentations
 from ..data.collators import ClipCollator
 from ..data.corpora import balanced_weights
@@ -20,7 +21,7 @@ from ..data.schema import FEATURE_COLUMNS, modality_kind
 from ..data.splits import GroupSplit, drop_augmented, keep_groups
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
-from .calibration import expected_calibration_error, fit_temperature, probabilities, reliability
+from .calibration import calibrate_classifier
 from .expression import ExpressionLoss
 from .linear_head import HeadStart
 from .metrics import EmotionScores, compute_metrics
@@ -96,55 +97,34 @@ def finetune(
     require_columns(dataset, label_column, group_column, corpus_column)
     args.require_length(dataset)
     require_persons(person_baseline, group_column)
-    if calibrate and (split is None or not split.validation):
-        raise InputError("calibration needs validation groups: add --group-column (split with validation groups)")
-    if head_first and not isinstance(dataset, Dataset):
-        raise InputError("head_first reads the clips several times, and the dataset is a stream; do not stream")
+    _require_fitting_data(dataset, split, head_first, calibrate)
     checkpoint = args.last_checkpoint()
-    labels = label_names(dataset, label_column)
-    if len(labels) < 2:
-        raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a classifier needs at least two")
-    parts: dict[str, AnyDataset] = {"train": dataset}
-    if split is not None:
-        if group_column is None:
-            raise InputError("a split into groups needs their column: give group_column")
-        groups = {"train": split.train, "validation": split.validation}
-        parts = {name: keep_groups(dataset, group_column, chosen) for name, chosen in groups.items() if chosen}
-        if "validation" in parts:
-            parts["validation"] = drop_augmented(parts["validation"])
+    labels = _class_names(dataset, label_column)
+    parts = _parts_of(dataset, split, group_column)
     reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
+
     set_seed(args.seed)
     backbone = load_speech_encoder(speech_encoder, speech_layers)
     initial = build_model("classification", modality, init or [], labels, config_overrides, backbone)
-    if "audio" in initial.feature_sizes and modality_kind(dataset, "audio") == "features":
-        _require_frozen_backbone(initial.model)
+    _require_frozen_backbone(initial, dataset)
     if person_baseline:
         freeze_features(initial.model)
     num_proc = args.dataloader_num_workers or None
     parts = {name: read_labeled(part, label_column, labels, reader, num_proc, name) for name, part in parts.items()}
-    # counting those of a stream would read it once more
-    counts = {name: class_counts(part, labels) for name, part in parts.items() if isinstance(part, Dataset)}
-    for name, clips in counts.items():
-        if not any(clips.values()):
-            raise InputError(f"the {name} part has no labeled clip; check the groups and the label column")
-    report_missing_classes(counts)
+    counts = _count_clips(parts, labels)
+    _estimate_missing_statistics(initial, parts["train"])
 
-    processors = (initial.feature_extractor, initial.image_processor, initial.feature_sizes)
-    for name in initial.feature_sizes.keys() - initial.normalized:
-        estimate_statistics(initial.model, name, parts["train"], ClipCollator(name, *processors))
     record = RunRecord(
         "finetune",
         args,
         modality=modality,
         init=checkpoint_names(init),
         **speech_encoder_facts(speech_encoder, speech_layers),
-        **({"person_baseline": person_baseline} if person_baseline else {}),
+        **_chosen(person_baseline=person_baseline),
         config=config_overrides or {},
         slow_rate=args.slow_rate,
         layer_decay=args.layer_decay,
-        **({"augment": augment} if augment else {}),
-        **({"head_first": True} if head_first else {}),
-        **({"calibrate": True} if calibrate else {}),
+        **_chosen(augment=augment, head_first=head_first, calibrate=calibrate),
         labels=labels,
         label_column=label_column,
         group_column=group_column,
@@ -152,41 +132,21 @@ def finetune(
         clips=counts,
         **(metadata or {}),
     )
-    has_evaluation = "validation" in parts
-    collate = ClipCollator(modality, *processors)
-    train_collator: AugmentingCollator | None = None
-    if augment:
-        model: Any = initial.model  # its encoder is known to no type
-        holds_features = FEATURE_COLUMNS["audio"] in parts["train"].features
-        mean = MeanFrame.of(model.audio_encoder) if holds_features else None
-        train_collator = AugmentingCollator(collate, augment, labels, mean)
-    with_baseline: dict[str, BaselineCollator] = {}
+    collators = _make_collators(initial, modality, parts["train"], labels, augment)
     if person_baseline and group_column is not None:
-        for name, part in parts.items():
-            moments = measure_clips(initial.model, part, collate, args.device)
-            persons = clips_of_groups(part, group_column)
-            makes, share = (train_collator or collate, person_baseline) if name == "train" else (collate, None)
-            with_baseline[name] = BaselineCollator(makes, initial.model, group_column, moments, persons, share)
+        _add_baselines(collators, initial, parts, group_column, person_baseline, args.device)
     row_weights = balanced_weights(parts["train"], corpus_column) if corpus_column else None
-    slow_parts = args.slow_parts or ([*SLOW_PARTS, "classifier."] if head_first else SLOW_PARTS)
     start = None
     if head_first:
-        start = HeadStart(
-            initial.model.to(args.device),  # type: ignore[arg-type]  # the stub of transformers loses `self`
-            parts["train"],
-            parts.get("validation"),
-            collate,
-            with_baseline.get("train", train_collator),
-            row_weights,
-            args.per_device_eval_batch_size,
-            args.seed,
-        )
+        start = _start_with_head(initial, parts, args, collators, row_weights)
         record.facts["linear_head"] = start.facts
+
+    slow_parts = args.slow_parts or ([*SLOW_PARTS, "classifier."] if head_first else SLOW_PARTS)
     trainer = EmotionTrainer(
         model=initial.model,
-        args=args.for_recipe(has_evaluation=has_evaluation, best_metric="uar", slow_parts=slow_parts),
-        data_collator=collate,
-        train_collator=with_baseline.get("train", train_collator),
+        args=args.for_recipe(has_evaluation="validation" in parts, best_metric="uar", slow_parts=slow_parts),
+        data_collator=collators.plain,
+        train_collator=collators.train,
         train_dataset=parts["train"],
         eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
@@ -200,21 +160,66 @@ def finetune(
         start.restore_if_better(trainer.state.best_metric)
     if calibrate:
         record.facts["calibration"] = calibrate_classifier(trainer, parts["validation"])
-    scores = trainer.evaluate(metric_key_prefix="validation") if has_evaluation else {}
-    if corpus_column is not None and has_evaluation:
-        corpora = column_values(parts["validation"], corpus_column)
-        record.facts["scores_by_corpus"] = scores_by_corpus(trainer.predict(parts["validation"]), corpora)
-    if "validation" in with_baseline:
-        trainer.data_collator = with_baseline["validation"]
-        scores |= trainer.evaluate(metric_key_prefix="validation_with_baseline")
+    scores = _validate(trainer, record, parts.get("validation"), corpus_column, collators.with_baseline)
     facts = record.finish(trainer, scores, initial.processor(modality))
     if trainer.is_world_process_zero():
         record.write_card()
     return facts
 
 
-def _require_frozen_backbone(model: Any) -> None:
+def _require_fitting_data(dataset: AnyDataset, split: GroupSplit | None, head_first: bool, calibrate: bool) -> None:
+    """Raise [`InputError`] where calibration has nothing to fit, or the head cannot read the clips several times."""
+    if calibrate and (split is None or not split.validation):
+        raise InputError("calibration needs validation groups: add --group-column (split with validation groups)")
+    if head_first and not isinstance(dataset, Dataset):
+        raise InputError("head_first reads the clips several times, and the dataset is a stream; do not stream")
+
+
+def _class_names(dataset: AnyDataset, label_column: str) -> list[str]:
+    """The labels of the dataset; raises [`InputError`] where there are not two."""
+    labels = label_names(dataset, label_column)
+    if len(labels) < 2:
+        raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a classifier needs at least two")
+    return labels
+
+
+def _parts_of(dataset: AnyDataset, split: GroupSplit | None, group_column: str | None) -> dict[str, AnyDataset]:
+    """The rows of `train` and, where the split has such groups, those of `validation`, without augmented copies."""
+    if split is None:
+        return {"train": dataset}
+    if group_column is None:
+        raise InputError("a split into groups needs their column: give group_column")
+    groups = {"train": split.train, "validation": split.validation}
+    parts = {name: keep_groups(dataset, group_column, chosen) for name, chosen in groups.items() if chosen}
+    if "validation" in parts:
+        parts["validation"] = drop_augmented(parts["validation"])
+    return parts
+
+
+def _count_clips(parts: dict[str, AnyDataset], labels: list[str]) -> dict[str, dict[str, int]]:
+    """Clips by class of each part; those of a stream are left out, as counting would read it once more.
+
+    Raises:
+        InputError: a part has no clip with a label.
+    """
+    counts = {name: class_counts(part, labels) for name, part in parts.items() if isinstance(part, Dataset)}
+    for name, clips in counts.items():
+        if not any(clips.values()):
+            raise InputError(f"the {name} part has no labeled clip; check the groups and the label column")
+    report_missing_classes(counts)
+    return counts
+
+
+def _chosen(**settings: Any) -> dict[str, Any]:
+    """The settings that are in the record only where they were chosen."""
+    return {name: value for name, value in settings.items() if value}
+
+
+def _require_frozen_backbone(initial: ModelBundle, dataset: AnyDataset) -> None:
     """Raise [`InputError`] where a dataset of features would have to train the speech backbone that computed them."""
+    if "audio" not in initial.feature_sizes or modality_kind(dataset, "audio") != "features":
+        return
+    model: Any = initial.model  # its encoder is known to no type
     backbone = model.audio_encoder.backbone
     if backbone is not None and not backbone.frozen:
         raise InputError(
@@ -223,24 +228,104 @@ def _require_frozen_backbone(model: Any) -> None:
         )
 
 
-def calibrate_classifier(trainer: EmotionTrainer, validation: Dataset) -> dict[str, Any]:
-    """Divide the classifier's weights by the temperature that fits its scores on validation rows.
+def _estimate_missing_statistics(initial: ModelBundle, train: AnyDataset) -> None:
+    """Set mean and deviation of the features of those encoders that no checkpoint gave them."""
+    for name in initial.feature_sizes.keys() - initial.normalized:
+        estimate_statistics(initial.model, name, train, _plain_collator(initial, name))
 
-    Returns:
-        `temperature`, and `ece` and `reliability` (see [`reliability`]) on these rows `before` and `after`.
+
+@dataclass
+class _Collators:
+    """What makes batches.
+
+    Attributes:
+        plain: pads clips.
+        train: changes training clips by augmentation and by a person's baseline; `None` without either.
+        with_baseline: standardizes validation clips by their person's baseline; `None` without.
     """
-    prediction = trainer.predict(validation)
-    logits, classes = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-    temperature = fit_temperature(logits, classes)
-    with torch.no_grad():
-        for parameter in trainer.model.get_submodule("classifier").parameters():  # type: ignore[union-attr]
-            parameter.div_(temperature)
-    facts: dict[str, Any] = {"temperature": round(temperature, 4), "clips": len(classes)}
-    for name, divisor in (("before", 1.0), ("after", temperature)):
-        scores = probabilities(logits, divisor)
-        error = expected_calibration_error(scores, classes)
-        facts[name] = {"ece": round(error, 4), "reliability": reliability(scores, classes)}
-    return facts
+
+    plain: ClipCollator
+    train: AugmentingCollator | BaselineCollator | None = None
+    with_baseline: BaselineCollator | None = None
+
+
+def _make_collators(
+    initial: ModelBundle, modality: str, train: AnyDataset, labels: list[str], augment: dict[str, float]
+) -> _Collators:
+    """The collators of a run without a person's baseline."""
+    plain = _plain_collator(initial, modality)
+    if not augment:
+        return _Collators(plain)
+    model: Any = initial.model
+    mean = MeanFrame.of(model.audio_encoder) if FEATURE_COLUMNS["audio"] in train.features else None
+    return _Collators(plain, AugmentingCollator(plain, augment, labels, mean))
+
+
+def _add_baselines(
+    collators: _Collators,
+    initial: ModelBundle,
+    parts: dict[str, AnyDataset],
+    group_column: str,
+    share: float,
+    device: torch.device,
+) -> None:
+    """Measure the clips of each part, and standardize that share of the training clips by those of their person."""
+    for name, part in parts.items():
+        moments = measure_clips(initial.model, part, collators.plain, device)
+        persons = clips_of_groups(part, group_column)
+        if name == "train":
+            makes = collators.train or collators.plain
+            collators.train = BaselineCollator(makes, initial.model, group_column, moments, persons, share)
+        else:
+            collators.with_baseline = BaselineCollator(collators.plain, initial.model, group_column, moments, persons)
+
+
+def _plain_collator(initial: ModelBundle, modality: str) -> ClipCollator:
+    """Pads clips for a model, or for its encoder of one modality."""
+    return ClipCollator(modality, initial.feature_extractor, initial.image_processor, initial.feature_sizes)
+
+
+def _start_with_head(
+    initial: ModelBundle,
+    parts: dict[str, AnyDataset],
+    args: EmotionTrainingArguments,
+    collators: _Collators,
+    row_weights: torch.Tensor | None,
+) -> HeadStart:
+    """Make the classifier of the model a linear head on the rest of it."""
+    return HeadStart(
+        initial.model.to(args.device),  # type: ignore[arg-type]  # the stub of transformers loses `self`
+        parts["train"],
+        parts.get("validation"),
+        collators.plain,
+        collators.train,
+        row_weights,
+        args.per_device_eval_batch_size,
+        args.seed,
+    )
+
+
+def _validate(
+    trainer: EmotionTrainer,
+    record: RunRecord,
+    validation: AnyDataset | None,
+    corpus_column: str | None,
+    with_baseline: BaselineCollator | None,
+) -> dict[str, Any]:
+    """Scores of the kept model on the validation rows, if there are any; those of each dataset go to the record.
+
+    With a person's baseline the rows are scored a second time.
+    """
+    if validation is None:
+        return {}
+    scores = trainer.evaluate(metric_key_prefix="validation")
+    if corpus_column is not None:
+        corpora = column_values(validation, corpus_column)
+        record.facts["scores_by_corpus"] = scores_by_corpus(trainer.predict(validation), corpora)
+    if with_baseline is not None:
+        trainer.data_collator = with_baseline
+        scores |= trainer.evaluate(metric_key_prefix="validation_with_baseline")
+    return scores
 
 
 def scores_by_corpus(prediction: PredictionOutput, corpora: list[str]) -> dict[str, dict[str, float | int]]:
