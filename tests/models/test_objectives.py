@@ -3,7 +3,7 @@ import torch
 
 import av_emotion_hf as av
 from av_emotion_hf.models.configuration_av_emotion import OBJECTIVES
-from av_emotion_hf.models.modeling_av_emotion import OBJECTIVE_CLASSES
+from av_emotion_hf.models.objectives_av_emotion import OBJECTIVE_CLASSES
 
 FRAMES, HIDDEN = 12, (3, 4, 8)
 

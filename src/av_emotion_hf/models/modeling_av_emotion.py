@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
+from .base_av_emotion import AVEmotionPreTrainedModel, FrameEncoder
 from .classification_av_emotion import classify
 from .configuration_av_emotion import (
     AVEmotionAudioConfig,
@@ -22,11 +23,11 @@ from .configuration_av_emotion import (
 )
 from .frontend_av_emotion import AcousticFrontEnd
 from .fusion_av_emotion import drop_modality, present_or_absent
-from .masking_av_emotion import MaskedFrames, as_frame_mask, sample_mask
-from .objectives_av_emotion import OBJECTIVE_CLASSES, TeacherHead
+from .masking_av_emotion import as_frame_mask
 from .outputs_av_emotion import AVEmotionEncoderOutput, AVEmotionForPreTrainingOutput, AVEmotionOutput
 from .person_baseline_av_emotion import standardize
 from .pooling_av_emotion import SentencePooling
+from .pretraining_av_emotion import FramePreTrainer
 from .rnn_av_emotion import MaskedRNN
 from .speech_backbone_av_emotion import SpeechBackbone
 
@@ -34,110 +35,7 @@ if TYPE_CHECKING:  # never run: transformers copies the files that a file import
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
 
 
-class AVEmotionPreTrainedModel(PreTrainedModel):
-    """Weight initialization and loading for all models of this package."""
-
-    accepts_loss_kwargs = False  # it is a mean over the batch; a Trainer must not divide by `num_items_in_batch`
-    supports_gradient_checkpointing = False
-    # frequencies and windows lose too much in half precision
-    _keep_in_fp32_modules_strict = ["frontend"]  # noqa: RUF012
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, AcousticFrontEnd | SpeechBackbone | TeacherHead):
-            tensors = dict(module.named_parameters()) | dict(module.named_buffers())
-            for name, value in module.initial_tensors().items():
-                init.copy_(tensors[name], value)
-        elif isinstance(module, nn.GRU | nn.LSTM):
-            for name, parameter in module.named_parameters():
-                if "weight_ih" in name:
-                    init.xavier_uniform_(parameter)
-                elif "weight_hh" in name:
-                    init.orthogonal_(parameter)
-                else:
-                    init.zeros_(parameter)
-        elif isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
-            init.zeros_(module.bias)
-        elif isinstance(module, AVEmotionImageModel):
-            init.zeros_(module.feature_mean)
-            init.ones_(module.feature_std)
-        elif isinstance(module, AVEmotionModel):
-            init.zeros_(module.audio_absent)
-            init.zeros_(module.image_absent)
-
-
-class _FrameEncoder(AVEmotionPreTrainedModel):
-    """What the audio and the image encoder share: frame features, the RNN over them, and pooling."""
-
-    input_names: ClassVar[tuple[str, str, str]]  # arguments of `forward`: raw inputs, their mask, frame features
-    rnn: MaskedRNN
-    pooling: SentencePooling
-
-    def extract_features(self, inputs: Tensor, mask: Tensor | None = None, /) -> tuple[Tensor, Tensor]:
-        """Raw frame features `(B, T, F)` of a batch of clips, and their frame mask `(B, T)`."""
-        raise NotImplementedError
-
-    @property
-    def _standardized(self) -> list[Any]:
-        """The modules that have mean and deviation of their features, in the order of these."""
-        return [self]
-
-    @property
-    def feature_statistics(self) -> Tensor:
-        """Mean and deviation `(2, F)` of the raw features of the dataset."""
-        return torch.cat([torch.stack([part.feature_mean, part.feature_std]) for part in self._standardized], dim=-1)
-
-    def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Set mean and deviation `(F,)` of the raw features, by which [`normalize`] standardizes them."""
-        sizes = [len(part.feature_mean) for part in self._standardized]
-        for part, own_mean, own_std in zip(self._standardized, mean.split(sizes), std.split(sizes), strict=True):
-            part.feature_mean.copy_(own_mean)
-            part.feature_std.copy_(own_std)
-
-    def normalize(self, features: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Features `(B, T, F)`, standardized by the dataset's mean and deviation, or by `statistics (B, 2, F)`."""
-        raise NotImplementedError
-
-    def defined_cells(self, features: Tensor) -> Tensor:
-        """Which of the raw `features (..., F)` are defined."""
-        return torch.ones_like(features, dtype=torch.bool)
-
-    def counted_cells(self, features: Tensor) -> Tensor:
-        """Which of the raw `features (..., F)` count in statistics of the dataset or of a person."""
-        return self.pooling.counted_cells(self.defined_cells(features), features)
-
-    def frame_features(
-        self, inputs: Tensor | None, mask: Tensor | None, features: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Raw frame features `(B, T, F)` and their frame mask `(B, T)`, from either `inputs` or `features`.
-
-        Raises:
-            ValueError: both or neither are given, or the mask does not fit the features.
-        """
-        if features is None and inputs is not None:
-            return self.extract_features(inputs, mask)
-        if features is None or inputs is not None:
-            raise ValueError(f"give either {self.input_names[0]} or {self.input_names[2]}, and not both")
-        return features, as_frame_mask(features, mask)
-
-    def encode(self, features: Tensor, frame_mask: Tensor) -> Tensor:
-        """Normalized features `(B, T, F)` to the RNN's states `(B, T, D)`."""
-        return self.rnn(features, frame_mask)
-
-    def encode_sides(self, features: Tensor, frame_mask: Tensor) -> list[Tensor]:
-        """As [`encode`], for each direction of the RNN on its own."""
-        return self.rnn.sides(features, frame_mask)
-
-    def _encode_clips(self, features: Tensor, frame_mask: Tensor, statistics: Tensor | None) -> AVEmotionEncoderOutput:
-        """Output for raw frame features `(B, T, F)`."""
-        normalized = self.normalize(features, statistics) * frame_mask.unsqueeze(-1)
-        states = self.encode(normalized, frame_mask)
-        pooled = self.pooling(states, normalized, frame_mask, features)
-        return AVEmotionEncoderOutput(states, pooled, normalized, frame_mask)
-
-
-class AVEmotionAudioModel(_FrameEncoder):
+class AVEmotionAudioModel(FrameEncoder):
     """Acoustic front-end, RNN and pooling to the sentence-level acoustic vector (module 3 without its classifier).
 
     With a speech backbone, its states follow the descriptors in each frame.
@@ -235,7 +133,7 @@ class AVEmotionAudioModel(_FrameEncoder):
         return self._encode_clips(*frames, audio_statistics)
 
 
-class AVEmotionImageModel(_FrameEncoder):
+class AVEmotionImageModel(FrameEncoder):
     """Expression backbone, RNN and pooling to the sentence-level image vector (module 6 without its classifier)."""
 
     config: AVEmotionImageConfig
@@ -255,6 +153,13 @@ class AVEmotionImageModel(_FrameEncoder):
         self.rnn = MaskedRNN(config, self.num_features)
         self.pooling = SentencePooling(config, self.num_features)
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self:
+            init.zeros_(self.feature_mean)
+            init.ones_(self.feature_std)
 
     @property
     def num_features(self) -> int:
@@ -318,63 +223,7 @@ class AVEmotionImageModel(_FrameEncoder):
         return self._encode_clips(*self.frame_features(pixel_values, pixel_mask, image_features), image_statistics)
 
 
-class _FramePreTrainer(AVEmotionPreTrainedModel):
-    """Masked-frame pre-training (modules 2 and 5): hide frames, and predict the complete sequence with the RNN."""
-
-    config: AVEmotionEncoderConfig
-    encoder_class: ClassVar[type[_FrameEncoder]]
-    frozen_parts: ClassVar[tuple[str, ...]]
-
-    def __init__(self, config: AVEmotionEncoderConfig):
-        super().__init__(config)
-        setattr(self, self.base_model_prefix, self.encoder_class(config))
-        for part in self.frozen:
-            part.requires_grad_(False)
-        self.objective = OBJECTIVE_CLASSES[config.objective]()
-        for name, make in self.objective.heads.items():
-            setattr(self, name, make(self.encoder))
-        self.post_init()
-
-    @property
-    def encoder(self) -> AVEmotionAudioModel | AVEmotionImageModel:
-        """The encoder that is trained."""
-        return getattr(self, self.base_model_prefix)
-
-    @property
-    def frozen(self) -> list[nn.Module]:
-        """The modules that compute the features. They are not trained, or the target could become trivial."""
-        return [part for name in self.frozen_parts if (part := getattr(self.encoder, name)) is not None]
-
-    def train(self, mode: bool = True) -> Self:
-        """As in torch; the frozen parts stay in evaluation mode."""
-        super().train(mode)
-        for part in self.frozen:
-            part.eval()
-        return self
-
-    @torch.no_grad()
-    def complete_features(self, **inputs: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Target `(B, T, F)`, frame mask `(B, T)` and mask of defined cells `(B, T, F)`; inputs as for [`forward`]."""
-        features, frame_mask = self.encoder.frame_features(*(inputs.get(name) for name in self.encoder.input_names))
-        real = frame_mask.unsqueeze(-1)
-        return self.encoder.normalize(features) * real, frame_mask, self.encoder.defined_cells(features) & real
-
-    def _pretrain(
-        self, inputs: tuple[Tensor | None, ...], mask: Tensor | None, return_loss: bool, teacher: Tensor | None
-    ) -> AVEmotionForPreTrainingOutput:
-        named = dict(zip(self.encoder.input_names, inputs, strict=True))
-        target, frame_mask, cell_mask = self.complete_features(**named)
-        if mask is None:
-            mask = sample_mask(frame_mask.cpu(), self.config.mask_time_prob, self.config.mask_time_length)
-        hidden = mask.to(frame_mask.device).bool() & frame_mask
-        masked = MaskedFrames(target, frame_mask, cell_mask, hidden, teacher)
-        loss, reconstruction = self.objective(self, masked)
-        return AVEmotionForPreTrainingOutput(
-            loss if return_loss else None, reconstruction, target, cell_mask, hidden, frame_mask
-        )
-
-
-class AVEmotionAudioForPreTraining(_FramePreTrainer):
+class AVEmotionAudioForPreTraining(FramePreTrainer):
     """Speech pre-training (CN112633263A, module 2)."""
 
     config: AVEmotionAudioConfig
@@ -404,7 +253,7 @@ class AVEmotionAudioForPreTraining(_FramePreTrainer):
         return self._pretrain(inputs, mask_time_indices, return_loss, teacher_states)
 
 
-class AVEmotionImageForPreTraining(_FramePreTrainer):
+class AVEmotionImageForPreTraining(FramePreTrainer):
     """Image pre-training (CN112633263A, module 5)."""
 
     config: AVEmotionImageConfig
@@ -435,7 +284,7 @@ class AVEmotionImageForPreTraining(_FramePreTrainer):
 class _FrameClassifier(AVEmotionPreTrainedModel):
     """An encoder and one fully connected layer on its sentence-level vector (modules 3 and 6)."""
 
-    encoder_class: ClassVar[type[_FrameEncoder]]
+    encoder_class: ClassVar[type[FrameEncoder]]
 
     def __init__(self, config: AVEmotionEncoderConfig):
         super().__init__(config)
@@ -516,6 +365,13 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
         self.audio_absent = nn.Parameter(torch.zeros(self.audio_encoder.pooling.size))
         self.image_absent = nn.Parameter(torch.zeros(self.image_encoder.pooling.size))
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self:
+            init.zeros_(self.audio_absent)
+            init.zeros_(self.image_absent)
 
     @can_return_tuple
     def forward(

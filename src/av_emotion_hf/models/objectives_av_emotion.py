@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from .masking_av_emotion import MaskedFrames, mean_square
 from .pooling_av_emotion import equal_weights, statistics_pool
 
-PreTrainingModel = Any  # a model of `modeling_av_emotion`, which imports this file
+PreTrainingModel = Any  # a model of `pretraining_av_emotion`, which imports this file
 Encoder = Any  # likewise
 Heads = dict[str, Callable[[Encoder], nn.Module]]  # by name, how each is made for an encoder
 
