@@ -1,7 +1,6 @@
 """The scripts in `examples` that measure voice models, on vectors and voices whose answer is known."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from typer.testing import CliRunner
 
 from av_emotion_hf import InputError, cli
 from av_emotion_hf.data.schema import encode_waveform
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The scripts of `examples` that fine-tune: from a dataset on the Hub to a model on the Hub, and on after a break."""
 
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,17 +52,6 @@ def arguments(voices, tmp_path):
         "test_groups": ["03"],
         "output_dir": str(tmp_path / "out"),
     }
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Function that runs an example as a program."""
-
-    def call(name, *words):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
-        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-
-    return call
 
 
 TRAINING = {
