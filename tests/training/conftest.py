@@ -29,7 +29,8 @@ def options(tmp_path):
     }
 
     def make(name, **changes):
-        fields = {"epochs": 2, "batch_size": 4} | changes
+        # not as many threads as cores are idle: after a break these could be others, which round differently
+        fields = {"epochs": 2, "batch_size": 4, "cpu_threads": 1} | changes
         return EmotionTrainingArguments(str(tmp_path / name), **{long_names.get(k, k): v for k, v in fields.items()})
 
     return make

@@ -44,6 +44,7 @@ class EmotionTrainingArguments(TrainingArguments):
         compute_on: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, see [`choose_device`]. One process trains on one GPU;
             start several with `torchrun` or `accelerate launch` to train on several.
         cpu_threads: threads of this process on the CPU; chosen by what is computed when 0, see [`cpu_threads`].
+            Another number rounds differently: an expression recognizer resumes to the same bits with a fixed one.
         slow_parts: substrings of the names of parameters that are trained already, such as `backbone.`.
         slow_rate: factor on the learning rate of the slow parts.
         layer_decay: factor on the learning rate from each layer of a speech backbone to the one below it, down to its
