@@ -151,6 +151,20 @@ def test_vectors_are_what_the_classifier_reads(features, options, small):
     with torch.no_grad():
         logits = bundle.model.eval()(**{k: v for k, v in collate([rows[3]]).items() if k != "labels"}).logits
     torch.testing.assert_close(bundle.model.classifier(vectors[3:4]), logits, atol=1e-5, rtol=1e-5)
+    batches: list[list[int]] = []
+
+    def mixing(batch):
+        batches.append([row["labels"] for row in batch])
+        return collate(batch)
+
+    by_class = rows.select(sorted(range(len(rows)), key=rows["labels"][:].__getitem__))
+    in_order, sorted_targets = sentence_vectors(bundle.model, by_class, mixing, 4)
+    assert all(len(set(labels)) == 1 for labels in batches[:2])
+    batches.clear()
+    shuffled, same = sentence_vectors(bundle.model, by_class, mixing, 4, shuffle=True)
+    assert any(len(set(labels)) == 2 for labels in batches)
+    torch.testing.assert_close(shuffled, in_order, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(same, sorted_targets)
 
 
 def test_a_stream_is_refused(features, options):

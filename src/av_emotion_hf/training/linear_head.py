@@ -133,7 +133,11 @@ def choose_penalty(
 
 @torch.no_grad()
 def sentence_vectors(
-    model: PreTrainedModel, dataset: Dataset, collate: Callable[[list], dict[str, Any]], batch_size: int
+    model: PreTrainedModel,
+    dataset: Dataset,
+    collate: Callable[[list], dict[str, Any]],
+    batch_size: int,
+    shuffle: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """What enters the classifier of a frozen model.
 
@@ -142,10 +146,13 @@ def sentence_vectors(
         dataset: rows with labels.
         collate: makes batches of them.
         batch_size: clips per batch.
+        shuffle: draw which clips share a batch, for a `collate` that mixes them.
 
     Returns:
-        Vectors `(N, D)` float32 and class distributions `(N, K)`, on the CPU.
+        Vectors `(N, D)` float32 and class distributions `(N, K)` of the rows in their order, on the CPU.
     """
+    order = torch.randperm(len(dataset)) if shuffle else torch.arange(len(dataset))
+    loader = DataLoader(dataset, batch_size=batch_size, sampler=order.tolist(), collate_fn=collate)
     was_training = model.training
     model.eval()
     vectors: list[Tensor] = []
@@ -153,14 +160,15 @@ def sentence_vectors(
     hook = classifier.register_forward_pre_hook(lambda _, inputs: vectors.append(inputs[0].float().cpu()))
     targets = []
     try:
-        for batch in tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Frozen vectors"):
+        for batch in tqdm(loader, desc="Frozen vectors"):
             labels = batch.pop("labels")
             targets.append(labels if labels.ndim == 2 else F.one_hot(labels, classifier.out_features).float())
             model(**{name: value.to(model.device) for name, value in batch.items()})
     finally:
         hook.remove()
         model.train(was_training)
-    return torch.cat(vectors), torch.cat(targets)
+    rows = order.argsort()
+    return torch.cat(vectors)[rows], torch.cat(targets)[rows]
 
 
 class HeadStart:
@@ -197,7 +205,7 @@ class HeadStart:
             if row_weights is None:
                 row_weights = balanced_rows(targets)
             if train_collator is not None:
-                changed, mixed = sentence_vectors(model, train, train_collator, batch_size)
+                changed, mixed = sentence_vectors(model, train, train_collator, batch_size, shuffle=True)
                 vectors, targets = torch.cat([vectors, changed]), torch.cat([targets, mixed])
                 row_weights = torch.cat([row_weights, row_weights])
         self.uar = None
