@@ -3,6 +3,8 @@
 import statistics
 from collections.abc import Callable, Iterable
 
+from scipy import stats
+
 Runs = list[dict]
 
 
@@ -188,4 +190,43 @@ def dataset_table(scores: dict[str, dict]) -> str:
     lines = ["| validation speakers of | clips | UAR % | WAR % |", "|---|---|---|---|"]
     for name, each in scores.items():
         lines.append(f"| {name} | {each['clips']} | {100 * each['uar']:.1f} | {100 * each['war']:.1f} |")
+    return "\n".join(lines)
+
+
+def fold_means(runs: Runs, percent_of_labels: str) -> list[float]:
+    """UAR of each fold, the mean over its draws and over the seeds of some runs."""
+    folds = zip(*(run["uar"][percent_of_labels] for run in runs), strict=True)
+    return [statistics.mean(score for draws in fold for score in draws) for fold in folds]
+
+
+def gain(runs: Runs, controls: Runs, percent_of_labels: str) -> str:
+    """`"+8.1 (6.0 to 10.2)"`: mean difference of the folds in points, and its 95 % interval (paired t)."""
+    pairs = zip(fold_means(runs, percent_of_labels), fold_means(controls, percent_of_labels), strict=True)
+    differences = [100 * (score - control) for score, control in pairs]
+    mean, count = statistics.mean(differences), len(differences)
+    if count < 2:
+        return f"{mean:+.1f}"
+    reach = stats.t.ppf(0.975, count - 1) * statistics.stdev(differences) / count**0.5
+    return f"{mean:+.1f} ({mean - reach:+.1f} to {mean + reach:+.1f})"
+
+
+def unlabeled_table(runs: Runs) -> str:
+    """Networks and what they learned without labels down; of each tested dataset scores and gains across."""
+    names = list(dict.fromkeys(run["dataset"] for run in runs))
+    percents = list(runs[0]["uar"])
+    heads = [f"{name}, {each} %" for name in names for each in percents]
+    heads += [f"{name}, gain with {percents[0]} %" for name in names]
+    lines = [
+        "| network, learned without labels | seeds | " + " | ".join(heads) + " |",
+        "|---" * (2 + len(heads)) + "|",
+    ]
+    for size, arm in dict.fromkeys((run["size"], run["arm"]) for run in runs):
+        cells, gains = [], []
+        for name in names:
+            of_size = [run for run in runs if run["dataset"] == name and run["size"] == size]
+            own, controls = ([run for run in of_size if run["arm"] == each] for each in (arm, "random"))
+            cells += [percent(fold_means(own, each)) if own else "-" for each in percents]
+            gains.append(gain(own, controls, percents[0]) if own and controls and arm != "random" else "-")
+        seeds = len({run["seed"] for run in runs if (run["size"], run["arm"]) == (size, arm)})
+        lines.append(f"| {size}, {arm} | {seeds} | " + " | ".join(cells + gains) + " |")
     return "\n".join(lines)

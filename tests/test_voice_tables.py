@@ -138,3 +138,16 @@ def test_tables_are_shown_once_they_are_measured(script):
     assert (
         names["introduced"]("Of genders:", table) == f"Of genders:\n\n{table}" and names["introduced"]("x", "") == ""
     )
+
+
+def test_gains_are_paired_over_folds(tables):
+    def run(arm, seed, *folds):
+        uar = {"10": [[score, score + 0.1] for score in folds], "100": [[score + 0.2] for score in folds]}
+        return {"dataset": "a", "size": "small", "arm": arm, "seed": seed, "uar": uar}
+
+    runs = [run("random", 0, 0.2, 0.4, 0.3), run("distill", 0, 0.3, 0.5, 0.4), run("distill", 1, 0.3, 0.5, 0.7)]
+    lines = tables["unlabeled_table"](runs).splitlines()
+    assert lines[0] == "| network, learned without labels | seeds | a, 10 % | a, 100 % | a, gain with 10 % |"
+    assert lines[2] == "| small, random | 1 | 35.0 ± 8.2 | 50.0 ± 8.2 | - |"
+    # differences of 10, 10 and 25 points: 15, and 4.303 standard errors of 5 to either side
+    assert lines[3] == "| small, distill | 2 | 50.0 ± 10.8 | 65.0 ± 10.8 | +15.0 (-6.5 to +36.5) |"
