@@ -8,7 +8,8 @@ PROTOCOL is one of
 - `in-corpus`: folds of speakers. RAVDESS in the folds of HiCMAE (FOLDS.json names their actors), others leave one
   speaker out, or one fifth of them where there are more than twelve.
 - `leave-one-corpus-out`: four classes (angry, happy, neutral with calm, sad), learned from all other datasets.
-- `label-fractions`: 5, 10, 25 and 100 % of the labels of each class, three draws, in the folds of `in-corpus`.
+- `label-fractions`: 5, 10, 25 and 100 % of the labels of each class, three draws, in the folds of `in-corpus`; and the
+  same with pseudo-labels of the other clips of the training part (`finetune --pseudo-labels`).
 - `baseline-clips`: what 1, 3, 10, 30 and all unlabeled clips of the tested person give.
 
 Fixed before the first full run: what is recognized is a linear head (`finetune --head-first`) on a frozen model with
@@ -46,6 +47,7 @@ PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)
 DESCRIPTORS, SUMS = 60, 3  # of a frame: descriptors of the front-end, and sums over layers of the speech encoder
 MOST_FOLDS = 12  # speakers up to which one is left out at a time
 VALIDATION = 5  # one of so many speakers validates
+SURE = 0.5  # fraction of a pool that gets pseudo-labels: `finetune --pseudo-fraction`
 
 
 @dataclass
@@ -202,8 +204,14 @@ def validation_speakers(part: Part) -> np.ndarray:
     return np.isin(part.speakers, chosen)
 
 
-def learn(part: Part, kinds: tuple[str, ...], num_classes: int, validates: np.ndarray | None = None):
-    """A linear head on clips standardized in each of some ways; returns it and the chosen penalty."""
+def learn(
+    part: Part,
+    kinds: tuple[str, ...],
+    num_classes: int,
+    validates: np.ndarray | None = None,
+    penalty: float = DEFAULT_PENALTY,
+):
+    """A linear head on clips standardized in each of some ways; returns it and its penalty, chosen if any validate."""
     validates = validation_speakers(part) if validates is None else validates
 
     def rows(chosen: np.ndarray):
@@ -215,7 +223,6 @@ def learn(part: Part, kinds: tuple[str, ...], num_classes: int, validates: np.nd
         return vectors, torch.nn.functional.one_hot(classes, num_classes).float(), weights.repeat(len(kinds)), classes
 
     everything = np.ones(len(part.classes), dtype=bool)
-    penalty = DEFAULT_PENALTY
     if validates.any():
         train, held_out = rows(~validates), rows(validates)
         _, scores = choose_penalty(*train[:3], (held_out[0], held_out[3]), PENALTIES)
@@ -354,8 +361,24 @@ def drawn(classes: np.ndarray, fraction: float, draw: int) -> np.ndarray:
     return np.concatenate([rng.permutation(own)[: max(1, round(fraction * len(own)))] for own in rows])
 
 
+def self_train(few: Part, pool: Part, head, penalty: float, num_classes: int):
+    """A head that learns from labels and from half of a pool, of each class the clips that another is surest of."""
+    scores = head(torch.from_numpy(pool.vectors["person"])).softmax(1).numpy()
+    count = round(SURE * len(scores) / num_classes)
+    sure = pool.pick(np.concatenate([np.argsort(-scores[:, each])[:count] for each in range(num_classes)]))
+    classes = np.concatenate([few.classes, np.repeat(np.arange(num_classes), count)])
+    both = Part(
+        {kind: np.concatenate([few.vectors[kind], sure.vectors[kind]]) for kind in few.vectors},
+        classes,
+        [(few.cells[0][0], str(each)) for each in classes],
+        np.concatenate([few.speakers, sure.speakers]),
+        np.concatenate([few.genders, sure.genders]),
+    )
+    return learn(both, ("plain", "person"), num_classes, np.zeros(len(classes), dtype=bool), penalty)[0]
+
+
 def label_fractions(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
-    """The model and two controls with few labels; the penalty is chosen once, with all labels of other speakers."""
+    """The model with few labels, with pseudo-labels of all other clips that it may train on, and the controls."""
     for name, corpus in corpora.items():
         for (number, test), fraction in itertools.product(enumerate(folds_of(name, corpus.speaker, folds)), FRACTIONS):
             train, held_out, classes = split(corpus, test)
@@ -368,6 +391,11 @@ def label_fractions(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
                 run |= {"clips": len(rows), "penalty": penalty, "uar": {}}
                 for kind in ("plain", "person"):
                     run["uar"][f"model, {kind}"] = tested(head, held_out, kind)[0]
+                pool = train.pick(np.setdiff1d(np.arange(len(train.classes)), rows))
+                if len(pool.classes):
+                    taught = self_train(few, pool, head, penalty, len(classes))
+                    for kind in ("plain", "person"):
+                        run["uar"][f"with pseudo-labels, {kind}"] = tested(taught, held_out, kind)[0]
                 for title, vectors in own_controls.items():
                     answers = support_vectors(vectors[~test][rows], few.classes, vectors[test])
                     run["uar"][title] = uar(held_out.classes, answers)

@@ -50,6 +50,9 @@ def test_every_protocol_finds_what_is_there(vectors, tmp_path, script):
     assert {run["percent"] for run in results["label-fractions"]} == {5, 10, 25, 100}
     few = [run for run in results["label-fractions"] if run["percent"] == 5 and run["dataset"] == "one"]
     assert len(few) == 5 * 3 and all(run["clips"] == 4 for run in few)
+    assert all("with pseudo-labels, person" in run["uar"] for run in few)
+    whole = [run["uar"] for run in results["label-fractions"] if run["percent"] == 100]
+    assert not any("with pseudo-labels, plain" in uar for uar in whole)
     clips = [run["uar"] for run in results["baseline-clips"] if run["dataset"] == "far"]
     assert np.mean([uar["all"] for uar in clips]) > np.mean([uar["1"] for uar in clips]) > 0.3
 
@@ -75,6 +78,25 @@ def test_a_control_of_other_clips_is_refused(vectors, script):
     np.savez(vectors / "one_functionals.npz", **(arrays | {"facts": json.dumps(facts)}))
     with pytest.raises(InputError, match=r"one_functionals.npz is not of the same clips as one.npz; make both"):
         names["Corpus"].read(vectors, "one")
+
+
+def test_pseudo_labels_teach_what_goes_with_the_class(script):
+    """The first head reads one value; in the pool another one goes with it, and that is all that the test has."""
+    names = script("voice_protocols.py")
+    sign = np.tile([-1.0, 1.0], 20).astype(np.float32)
+
+    def part(first, second):
+        vectors = np.stack([first, second], axis=1).astype(np.float32)
+        labels, nobody = (sign > 0).astype(int), np.full(len(sign), "one/a")
+        cells = [("one", str(each)) for each in labels]
+        return names["Part"](dict.fromkeys(("plain", "person"), vectors), labels, cells, nobody, nobody)
+
+    few, pool, test = part(sign, 0 * sign).pick(np.arange(2)), part(sign, sign), part(0 * sign, sign)
+    pool.classes[:] = 0  # nobody knows them
+    head, penalty = names["learn"](few, ("plain", "person"), 2, np.zeros(2, dtype=bool), 0.3)
+    assert penalty == 0.3 and names["tested"](head, test, "plain")[0] == 0.5
+    taught = names["self_train"](few, pool, head, penalty, 2)
+    assert names["tested"](taught, test, "plain")[0] == 1.0
 
 
 def test_the_vectors_are_what_a_model_pools(tmp_path, script):
