@@ -42,6 +42,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "training.finetuning": ("finetune",),
     "training.metrics": ("compute_metrics",),
     "training.pretraining": ("pretrain",),
+    "training.score_balance": ("balance_scores",),
     "training.self_training": ("self_train",),
     "training.trainer": ("EmotionTrainer",),
 }

@@ -89,11 +89,13 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         "detector",
         "baseline",
         "checkpoint",
+        "balanced",
     ]
-    assert list(good) == facts and good["baseline"] is None
+    assert list(good) == facts and good["baseline"] is None and good["balanced"] is False
     assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]
     status, out, _ = run("predict", clip, "--detector", "cascade")
     assert status == 0 and good["emotion"] in out and "0.5 s" in out and "baseline" not in out
+    assert "balanced" not in out
     status, out, _ = run("predict", clip, "--detector", "cascade", "--baseline", clip)
     assert status == 0 and "baseline of 1 clip(s), 0.5 s)" in out
 
@@ -142,6 +144,8 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         ),
         (["evaluate", "{folder}", "ROWS", "--person-baseline"], "needs to know the persons: add --group-column"),
         (["evaluate", "{folder}", "ROWS", "--baseline-clips", "3"], "add --person-baseline"),
+        (["evaluate", "{folder}", "ROWS", "--balanced"], "need to know the groups: add --group-column"),
+        (["predict", "ROWS", "--balanced"], "--balanced balances the clips of each person: add --group-column"),
         (
             ["finetune", "ROWS", "--modality", "audio", "--augment", '{{"echo": 0.5}}', "--out", "OUT"],
             "augmentation 'echo' is unknown; choose from speed, pitch",
@@ -297,7 +301,11 @@ def test_the_whole_chain_on_clips_in_a_folder(run, folder, tmp_path, paste_faces
     scores = call("evaluate", tmp_path / "tuned", inputs, *by_person, "--baseline-clips", 1, "--seed", 3)
     assert scores["protocol"]["person_baseline"]["mean_clips"] == 1 and scores["clips"] == 8
     _, out, _ = run("evaluate", tmp_path / "tuned", inputs, *by_person)
-    assert "8 clips, with the person's baseline" in out
+    assert "8 clips, with the person's baseline" in out and "balanced" not in out
+    scores = call("evaluate", tmp_path / "tuned", inputs, *by_person, "--balanced")
+    assert scores["protocol"]["balanced"] == {"groups": 4, "mean_clips": 2.0, "prior_clips": 10.0}
+    _, out, _ = run("evaluate", tmp_path / "tuned", inputs, "--group-column", "speaker", "--balanced")
+    assert "8 clips, balanced over each group" in out
     record = call(
         "finetune", inputs, "--modality", "audio", "--init", tmp_path / "voice", "--out", tmp_path / "person",
         "--group-column", "speaker", "--epochs", 1, "--batch-size", 4, "--person-baseline", 0.5,
@@ -380,7 +388,7 @@ def test_a_line_tells_what_self_training_gained():
 
 def test_scores_say_over_which_classes_they_are():
     result = {"uar": 1.0, "war": 1.0, "macro_f1": 1.0, "clips": 4, "labels": ["a", "b", "c"]}
-    result["protocol"] = {"person_baseline": None}
+    result["protocol"] = {"person_baseline": None, "balanced": None}
     whole = inference._scores_line(result | {"not_tested": [], "no_answer": {}})
     assert whole == "UAR 1.000  WAR 1.000  macro-F1 1.000  4 clips"
     part = inference._scores_line(result | {"not_tested": ["b", "c"], "no_answer": {"a": 3}})

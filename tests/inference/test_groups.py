@@ -1,4 +1,4 @@
-"""The person's baseline in predictions: by the command, the predictor and the pipeline."""
+"""The person's baseline in predictions: by the command, the predictor and the pipeline; and balanced scores."""
 
 import json
 import logging
@@ -12,7 +12,9 @@ from transformers import pipeline
 
 import av_emotion_hf as av
 from av_emotion_hf import cli
+from av_emotion_hf.data.workers import Outcome
 from av_emotion_hf.errors import InputError
+from av_emotion_hf.inference.groups import GroupedClip, balanced_outcomes
 
 TASK = "audio-visual-emotion-recognition"
 PITCHES = {"low": (90, 100, 110), "high": (260, 300, 340)}
@@ -152,6 +154,61 @@ def test_each_person_of_a_table_has_a_baseline(takes, checkpoint, command, caplo
     assert lines[7]["scores"] != lines[0]["scores"]
 
 
+def test_predictions_of_each_person_are_balanced_and_marked(takes, command, caplog):
+    _, plain, _ = command(takes["table"], "--group-column", "speaker")
+    code, lines, _ = command(takes["table"], "--group-column", "speaker", "--balanced")
+    assert code == 0 and [line["path"] for line in lines] == [line["path"] for line in plain]
+    assert [line["balanced"] for line in lines] == [True] * 6 + [False] * 2  # silence, and a clip of nobody
+    assert lines[6:] == plain[6:] and not any(line["balanced"] for line in plain)
+    names = ("angry", "happy", "sad")
+    for own in (slice(0, 3), slice(3, 6)):
+        before, after = ([[line["scores"][name] for name in names] for line in each[own]] for each in (plain, lines))
+        np.testing.assert_allclose(after, av.balance_scores(before, "aaa"), atol=2e-4)  # of rounded scores
+        assert np.ptp(np.mean(after, 0)) < np.ptp(np.mean(before, 0)) - 1e-3
+    for line, other in zip(lines[:6], plain[:6], strict=True):
+        assert list(line["scores"].values()) == sorted(line["scores"].values(), reverse=True)
+        assert line["emotion"] == next(iter(line["scores"])) and line["scores"] != other["scores"]
+        changed = ("emotion", "scores", "balanced")
+        assert {key: line[key] for key in line if key not in changed} == {
+            key: other[key] for key in other if key not in changed
+        }
+
+
+def test_unreadable_clips_and_other_models_are_balanced_apart():
+    def outcome(group, scores, checkpoint="one", error=None):
+        result = None if error else av.Prediction("x", "a", scores, ["audio"], 1.0, 0.0, None, None, checkpoint)
+        return Outcome(GroupedClip("x", "x", group), result, error)
+
+    found = balanced_outcomes(
+        [
+            outcome("p", {"a": 0.9, "b": 0.1}),
+            outcome("p", {}, error="is empty"),
+            outcome("p", {"b": 0.6, "c": 0.4}, "two"),
+            outcome("p", {"a": 0.52, "b": 0.48}),
+        ]
+    )
+    odds = np.array([9, 0.52 / 0.48]) / (9 * 0.52 / 0.48) ** (1 / 12)  # two clips count 2 / 12
+    expected = odds / (1 + odds)
+    assert found[0].result.scores["a"] == round(expected[0], 4) and found[0].result.emotion == "a"
+    assert found[3].result.scores["a"] == round(expected[1], 4) and list(found[3].result.scores) == ["b", "a"]
+    assert found[3].result.emotion == "b" and found[3].result.balanced
+    assert found[1].error == "is empty" and found[1].result is None
+    alone = np.array([0.6, 0.4]) ** (10 / 11)
+    assert found[2].result.scores == {"b": round(alone[0] / alone.sum(), 4), "c": round(alone[1] / alone.sum(), 4)}
+
+
+def test_balanced_predictions_say_so(takes, checkpoint, capfd, monkeypatch):
+    words = ["predict", takes["table"], "--group-column", "speaker", "--balanced", "--checkpoint", checkpoint]
+    words += ["--device", "cpu", "--workers", 0]
+    monkeypatch.setattr("sys.argv", ["av-emotion", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 8 and all(line.endswith("2.2 s, balanced over its group)") for line in lines[:6])
+    assert not any("balanced over" in line for line in lines[6:])
+
+
 def test_what_cannot_be_used_is_one_line(takes, command, tmp_path):
     (tmp_path / "broken.wav").write_bytes(b"nothing")
     clip = takes["low0"]
@@ -161,6 +218,7 @@ def test_what_cannot_be_used_is_one_line(takes, command, tmp_path):
         ([clip, "--baseline", tmp_path / "missing.wav"], "none of 1 clip(s) can be used, the first"),
         ([clip, "--baseline", tmp_path / "*.mp4"], "matches no file"),
         ([clip, "--baseline", clip, "--group-column", "speaker"], "give one of them"),
+        ([takes["table"], "--balanced"], "--balanced balances the clips of each person: add --group-column"),
         ([takes["table"], "--group-column", "person"], "column 'person' is not in the dataset"),
         ([clip, takes["low1"], "--group-column", "speaker"], "needs one dataset"),
     ]

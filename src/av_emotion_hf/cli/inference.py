@@ -53,6 +53,15 @@ def predict(
             help="Of a dataset in place of clips, the column of the person: all clips of a person are its baseline."
         ),
     ] = None,
+    balanced: Annotated[
+        bool,
+        typer.Option(
+            "--balanced",
+            help="With --group-column: balance the scores over each person's clips, so that every emotion is as "
+            "frequent. Only where each person's clips hold every emotion about equally often, as in an experiment "
+            "with balanced conditions; not for an interview.",
+        ),
+    ] = False,
     device: Device = "auto",
     workers: Readers = None,
     as_json: AsJson = False,
@@ -62,11 +71,20 @@ def predict(
 
     from ..data.workers import Outcome, call_in_workers
     from ..devices import available_cores
-    from ..inference.groups import GroupedClip, GroupPredictor, baseline_of, baselines_of, grouped_clips
-    from ..inference.predictor import EmotionPredictor
+    from ..inference.groups import (
+        GroupedClip,
+        GroupPredictor,
+        balanced_outcomes,
+        baseline_of,
+        baselines_of,
+        grouped_clips,
+    )
+    from ..inference.predictor import DIGITS, EmotionPredictor
     from ..media import expand_paths
     from ..models.windows_av_emotion import WHOLE
 
+    if balanced and group_column is None:
+        raise InputError("--balanced balances the clips of each person: add --group-column, the column of the person")
     if group_column is None:
         clips = [GroupedClip(path, path, None) for path in expand_paths(paths)]
     else:
@@ -89,13 +107,13 @@ def predict(
         found = call_in_workers(function, items, count, spawn=predictor.choice.device.type != "cpu")
         return progress(found, len(items), description, "clip")
 
-    person = GroupPredictor(predictor)
+    person = GroupPredictor(predictor, digits=None if balanced else DIGITS)
     if heard:
         predictor.baseline = baseline_of(outcomes(person.measure, heard, "Measuring the baseline"))
     elif group_column is not None:
         person.baselines = baselines_of(outcomes(person.measure, clips, "Measuring baselines"))
-    failed = 0
-    for outcome in outcomes(person, clips, "Predicting"):
+    failed, found = 0, outcomes(person, clips, "Predicting")
+    for outcome in balanced_outcomes(found) if balanced else found:
         failed += outcome.error is not None
         name = printable(outcome.item.name)
         error = outcome.error and (outcome.error if name in outcome.error else f"{name}: {outcome.error}")
@@ -182,6 +200,16 @@ def evaluate(
             rich_help_panel=DATA,
         ),
     ] = None,
+    balanced: Annotated[
+        bool,
+        typer.Option(
+            "--balanced",
+            help="Balance the scores over each group, so that every class is as frequent, without labels. Only where "
+            "the clips of each group hold every class about equally often, as in an experiment with balanced "
+            "conditions.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
     split: Split = None,
     streaming: Streaming = False,
     limit: Limit = None,
@@ -242,6 +270,7 @@ def evaluate(
         group_column=group_column,
         person_baseline=person_baseline,
         baseline_clips=baseline_clips,
+        balanced=balanced,
         seed=seed,
         protocol=protocol,
     )
@@ -270,6 +299,8 @@ def _scores_line(result: dict[str, Any]) -> str:
     )
     if result["protocol"]["person_baseline"] is not None:
         line += ", with the person's baseline"
+    if result["protocol"]["balanced"] is not None:
+        line += ", balanced over each group"
     if missing:
         line = f"over {len(labels) - len(missing)} of {len(labels)} classes (no clip of {', '.join(missing)}): {line}"
     if result["no_answer"]:
@@ -283,6 +314,7 @@ def _prediction_line(result: dict[str, Any]) -> str:
     best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])
     used = result["baseline"]
     mark = "" if used is None else f", baseline of {used['clips']} clip(s), {used['seconds']:.1f} s"
+    mark += ", balanced over its group" if result["balanced"] else ""
     return (
         f"{printable(result['path'])}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
         f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames{mark})"

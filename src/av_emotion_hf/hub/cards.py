@@ -37,6 +37,7 @@ MARK = "<!-- made by av-emotion and made anew when it is pushed, unless it is ed
 # what Trainer and `push_to_hub` of a model write, until somebody completes it
 DRAFTS = ("This model card has been generated automatically", "# Model Card for Model ID")
 WITH_BASELINE = "with the person's baseline"  # a score that used it
+BALANCED = "balanced over each group"  # a score of answers that were
 NEEDED = {"model": ("license", "library_name", "pipeline_tag", "tags"), "dataset": ("license", "tags")}
 
 
@@ -137,7 +138,8 @@ def _results(facts: dict[str, Any], test: dict[str, Any] | None) -> list[dict[st
     if protocol is not None:
         groups = protocol.get("groups") or []
         clips = f"test clips ({protocol['group_column']} {', '.join(groups)})" if groups else "test clips"
-        condition = WITH_BASELINE if protocol.get("person_baseline") else None
+        conditions = {"person_baseline": WITH_BASELINE, "balanced": BALANCED}
+        condition = ", ".join(words for name, words in conditions.items() if protocol.get(name)) or None
         part = {"dataset": protocol.get("dataset") or dataset, "part": clips, "split": "test", "condition": condition}
         found.append(measured | part)
     for result in found:

@@ -1,4 +1,4 @@
-"""Clips of several persons, each predicted with the baseline of all clips of its person."""
+"""Clips of several persons, each predicted with the baseline of all clips of its person, and balanced over these."""
 
 import logging
 from collections import defaultdict
@@ -9,7 +9,8 @@ from ..data.schema import clip_name, clip_source
 from ..data.workers import Outcome
 from ..errors import InputError, printable
 from ..models.person_baseline_av_emotion import PersonBaseline
-from .predictor import EmotionPredictor, Prediction
+from ..training.score_balance import balance_scores
+from .predictor import DIGITS, EmotionPredictor, Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,16 @@ class GroupPredictor:
     Args:
         predictor: of single clips.
         baselines: by group.
+        digits: of the scores; `None` for those that [`balanced_outcomes`] needs.
     """
 
-    def __init__(self, predictor: EmotionPredictor, baselines: dict[str, PersonBaseline] | None = None):
-        self.predictor, self.baselines = predictor, baselines or {}
+    def __init__(
+        self,
+        predictor: EmotionPredictor,
+        baselines: dict[str, PersonBaseline] | None = None,
+        digits: int | None = DIGITS,
+    ):
+        self.predictor, self.baselines, self.digits = predictor, baselines or {}, digits
 
     def measure(self, clip: GroupedClip, alive: Callable[[], None]) -> PersonBaseline:
         """As [`EmotionPredictor.measure`]."""
@@ -47,7 +54,7 @@ class GroupPredictor:
     def __call__(self, clip: GroupedClip, alive: Callable[[], None]) -> Prediction:
         """As [`EmotionPredictor`]."""
         baseline = None if clip.group is None else self.baselines.get(clip.group)
-        return replace(self.predictor(clip.source, alive, baseline), path=clip.name)
+        return replace(self.predictor(clip.source, alive, baseline, self.digits), path=clip.name)
 
 
 def grouped_clips(name: str, group_column: str) -> list[GroupedClip]:
@@ -110,4 +117,31 @@ def baselines_of(outcomes: Iterable[Outcome]) -> dict[str, PersonBaseline]:
     return baselines
 
 
-__all__ = ["GroupPredictor", "GroupedClip", "baseline_of", "baselines_of", "grouped_clips"]
+def balanced_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Outcomes of [`GroupPredictor`] with scores that are balanced over the clips of each group, and rounded.
+
+    See [`balance_scores`]. Where two models have answered for a group, since one is for clips without a face, the
+    clips of each are balanced apart. Predictions that were balanced are marked; clips without a group or an emotion
+    stay as they are, and so do failures.
+    """
+    found = list(outcomes)
+    rows = defaultdict(list)
+    for row, outcome in enumerate(found):
+        if outcome.error is None and outcome.result.scores:
+            rows[outcome.item.group, outcome.result.checkpoint].append(row)
+    for (group, _), own in rows.items():
+        names = list(found[own[0]].result.scores)
+        table = [[found[row].result.scores[name] for name in names] for row in own]
+        for row, scores in zip(own, balance_scores(table, [group] * len(own)).tolist(), strict=True):
+            ranked = sorted(zip(names, scores, strict=True), key=lambda each: -each[1])
+            result = replace(
+                found[row].result,
+                emotion=ranked[0][0],
+                scores={name: round(score, DIGITS) for name, score in ranked},
+                balanced=group is not None,
+            )
+            found[row] = replace(found[row], result=result)
+    return found
+
+
+__all__ = ["GroupPredictor", "GroupedClip", "balanced_outcomes", "baseline_of", "baselines_of", "grouped_clips"]

@@ -20,6 +20,7 @@ from ..models.person_baseline_av_emotion import PersonBaseline
 from ..models.pipeline_av_emotion import AVEmotionPipeline
 from ..models.windows_av_emotion import check_fps, check_window
 
+DIGITS = 4  # of a score
 VOICE = "voice"  # of a baseline: statistics of the same voice for the second model
 
 
@@ -37,6 +38,7 @@ class Prediction:
         detector: name of the face detector that ran.
         baseline: `clips` and `seconds` of the person's baseline that was used; `None` without.
         checkpoint: folder or Hub name of the model that answered; of those in this package the name.
+        balanced: whether the scores were balanced over the clips of a group, see [`balance_scores`].
     """
 
     path: str
@@ -48,6 +50,7 @@ class Prediction:
     detector: str | None
     baseline: dict[str, float] | None = None
     checkpoint: str | None = None
+    balanced: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as one JSON object."""
@@ -172,12 +175,17 @@ class EmotionPredictor:
             return name, str(error)
 
     def __call__(
-        self, source: Any, alive: Callable[[], None] = lambda: None, baseline: PersonBaseline | None = None
+        self,
+        source: Any,
+        alive: Callable[[], None] = lambda: None,
+        baseline: PersonBaseline | None = None,
+        digits: int | None = DIGITS,
     ) -> Prediction:
         """Predict one clip, given as a path or as bytes; `alive` is called after each window of it.
 
-        A `baseline` takes the place of the predictor's own. The other forms of a clip that the pipeline accepts, such
-        as `{"waveform": ..., "faces": ...}`, are accepted as well.
+        A `baseline` takes the place of the predictor's own. Scores are rounded to `digits`, or not at all if that is
+        `None`. The other forms of a clip that the pipeline accepts, such as `{"waveform": ..., "faces": ...}`, are
+        accepted as well.
 
         Raises:
             InputError: the clip cannot be read, or there are several.
@@ -191,12 +199,12 @@ class EmotionPredictor:
         facts = [part["facts"] for part in parts]
         modalities = sorted({name for each in facts for name in each["modalities"]})
         if self.has_voice_model and modalities == ["audio"]:
-            heard = self.voice(again(), alive, baseline and _of_voice(baseline))
+            heard = self.voice(again(), alive, baseline and _of_voice(baseline), digits)
             return replace(heard, detector=next((each["detector"] for each in facts if each["detector"]), None))
         probabilities = [self.pipeline.probabilities(part) for part in parts]
         found = [each for each in probabilities if each is not None]
         ranked = self.pipeline.ranked(np.mean(found, axis=0)) if found else []
-        scores = {one["label"]: round(one["score"], 4) for one in ranked}
+        scores = {one["label"]: one["score"] if digits is None else round(one["score"], digits) for one in ranked}
         frames = sum(each["num_frames"] for each in facts)
         return Prediction(
             path=fspath(source) if isinstance(source, str | PathLike) else f"<{type(source).__name__}>",

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "pretraining": ("PRESETS", "hold_out_groups"),
         "reconstruction": ("reconstruction_report", "report_table"),
         "record": ("RunRecord", "checkpoint_names"),
+        "score_balance": ("balance_scores",),
         "trainer": ("EmotionTrainer", "SaveProcessorCallback"),
     },
 )

@@ -2,9 +2,12 @@
 
 import datetime
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Image
 from torch.utils.data import DataLoader
@@ -12,16 +15,18 @@ from tqdm.auto import tqdm
 
 from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
-from ..data.dataset import AnyDataset, require_columns, undecoded
-from ..data.labels import encode_labels, read_labeled
+from ..data.dataset import AnyDataset, column_values, require_columns, undecoded
+from ..data.labels import encode_labels, name_of, read_labeled
 from ..data.reader import ClipReader, ReaderOptions
 from ..data.splits import drop_augmented
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, require_writable, write_json, writing
+from .calibration import probabilities
 from .expression import FaceCollator
 from .metrics import SCORES, confusion_matrix
 from .person_baselines import GroupBaselines
+from .score_balance import PRIOR_CLIPS, balance_scores
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +43,7 @@ def evaluate(
     group_column: str | None = None,
     person_baseline: bool = False,
     baseline_clips: int | None = None,
+    balanced: bool = False,
     seed: int = 0,
     protocol: dict[str, Any] | None = None,
     device: str = "auto",
@@ -52,19 +58,23 @@ def evaluate(
         batch_size: clips per step.
         modalities: the input of a fusion classifier.
         reader_options: how undecoded clips of the dataset are read.
-        group_column: column of the person, for `person_baseline`.
+        group_column: column of the person, for `person_baseline` and `balanced`.
         person_baseline: standardize each clip by statistics of the clips of its person, see [`PersonBaseline`]. No
             label is used, but the clips that are scored are (the task is transductive): all scored clips of the
             person, the clip itself included.
         baseline_clips: use so many other clips of the person instead, drawn for each clip, or all others where these
             are fewer.
-        seed: of that draw.
+        balanced: answer from scores that are balanced over the clips of each group, see [`balance_scores`]: only where
+            these hold every class about equally often. No label is used, but all scores of the group are. Clips
+            without a group are answered as they are.
+        seed: of the draw of `baseline_clips`.
         protocol: where the data come from and which part they are, for the record.
         device: where the model runs, see [`choose_device`].
 
     Returns:
         `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`, whose
-        `person_baseline` says with how many clips and seconds of the person on average, or is `None`;
+        `person_baseline` says with how many clips and seconds of the person on average, or is `None`,
+        and `balanced` over how many groups and with how many clips of one on average, or is `None`;
         `not_tested`, the classes of which there is no clip, over which no score says anything; and `no_answer`, by
         class the number of clips with neither audio nor a face, which count as not recognized.
 
@@ -77,9 +87,11 @@ def evaluate(
     require_columns(dataset, label_column)
     if baseline_clips is not None and not person_baseline:
         raise InputError(f"baseline_clips={baseline_clips} without the person's baseline: add --person-baseline")
-    if person_baseline:
-        if group_column is None:
-            raise InputError("a person's baseline needs to know the persons: add --group-column (group_column)")
+    if person_baseline and group_column is None:
+        raise InputError("a person's baseline needs to know the persons: add --group-column (group_column)")
+    if balanced and group_column is None:
+        raise InputError("balanced scores need to know the groups: add --group-column (group_column)")
+    if group_column is not None and (person_baseline or balanced):
         require_columns(dataset, group_column)
     dataset = drop_augmented(dataset)
     choice = choose_device(device)
@@ -112,17 +124,24 @@ def evaluate(
                 model, dataset, collate, group_column, baseline_clips, seed, choice.device, batch_size
             )
     references: list[int] = []
-    predictions: list[int] = []
+    answers: list[torch.Tensor] = []
+    answered: list[torch.Tensor] = []
     batches = tqdm(DataLoader(dataset, batch_size=batch_size, collate_fn=collate), desc="Scoring", unit="batch")
     with torch.no_grad(), choice.limited_threads():
         for batch in batches:
             if baselines is not None:
                 batch |= baselines.statistics(len(references), len(batch["labels"]))
             references += batch.pop("labels").tolist()
-            logits = model(**{name: value.to(choice.device) for name, value in batch.items()}).logits
-            predictions += torch.where(has_input(batch, len(logits)), logits.argmax(-1).cpu(), -1).tolist()
+            answers.append(model(**{name: value.to(choice.device) for name, value in batch.items()}).logits.cpu())
+            answered.append(has_input(batch, len(answers[-1])))
     if not references:
         raise InputError("there is no labeled clip to score; check the groups and the label column")
+    scores, heard, balance = torch.cat(answers).double().numpy(), torch.cat(answered).numpy(), None
+    if balanced and group_column is not None:
+        groups = [name_of(value) for value in column_values(dataset, group_column)]
+        scores = balance_scores(np.where(heard[:, None], probabilities(scores), np.nan), groups)
+        balance = balance_mark([group for group, known in zip(groups, heard, strict=True) if known])
+    predictions = np.where(heard, scores.argmax(-1), -1)
     confusion = confusion_matrix(references, predictions, len(labels), no_answer=True)
     totals = confusion.sum(axis=1)
     result: dict[str, Any] = {name: score(confusion) for name, score in SCORES.items()}
@@ -138,10 +157,18 @@ def evaluate(
             "label_column": label_column,
             "modalities": ["audio", "image"] if modality == "fusion" else [modality],
             "person_baseline": None if baselines is None else baselines.mark,
+            "balanced": balance,
             "date": datetime.date.today().isoformat(),
             **(protocol or {}),
         },
     }
+    if balanced and result["not_tested"]:
+        logger.warning(
+            "balanced over %d classes as if they were equally frequent, but there is no clip of %s: the scores say "
+            "little; score without balanced",
+            len(labels),
+            ", ".join(result["not_tested"]),
+        )
     if out is not None:
         with writing(out, result=result):
             write_json(out, result)
@@ -152,6 +179,13 @@ def has_input(batch: dict[str, torch.Tensor], size: int) -> torch.Tensor:
     """Which of the clips of a batch `(B,)` have audio or a face, according to its masks."""
     masks = [batch[name].any(dim=1).cpu() for name in ("attention_mask", "pixel_mask") if name in batch]
     return torch.stack(masks).any(dim=0) if masks else torch.ones(size, dtype=torch.bool)
+
+
+def balance_mark(groups: Sequence[str | None]) -> dict[str, Any]:
+    """Of a record: over how many groups scores were balanced, and the mean of their clips, from that of each clip."""
+    counts = Counter(group for group in groups if group is not None)
+    mean = round(counts.total() / len(counts), 2) if counts else 0.0
+    return {"groups": len(counts), "mean_clips": mean, "prior_clips": PRIOR_CLIPS}
 
 
 def image_column(dataset: AnyDataset) -> str:
