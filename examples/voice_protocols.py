@@ -19,6 +19,9 @@ clip of a test speaker is used but for that person's or dataset's baseline, whic
 say so. Across datasets the penalty is 0.1, that of `finetune` without validation: speakers of the same recordings
 would ask for a weaker one. Every arm is in the results, whichever wins. Where a dataset says the gender of its
 speakers, `in-corpus` and `leave-one-corpus-out` also give the UAR of `model` over the test clips of each gender.
+
+Added after that run: rows that end in `balanced` answer from scores that are balanced over the clips of the tested
+person or dataset (`balance_scores`), which reads no label but assumes that these hold every class equally often.
 """
 
 import argparse
@@ -34,7 +37,7 @@ import torch
 from collect_results import write_json
 from sklearn.svm import SVC
 
-from av_emotion_hf import InputError
+from av_emotion_hf import InputError, balance_scores
 from av_emotion_hf.training import choose_penalty, confusion_matrix, fit_linear_head
 
 FOUR = {"angry": "angry", "happy": "happy", "neutral": "neutral", "calm": "neutral", "sad": "sad"}
@@ -46,6 +49,7 @@ DEFAULT_PENALTY = 0.1
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)
 DESCRIPTORS, SUMS = 60, 3  # of a frame: descriptors of the front-end, and sums over layers of the speech encoder
 MOST_FOLDS = 12  # speakers up to which one is left out at a time
+BALANCED_ARMS = ("model", "trained on person alone")  # across datasets
 VALIDATION = 5  # one of so many speakers validates
 SURE = 0.5  # fraction of a pool that gets pseudo-labels: `finetune --pseudo-fraction`
 
@@ -236,9 +240,10 @@ def uar(classes: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean([(predicted[classes == each] == each).mean() for each in np.unique(classes)]))
 
 
-def tested(head, part: Part, kind: str) -> tuple[float, np.ndarray]:
-    """UAR of a head on clips standardized in one way, and what it answers."""
-    predicted = head(torch.from_numpy(part.vectors[kind])).argmax(1).numpy()
+def tested(head, part: Part, kind: str, groups: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+    """UAR of a head on clips standardized in one way, and what it answers; balanced over each of `groups` (N,)."""
+    scores = head(torch.from_numpy(part.vectors[kind])).double().softmax(1).numpy()
+    predicted = (scores if groups is None else balance_scores(scores, groups)).argmax(1)
     return uar(part.classes, predicted), predicted
 
 
@@ -293,6 +298,7 @@ def in_corpus(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
             for kind in ("plain", "person"):
                 run["uar"][f"model, {kind}"], answers[kind] = tested(head, held_out, kind)
                 run[f"confusion_{kind}"] = confusion_matrix(held_out.classes, answers[kind], len(classes)).tolist()
+            run["uar"]["model, person, balanced"] = tested(head, held_out, "person", held_out.speakers)[0]
             run["labels"] = classes
             if genders := by_gender(held_out, answers):
                 run["uar_by_gender"] = genders
@@ -328,6 +334,7 @@ def leave_one_corpus_out(corpora: dict[str, Corpus], folds: dict) -> Iterator[di
         train = part_of(others, FOUR, classes, dataset)
         test = part_of([corpora[name]], FOUR, classes, dataset)
         run = {"dataset": name, "clips": len(test.classes), "classes": 4, "uar": {}, "labels": classes}
+        groups = {"dataset": np.full(len(test.classes), name), "person": test.speakers}
         arms: dict[str, tuple[str, ...]] = {
             "model": ("plain", "person", "dataset"),
             "trained on plain alone": ("plain",),
@@ -339,6 +346,8 @@ def leave_one_corpus_out(corpora: dict[str, Corpus], folds: dict) -> Iterator[di
             answers = {}
             for kind in ("plain", "dataset", "person"):
                 run["uar"][f"{title}, {kind}"], answers[kind] = tested(head, test, kind)
+                if title in BALANCED_ARMS and kind in groups:
+                    run["uar"][f"{title}, {kind}, balanced"] = tested(head, test, kind, groups[kind])[0]
             if title == "model":
                 run["penalty"] = penalty
                 for kind, each in answers.items():

@@ -1,5 +1,6 @@
 """The scripts in `examples` that measure voice models, on vectors and voices whose answer is known."""
 
+import itertools
 import json
 
 import numpy as np
@@ -53,8 +54,31 @@ def test_every_protocol_finds_what_is_there(vectors, tmp_path, script):
     assert all("with pseudo-labels, person" in run["uar"] for run in few)
     whole = [run["uar"] for run in results["label-fractions"] if run["percent"] == 100]
     assert not any("with pseudo-labels, plain" in uar for uar in whole)
+    for run in results["leave-one-corpus-out"]:
+        balanced = {arm for arm in run["uar"] if arm.endswith(", balanced")}
+        wanted = itertools.product(("model", "trained on person alone"), ("dataset", "person"))
+        assert balanced == {f"{arm}, {kind}, balanced" for arm, kind in wanted}
+        arms = list(run["uar"])
+        assert arms.index("model, person, balanced") == arms.index("model, person") + 1
+    assert all("model, person, balanced" in run["uar"] for run in results["in-corpus"])
     clips = [run["uar"] for run in results["baseline-clips"] if run["dataset"] == "far"]
     assert np.mean([uar["all"] for uar in clips]) > np.mean([uar["1"] for uar in clips]) > 0.3
+
+
+def test_balanced_answers_are_of_the_scores_of_each_group(script):
+    """Two persons with 10 clips each of two classes; the head sees the class, and more of the person."""
+    import torch
+
+    names = script("voice_protocols.py")
+    classes, speakers = np.tile([0, 1], 20), np.repeat(["a/1", "a/2"], 20)
+    seen = np.where(classes, 1, -1) + np.where(speakers == "a/1", 1.5, -1.5)
+    vectors = {"person": np.stack([-seen, seen], axis=1).astype(np.float32)}
+    part = names["Part"](vectors, classes, [("a", "b")] * 40, speakers, np.full(40, ""))
+    uar, answers = names["tested"](torch.nn.Identity(), part, "person")
+    assert uar == 0.5 and answers.tolist() == [1] * 20 + [0] * 20
+    uar, answers = names["tested"](torch.nn.Identity(), part, "person", speakers)
+    assert uar == 1 and answers.tolist() == classes.tolist()
+    assert names["tested"](torch.nn.Identity(), part, "person", np.full(40, "a"))[0] == 0.5  # balanced as a whole
 
 
 def test_scores_of_a_gender_are_of_its_clips(script):

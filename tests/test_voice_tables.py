@@ -28,6 +28,25 @@ def test_the_mean_is_over_the_datasets(tables):
     assert lines[0].endswith("| a | b | mean |") and lines[2] == "| model | 50.0 | 75.0 | 62.5 |"
 
 
+def test_balanced_rows_follow_and_the_card_explains_them(tables, script):
+    uar = {"model, person": 0.5, "model, person, balanced": 0.75, "speech encoder + SVM, plain": 0.25}
+    measured = [{"dataset": name, "classes": 4, "uar": uar} for name in "ab"]
+    assert tables["unseen_table"](measured).splitlines()[3] == "| model, person, balanced | 75.0 | 75.0 | 75.0 |"
+    assert tables["in_corpus_table"](measured).splitlines()[3] == "| model, person, balanced | 75.0 | 75.0 |"
+    names = script("write_tables.py")
+    results = EXAMPLES / "results"
+    runs_of = json.loads((results / "voice.json").read_text())
+    record = json.loads((results / "voice_checkpoint.json").read_text())["runs"]["av-emotion-voice"]
+    for run in [*runs_of["in-corpus"], *runs_of["leave-one-corpus-out"]]:
+        run["uar"] = {arm: score for arm, score in run["uar"].items() if not arm.endswith(", balanced")}
+    without = names["voice_card"](record, runs_of)
+    assert "balanced conditions" not in without
+    runs_of["leave-one-corpus-out"][0]["uar"]["model, person, balanced"] = 0.5
+    card = names["voice_card"](record, runs_of)
+    assert "whole dataset.\n\n|" in without and "whole dataset.\n\nRows that end in `balanced` assume" in card
+    assert "they say nothing of an interview.\n\n|" in card
+
+
 def test_an_arm_that_is_missing_somewhere_is_a_dash(tables):
     few = [
         {"dataset": "a", "percent": 10, "uar": {"model": 0.5, "other": 0.25}},
