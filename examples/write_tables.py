@@ -19,6 +19,7 @@ from voice_tables import (
     recall_table,
     reliability_table,
     summary_table,
+    unlabeled_table,
     unseen_table,
 )
 
@@ -278,6 +279,8 @@ def main() -> None:
         ("voice-augmentations", introduced(AUGMENTATIONS, augmentations_table(measured.get("augmentations", [])))),
     ):
         replace_block(ROOT / "examples" / "README.md", name, table)
+    unlabeled = json.loads((ROOT / "examples" / "results" / "unlabeled.json").read_text())["runs"]
+    replace_block(ROOT / "examples" / "README.md", "voice-unlabeled", unlabeled_table(unlabeled))
     replace_block(ROOT / "README.md", "voice", summary_table(measured))
     record = json.loads((ROOT / "examples" / "results" / "voice_checkpoint.json").read_text())["runs"]
     (VOICE / "README.md").write_text(voice_card(record[VOICE.name], measured), encoding="utf-8")
