@@ -8,6 +8,7 @@ PROTOCOL is one of
 - `in-corpus`: folds of speakers. RAVDESS in the folds of HiCMAE (FOLDS.json names their actors), others leave one
   speaker out, or one fifth of them where there are more than twelve.
 - `leave-one-corpus-out`: four classes (angry, happy, neutral with calm, sad), learned from all other datasets.
+- `from-one-corpus`: the same four classes, learned from one dataset alone (`--train`), tested on each other one.
 - `label-fractions`: 5, 10, 25 and 100 % of the labels of each class, three draws, in the folds of `in-corpus`; and the
   same with pseudo-labels of the other clips of the training part (`finetune --pseudo-labels`).
 - `baseline-clips`: what 1, 3, 10, 30 and all unlabeled clips of the tested person give.
@@ -363,6 +364,28 @@ def leave_one_corpus_out(corpora: dict[str, Corpus], folds: dict) -> Iterator[di
         yield run
 
 
+def from_one_corpus(corpora: dict[str, Corpus], folds: dict, train: str = "javased") -> Iterator[dict]:
+    """The model of `leave_one_corpus_out` on every other dataset, learned from one alone.
+
+    Raises:
+        InputError: that dataset is not among them.
+    """
+    if train not in corpora:
+        raise InputError(f"--train {train}: is none of the datasets ({', '.join(corpora)}); name one of them")
+    classes, own = sorted(set(FOUR.values())), corpora[train]
+    kinds, dataset = ("plain", "dataset", "person"), statistics(merged(own.moments))
+    part = part_of([own], FOUR, classes, dataset)
+    head, penalty = learn(part, kinds, len(classes), np.zeros(len(part.classes), dtype=bool))
+    for name in (each for each in corpora if each != train):
+        test = part_of([corpora[name]], FOUR, classes, dataset)
+        run = {"dataset": name, "train": train, "clips": len(test.classes), "classes": 4, "uar": {}}
+        run |= {"labels": classes, "penalty": penalty}
+        for kind in kinds:
+            run["uar"][f"model, {kind}"], answers = tested(head, test, kind)
+            run[f"confusion_{kind}"] = confusion_matrix(test.classes, answers, len(classes)).tolist()
+        yield run
+
+
 def drawn(classes: np.ndarray, fraction: float, draw: int) -> np.ndarray:
     """Rows of a fraction of the labels (N,) of each class, one at least."""
     rng = np.random.default_rng(draw)
@@ -428,6 +451,7 @@ def baseline_clips(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
 PROTOCOLS: dict[str, Callable[..., Iterator[dict]]] = {
     "in-corpus": in_corpus,
     "leave-one-corpus-out": leave_one_corpus_out,
+    "from-one-corpus": from_one_corpus,
     "label-fractions": label_fractions,
     "baseline-clips": baseline_clips,
 }
@@ -440,18 +464,22 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("--folds", type=Path, help="JSON: by the name of a dataset the test speakers of each fold")
     parser.add_argument("--datasets", nargs="+", help="names; all by default")
+    parser.add_argument("--train", help="of from-one-corpus: the dataset that is learned from; javased by default")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    if args.train and args.protocol != "from-one-corpus":
+        parser.error(f"--train {args.train} is of from-one-corpus; leave it out for {args.protocol}")
     names = args.datasets or sorted(path.stem for path in args.vectors.glob("*.npz") if "_" not in path.stem)
     corpora = {name: Corpus.read(args.vectors, name) for name in names}
     folds = json.loads(args.folds.read_text(encoding="utf-8")) if args.folds else {}
     runs = []
-    for run in PROTOCOLS[args.protocol](corpora, folds):
+    options = {"train": args.train} if args.train else {}
+    for run in PROTOCOLS[args.protocol](corpora, folds, **options):
         run["uar"] = {title: round(score, 4) for title, score in run["uar"].items()}
         runs.append(run)
         print(json.dumps({name: value for name, value in run.items() if not name.startswith("confusion")}), flush=True)
     results = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
-    write_json(args.out, results | {args.protocol: runs})
+    write_json(args.out, results | {args.protocol: runs}, indent=1)
 
 
 if __name__ == "__main__":

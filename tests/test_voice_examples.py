@@ -81,6 +81,24 @@ def test_balanced_answers_are_of_the_scores_of_each_group(script):
     assert names["tested"](torch.nn.Identity(), part, "person", np.full(40, "a"))[0] == 0.5  # balanced as a whole
 
 
+def test_one_dataset_teaches_and_the_others_are_tested(vectors, tmp_path, script):
+    """Learned from speakers that are alike; those of `far` are recognized with their own baselines."""
+    out = tmp_path / "voice.json"
+    words = ("voice_protocols.py", "from-one-corpus", vectors, "--out", out)
+    script(*words, "--train", "one")
+    runs = {run["dataset"]: run for run in json.loads(out.read_text())["from-one-corpus"]}
+    assert list(runs) == ["far", "two"] and {run["train"] for run in runs.values()} == {"one"}
+    assert runs["two"]["uar"]["model, plain"] > 0.85 and runs["two"]["clips"] == 80
+    far = runs["far"]["uar"]
+    assert far["model, person"] > 0.85 > far["model, plain"] + 0.2
+    rows = np.array(runs["far"]["confusion_person"])
+    assert rows.sum() == 80 and np.mean(rows.diagonal() / rows.sum(1)) == pytest.approx(far["model, person"], abs=1e-4)
+    with pytest.raises(InputError, match=r"--train javased: is none of the datasets \(far, one, two\)"):
+        script(*words)
+    with pytest.raises(SystemExit):
+        script("voice_protocols.py", "in-corpus", vectors, "--out", out, "--train", "one")
+
+
 def test_scores_of_a_gender_are_of_its_clips(script):
     names = script("voice_protocols.py")
     genders = np.array(["female", "female", "male", "male", "", "other", "other"])
