@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# How the voice that ships with the package was made: the whole chain, on CPU.
+# How the two voices that ship with the package were made: the whole chain, on CPU.
 #
 #   bash examples/voice_checkpoint.sh DATA RUNS [STAGE...]
 #
+# The two calls, the second one for a model whose data allow commercial use:
+#
+#   bash examples/voice_checkpoint.sh DATA RUNS
+#   DATASETS=javased NAME=av-emotion-voice-mit SPEECH_LAYERS=2 SUMS=2 bash examples/voice_checkpoint.sh DATA RUNS
+#
 # DATA holds a dataset folder for each name in DATASETS (columns `audio`, `emotion`, `speaker`); RUNS gets everything
 # that is made. STAGE is one or more of: features finetune halve (all of them, in this order, by default).
-# SPEECH_ENCODER is a Hub name or a folder. NAME is the name of the result.
+# SPEECH_ENCODER is a Hub name or a folder; SUMS learned sums over the states of its first SPEECH_LAYERS layers stand
+# side by side, each of which begins at one of the last layers. NAME is the name of the result.
 set -euo pipefail
 data=$1 runs=$2
 shift 2
@@ -13,24 +19,28 @@ stages=${*:-features finetune halve}
 datasets=${DATASETS:-ased emotiontts emovo javased nemo ravdess tess}
 encoder=${SPEECH_ENCODER:-openai/whisper-base}
 name=${NAME:-av-emotion-voice}
-sums='"backbone_sums": 3'  # of the last three of four layers, side by side
+layers=${SPEECH_LAYERS:-4}
+epochs=${EPOCHS:-1}
+sums='"backbone_sums": '${SUMS:-3}
 head='"pooling": "statistics", "pool_features": true, "pool_voiced": true'
 rnn='"rnn_type": "gru", "hidden_size": 48, "num_hidden_layers": 1'
+calm=''
+case " $datasets " in *" ravdess "*) calm='{"calm": "neutral"}' ;; esac
 shards=$(for each in $datasets; do echo "$runs/features/$each"; done)
 
 # Module 1 and the frozen speech encoder, once.
 features() {
   for each in $datasets; do
     av-emotion extract "$data/$each" --out "$runs/features/$each" --modality audio --as features \
-      --speech-encoder "$encoder" --speech-layers 4 --config "{$sums}"
+      --speech-encoder "$encoder" --speech-layers "$layers" --config "{$sums}"
   done
 }
 
 # Module 3: a linear head on all of it first, then the rest but the encoder.
 finetune() {
-  av-emotion finetune $shards --modality audio --speech-encoder "$encoder" --speech-layers 4 --out "$runs/$name" \
-    --config "{$sums, $head, $rnn}" --label-map '{"calm": "neutral"}' --group-column speaker --person-baseline 0.6 \
-    --head-first --calibrate --epochs 1 --batch-size 32 --learning-rate 3e-4
+  av-emotion finetune $shards --modality audio --speech-encoder "$encoder" --speech-layers "$layers" --out "$runs/$name" \
+    --config "{$sums, $head, $rnn}" ${calm:+--label-map "$calm"} --group-column speaker --person-baseline 0.6 \
+    --head-first --calibrate --epochs "$epochs" --batch-size 32 --learning-rate 3e-4
 }
 
 # What ships: the same weights in half precision.

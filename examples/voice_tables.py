@@ -53,6 +53,40 @@ def unseen_table(runs: Runs) -> str:
     return "\n".join(f"{line} {mean} |" for line, mean in zip(lines, means, strict=True))
 
 
+def from_one_table(measured: dict[str, Runs]) -> str:
+    """What one dataset alone teaches, beside all others together, by how the test was standardized.
+
+    The same datasets are tested in both, a column each, and nothing was learned from the tested one.
+    """
+    alone = measured["from-one-corpus"]
+    lines = [f"| UAR %, 4 classes, dataset unseen | {' | '.join(run['dataset'] for run in alone)} | mean |"]
+    lines.append("|---" * (len(alone) + 2) + "|")
+    for kind in ("plain", "dataset", "person"):
+        for title, runs in (("all other datasets", all_others(measured)), (f"{alone[0]['train']} alone", alone)):
+            scores = [100 * run["uar"][f"model, {kind}"] for run in runs]
+            cells = " | ".join(f"{score:.1f}" for score in [*scores, statistics.mean(scores)])
+            lines.append(f"| learned from {title}, {kind} | {cells} |")
+    return "\n".join(lines)
+
+
+def all_others(measured: dict[str, Runs]) -> Runs:
+    """Of `leave-one-corpus-out` the runs that tested what `from-one-corpus` tested, in the same order."""
+    tested = {run["dataset"]: run for run in measured["leave-one-corpus-out"]}
+    return [tested[run["dataset"]] for run in measured["from-one-corpus"]]
+
+
+def price(measured: dict[str, Runs]) -> dict[str, str]:
+    """Mean UAR in percent over the datasets of `from-one-corpus`: learned from `one`, and from all `others`."""
+    sides = {"one": measured["from-one-corpus"], "others": all_others(measured)}
+    return {
+        name if kind == "plain" else f"{name}_{kind}": percent(
+            [statistics.mean(run["uar"][f"model, {kind}"] for run in runs)]
+        )
+        for name, runs in sides.items()
+        for kind in ("plain", "person")
+    }
+
+
 def fractions_table(runs: Runs) -> str:
     """Arms of each dataset down, percent of the labels across."""
     names = list(dict.fromkeys(run["dataset"] for run in runs))
@@ -182,6 +216,17 @@ def reliability_table(calibration: dict) -> str:
         lines.append(
             f"| {span} | {each['clips']} | {100 * each['confidence']:.0f} % | {100 * each['accuracy']:.0f} % |"
         )
+    return "\n".join(lines)
+
+
+def tried_table(tried: dict[str, dict]) -> str:
+    """Validation scores by the number of epochs: the best that training reached, and those of what was kept."""
+    lines = ["| epochs | best of training % | kept | as it is % | person's baseline % |", "|---" * 5 + "|"]
+    for epochs, each in tried.items():
+        kept = "linear head" if each["is_head"] else "trained"
+        scores = [max(each["trained_uar"]), each["validation_uar"], each["validation_with_baseline_uar"]]
+        best, plain, person = (f"{100 * score:.1f}" for score in scores)
+        lines.append(f"| {epochs} | {best} | {kept} | {plain} | {person} |")
     return "\n".join(lines)
 
 

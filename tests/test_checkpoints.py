@@ -22,6 +22,8 @@ from av_emotion_hf.checkpoints import (
     MODALITY_OF,
     MODELS,
     PARTS,
+    SHIPPED,
+    SHIPPED_CHECKPOINTS,
     build_model,
     fits,
     load_classifier,
@@ -261,3 +263,14 @@ def test_what_hears_nothing_is_no_speech_encoder(whisper, save, tmp_path):
         assert "\n" not in str(caught.value)
     (tmp_path / "whisper" / "config.json").write_text(json.dumps(config | {"decoder_ffn_dim": 48}))
     assert load_speech_encoder(whisper).fields == known  # its decoder is not used
+
+
+def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
+    """A folder of the same name comes first."""
+    assert {str(folder.parent) for folder in SHIPPED.glob("*/config.json")} == set(SHIPPED_CHECKPOINTS.values())
+    assert SHIPPED_CHECKPOINTS["av-emotion-voice-mit"] == av.MIT_VOICE_CHECKPOINT
+    config = load_classifier("av-emotion-voice-mit")[1].model.config
+    assert config.backbone_config.encoder_layers == 2 and config.num_labels == 6
+    monkeypatch.chdir(tmp_path)
+    save(av.AVEmotionAudioForSequenceClassification, "av-emotion-voice-mit")
+    assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None

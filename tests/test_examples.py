@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from helpers.synthetic import voice
 from PIL import Image as PILImage
 
-from av_emotion_hf import VOICE_CHECKPOINT, EmotionTrainingArguments, train_expression
+from av_emotion_hf import MIT_VOICE_CHECKPOINT, VOICE_CHECKPOINT, EmotionTrainingArguments, train_expression
 from av_emotion_hf.data.schema import encode_waveform
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -128,9 +129,11 @@ def test_tables_are_those_of_the_results(script):
     assert scripts == {"finetune_trainer.py", "finetune_no_trainer.py"}
     stream = json.loads((EXAMPLES / "results" / "pretrain_stream.json").read_text())
     voice = json.loads((EXAMPLES / "results" / "voice.json").read_text())
-    shipped = json.loads((EXAMPLES / "results" / "voice_checkpoint.json").read_text())["runs"]["av-emotion-voice"]
-    card = (Path(VOICE_CHECKPOINT) / "README.md").read_text(encoding="utf-8")
-    assert card == names["voice_card"](shipped, voice), "run `make tables`"
+    shipped = json.loads((EXAMPLES / "results" / "voice_checkpoint.json").read_text())["runs"]
+    for folder, card_of in ((VOICE_CHECKPOINT, "voice_card"), (MIT_VOICE_CHECKPOINT, "mit_voice_card")):
+        card = (Path(folder) / "README.md").read_text(encoding="utf-8")
+        assert card == names[card_of](shipped[Path(folder).name], voice), "run `make tables`"
+    assert names["PRICE"].format(**names["price"](voice)) in README, "run `make tables`"
     for table in (
         names["expression_table"](choices),
         names["cost_table"](costs),
@@ -139,6 +142,7 @@ def test_tables_are_those_of_the_results(script):
         names["finetune_table"](tuned),
         names["stream_table"](stream),
         names["unseen_table"](voice["leave-one-corpus-out"]),
+        names["from_one_table"](voice),
         names["in_corpus_table"](voice["in-corpus"]),
         names["fractions_table"](voice["label-fractions"]),
         names["clips_table"](voice["baseline-clips"]),
@@ -146,3 +150,15 @@ def test_tables_are_those_of_the_results(script):
         names["augmentations_table"](voice.get("augmentations", [])),
     ):
         assert table in text, "run `make tables`"
+
+
+def test_the_voice_for_commercial_use_has_learned_from_nothing_else():
+    record = json.loads((EXAMPLES / "results" / "voice_checkpoint.json").read_text())["runs"]["av-emotion-voice-mit"]
+    settings = record["settings"]
+    assert settings["dataset"] == "javased" and settings["speech_encoder"] == "openai/whisper-base"
+    assert settings["init"] == [] and settings["speech_layers"] == settings["config"]["backbone_sums"] == 2
+    speakers = [*settings["groups"]["train"], *settings["groups"]["validation"]]
+    assert sorted(speakers) == [f"{number:02}" for number in range(1, 11)]
+    best = max(record["tried"].values(), key=lambda each: each["validation_with_baseline_uar"])
+    assert best["validation_with_baseline_uar"] == record["scores"]["validation_with_baseline_uar"]
+    assert yaml.safe_load((Path(MIT_VOICE_CHECKPOINT) / "README.md").read_text().split("---")[1])["license"] == "mit"

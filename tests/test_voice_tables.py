@@ -47,6 +47,40 @@ def test_balanced_rows_follow_and_the_card_explains_them(tables, script):
     assert "they say nothing of an interview.\n\n|" in card
 
 
+def test_one_dataset_is_beside_all_others_on_the_same_datasets(tables):
+    """The dataset that was learned from, `c`, is tested in one protocol only and does not count."""
+
+    def run(name, plain, **facts):
+        arms = {"plain": plain, "dataset": plain + 0.1, "person": plain + 0.2}
+        return {"dataset": name, "uar": {f"model, {kind}": score for kind, score in arms.items()}} | facts
+
+    measured = {
+        "leave-one-corpus-out": [run("b", 0.7), run("c", 0.0), run("a", 0.5)],
+        "from-one-corpus": [run("a", 0.25, train="c"), run("b", 0.35, train="c")],
+    }
+    lines = tables["from_one_table"](measured).splitlines()
+    assert lines[0] == "| UAR %, 4 classes, dataset unseen | a | b | mean |" and len(lines) == 2 + 6
+    assert lines[2:4] == [
+        "| learned from all other datasets, plain | 50.0 | 70.0 | 60.0 |",
+        "| learned from c alone, plain | 25.0 | 35.0 | 30.0 |",
+    ]
+    assert lines[7] == "| learned from c alone, person | 45.0 | 55.0 | 50.0 |"
+    found = tables["price"](measured)
+    assert found == {"one": "30.0", "one_person": "50.0", "others": "60.0", "others_person": "80.0"}
+
+
+def test_epochs_are_compared_by_the_best_of_them(tables):
+    scores = {"validation_uar": 0.5, "validation_with_baseline_uar": 0.625}
+    tried = {
+        "1": scores | {"is_head": True, "trained_uar": [0.4]},
+        "4": scores | {"is_head": False, "trained_uar": [0.4, 0.5, 0.3]},
+    }
+    assert tables["tried_table"](tried).splitlines()[2:] == [
+        "| 1 | 40.0 | linear head | 50.0 | 62.5 |",
+        "| 4 | 50.0 | trained | 50.0 | 62.5 |",
+    ]
+
+
 def test_an_arm_that_is_missing_somewhere_is_a_dash(tables):
     few = [
         {"dataset": "a", "percent": 10, "uar": {"model": 0.5, "other": 0.25}},

@@ -41,7 +41,9 @@ from .utils import label_maps, reason
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 DEFAULT_CHECKPOINT = str(SHIPPED / "av-emotion-small")  # voice and face
-VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice")  # of many datasets
+VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice")  # of many datasets, for research
+MIT_VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice-mit")  # of one dataset, also for commercial use
+SHIPPED_CHECKPOINTS = {Path(path).name: path for path in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, MIT_VOICE_CHECKPOINT)}
 
 # by `model_type`: what a checkpoint is, and its modality; an expression recognizer is the backbone of an image model
 KINDS = {
@@ -335,9 +337,15 @@ def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel) -> None:
 def load_classifier(checkpoint: str) -> tuple[str, ModelBundle]:
     """The modality of a classifier (`expression` for one of single images), and the classifier with its processors.
 
+    Args:
+        checkpoint: folder or Hub name, or the name of one in this package, such as `av-emotion-voice-mit`. A folder
+            of that name comes first.
+
     Raises:
         InputError: the checkpoint has no trained classifier.
     """
+    if not Path(checkpoint).exists():
+        checkpoint = SHIPPED_CHECKPOINTS.get(checkpoint, checkpoint)
     config = read_config(checkpoint)
     modality = MODALITY_OF[config.model_type]
     model_class = MODELS.get(("classification", modality), AutoModelForImageClassification)
@@ -358,7 +366,9 @@ StartingPoint = ModelBundle  # the old name works until 0.3
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "KINDS",
+    "MIT_VOICE_CHECKPOINT",
     "ModelBundle",
+    "SHIPPED_CHECKPOINTS",
     "VOICE_CHECKPOINT",
     "SpeechEncoder",
     "build_model",

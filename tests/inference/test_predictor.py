@@ -5,7 +5,7 @@ import torch
 from helpers.synthetic import gray_frames, voice, write_clip
 
 import av_emotion_hf as av
-from av_emotion_hf.checkpoints import DEFAULT_CHECKPOINT, VOICE_CHECKPOINT
+from av_emotion_hf.checkpoints import DEFAULT_CHECKPOINT, MIT_VOICE_CHECKPOINT, VOICE_CHECKPOINT
 from av_emotion_hf.data import ClipReader
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.inference.predictor import EmotionPredictor
@@ -144,3 +144,16 @@ def test_a_clip_without_a_face_is_predicted_by_the_voice_model(spoken, tmp_path)
     assert by_default.person_baseline([seen, silent]).clips == 1
     with pytest.raises(InputError, match="the baseline was measured by a model, and this clip without a face"):
         by_default(clip, baseline=EmotionPredictor(DEFAULT_CHECKPOINT, device="cpu").person_baseline(takes))
+
+
+@pytest.mark.slow
+def test_the_voice_for_commercial_use_is_chosen_by_its_name(spoken):
+    clip, *takes = spoken
+    by_name, by_folder = (
+        EmotionPredictor(each, device="cpu") for each in ("av-emotion-voice-mit", MIT_VOICE_CHECKPOINT)
+    )
+    found = by_name(clip)
+    assert found == by_folder(clip) and found.checkpoint == "av-emotion-voice-mit" and found.modalities == ["audio"]
+    assert sorted(found.scores) == ["angry", "fearful", "happy", "neutral", "sad", "surprised"]
+    assert sum(found.scores.values()) == pytest.approx(1, abs=1e-3) and max(found.scores.values()) > 1.2 / 6
+    assert by_name(clip, baseline=by_name.person_baseline(takes)).scores != found.scores

@@ -32,7 +32,10 @@ def predict(
     paths: Annotated[list[str], typer.Argument(help="Clips, folders of clips, or globs.")],
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="Classifier; by default two in this package, one of them for voices alone."),
+        typer.Option(
+            help="Classifier; by default two in this package, one of them for voices alone. av-emotion-voice-mit: a "
+            "third one here, for voices, whose license (MIT) and data allow commercial use."
+        ),
     ] = None,
     detector: Detector = "auto",
     fps: Fps = 10.0,

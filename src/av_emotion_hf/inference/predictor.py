@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints import DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, load_classifier
+from ..checkpoints import DEFAULT_CHECKPOINT, SHIPPED_CHECKPOINTS, VOICE_CHECKPOINT, load_classifier
 from ..data.reader import ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
@@ -66,7 +66,8 @@ class EmotionPredictor:
     Args:
         checkpoint: folder or Hub name of an audio, image or fusion classifier. By default those in this package:
             `DEFAULT_CHECKPOINT` where a face is seen, and of other clips `VOICE_CHECKPOINT`, which knows many more
-            voices and recordings.
+            voices and recordings. Of those in this package the name is enough, such as `av-emotion-voice-mit`; that is
+            `MIT_VOICE_CHECKPOINT`, a voice model whose license allows commercial use, unlike that of the other two.
         detector: name of the face detector, see [`load_detector`].
         fps: frames per second.
         window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged. `"whole"`
@@ -104,7 +105,7 @@ class EmotionPredictor:
         ReaderOptions(**self.options)
         self.choice = choose_device(device)
         self.has_voice_model, checkpoint = checkpoint is None, checkpoint or DEFAULT_CHECKPOINT
-        self.name = Path(checkpoint).name if checkpoint in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT) else checkpoint
+        self.name = Path(checkpoint).name if checkpoint in SHIPPED_CHECKPOINTS.values() else checkpoint
         self.modality, self.classifier = load_classifier(checkpoint)
         if self.modality == "expression":
             raise InputError(
