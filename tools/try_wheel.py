@@ -38,9 +38,11 @@ def try_wheel(wheel: Path, folder: Path) -> None:
     command = scripts / "av-emotion"
     assert "predict" in run(command, "--help", folder=folder)
     run(sys.executable, ROOT / "examples" / "make_demo_clip.py", "clip.mp4", folder=folder)
-    prediction = json.loads(run(command, "predict", "clip.mp4", "--json", folder=folder))
-    assert abs(sum(prediction["scores"].values()) - 1) < 1e-3, prediction
-    print(f"{wheel.name}: predicts {prediction['emotion']}")
+    for checkpoint in ("av-emotion-small", "av-emotion-voice", "av-emotion-voice-mit"):
+        words = (command, "predict", "clip.mp4", "--checkpoint", checkpoint, "--json")
+        prediction = json.loads(run(*words, folder=folder))
+        assert abs(sum(prediction["scores"].values()) - 1) < 1e-3, prediction
+        print(f"{wheel.name}, {checkpoint}: predicts {prediction['emotion']}")
 
 
 if __name__ == "__main__":
