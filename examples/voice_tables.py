@@ -75,10 +75,17 @@ def all_others(measured: dict[str, Runs]) -> Runs:
     return [tested[run["dataset"]] for run in measured["from-one-corpus"]]
 
 
-def price(measured: dict[str, Runs]) -> dict[str, str]:
-    """Mean UAR in percent over the datasets of `from-one-corpus`: learned from `one`, and from all `others`."""
+def price(measured: dict[str, Runs], own: dict[str, dict]) -> dict[str, str]:
+    """Mean UAR in percent over the datasets of `from-one-corpus`: learned from `one`, from all `others`, and `own`.
+
+    The last one is that of a checkpoint, of `voice_strangers.py`.
+    """
     sides = {"one": measured["from-one-corpus"], "others": all_others(measured)}
-    return {
+    itself = {
+        "own": percent([statistics.mean(own[run["dataset"]]["plain"] for run in sides["one"])]),
+        "own_person": percent([statistics.mean(own[run["dataset"]]["person"] for run in sides["one"])]),
+    }
+    return itself | {
         name if kind == "plain" else f"{name}_{kind}": percent(
             [statistics.mean(run["uar"][f"model, {kind}"] for run in runs)]
         )
@@ -216,6 +223,16 @@ def reliability_table(calibration: dict) -> str:
         lines.append(
             f"| {span} | {each['clips']} | {100 * each['confidence']:.0f} % | {100 * each['accuracy']:.0f} % |"
         )
+    return "\n".join(lines)
+
+
+def strangers_table(found: dict[str, dict]) -> str:
+    """What `voice_strangers.py` has measured: datasets across, and their mean."""
+    columns = [f"{name}, {found[name]['clips']} clips" for name in sorted(found)]
+    lines = [f"| UAR %, 4 classes | {' | '.join(columns)} | mean |", "|---" * (len(columns) + 2) + "|"]
+    for title, kind in (("as it is", "plain"), ("person's baseline", "person")):
+        scores = [100 * found[name][kind] for name in sorted(found)]
+        lines.append(f"| {title} | {' | '.join(f'{each:.1f}' for each in [*scores, statistics.mean(scores)])} |")
     return "\n".join(lines)
 
 

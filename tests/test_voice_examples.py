@@ -204,6 +204,29 @@ def test_features_give_the_vectors_of_their_clips(tmp_path, sources, script):
     np.testing.assert_allclose(some["moments"][0, 1, 60:], frames[voiced, 60:].mean(0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_strangers_are_heard_by_the_very_weights(tmp_path, sources, script):
+    """Two speakers with a clip each of two of the four classes; the highest score of the four is the answer."""
+    from av_emotion_hf import EmotionPredictor
+    from av_emotion_hf.data import open_dataset
+
+    clips, out = sources[0], tmp_path / "strangers.json"
+    words = ("voice_strangers.py", "av-emotion-voice-mit", f"some={clips}", "--out", out)
+    script(*words)
+    found = json.loads(out.read_text())["av-emotion-voice-mit"]["some"]
+    predictor = EmotionPredictor("av-emotion-voice-mit", device="cpu")
+    right = {"sad": [], "happy": []}
+    for row in open_dataset(str(clips)):
+        scores = predictor(row["audio"]["bytes"]).scores
+        label = ["sad", "happy"][row["emotion"]]
+        right[label].append(max(("angry", "happy", "neutral", "sad"), key=scores.get) == label)
+    assert (found["clips"], found["speakers"]) == (4, 2)
+    assert found["plain"] == pytest.approx(np.mean([np.mean(each) for each in right.values()]))
+    out.write_text(out.read_text().replace('"clips": 4', '"clips": 5'))
+    script(*words)
+    assert json.loads(out.read_text())["av-emotion-voice-mit"]["some"]["clips"] == 5  # nothing is measured twice
+
+
 def test_vectors_are_written_once(tmp_path, sources, script):
     clips, _, encoder = sources
     words = (f"some={clips}", "--out", tmp_path / "vectors", *encoder)

@@ -65,8 +65,17 @@ def test_one_dataset_is_beside_all_others_on_the_same_datasets(tables):
         "| learned from c alone, plain | 25.0 | 35.0 | 30.0 |",
     ]
     assert lines[7] == "| learned from c alone, person | 45.0 | 55.0 | 50.0 |"
-    found = tables["price"](measured)
+    own = {"a": {"plain": 0.25, "person": 0.5}, "b": {"plain": 0.5, "person": 0.75}}
+    found = tables["price"](measured, own)
+    assert (found.pop("own"), found.pop("own_person")) == ("37.5", "62.5")
     assert found == {"one": "30.0", "one_person": "50.0", "others": "60.0", "others_person": "80.0"}
+
+
+def test_strangers_are_averaged(tables):
+    found = {"b": {"clips": 8, "plain": 0.25, "person": 0.5}, "a": {"clips": 4, "plain": 0.5, "person": 0.625}}
+    lines = tables["strangers_table"](found).splitlines()
+    assert lines[0] == "| UAR %, 4 classes | a, 4 clips | b, 8 clips | mean |"
+    assert lines[2:] == ["| as it is | 50.0 | 25.0 | 37.5 |", "| person's baseline | 62.5 | 50.0 | 56.2 |"]
 
 
 def test_epochs_are_compared_by_the_best_of_them(tables):
