@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# How the two voices that ship with the package were made: the whole chain, on CPU.
+# How the voices that ship with the package were made: the whole chain, on CPU.
 #
 #   bash examples/voice_checkpoint.sh DATA RUNS [STAGE...]
 #
-# The two calls, the second one for a model whose data allow commercial use:
+# The calls, the second one for a model whose data allow commercial use, the third one for a small model that learned
+# without labels (`unlabeled_speech.py`) and hears without a speech encoder:
 #
 #   bash examples/voice_checkpoint.sh DATA RUNS
 #   DATASETS=javased NAME=av-emotion-voice-mit SPEECH_LAYERS=2 SUMS=2 bash examples/voice_checkpoint.sh DATA RUNS
+#   INIT=WORK/small_distill_0 NAME=av-emotion-voice-small EPOCHS=2 bash examples/voice_checkpoint.sh DATA RUNS \
+#       finetune halve
 #
 # DATA holds a dataset folder for each name in DATASETS (columns `audio`, `emotion`, `speaker`); RUNS gets everything
 # that is made. STAGE is one or more of: features finetune halve (all of them, in this order, by default).
@@ -36,11 +39,12 @@ features() {
   done
 }
 
-# Module 3: a linear head on all of it first, then the rest but the encoder.
+# Module 3: a linear head on all of it first, then the rest but the speech encoder.
 finetune() {
-  av-emotion finetune $shards --modality audio --speech-encoder "$encoder" --speech-layers "$layers" --out "$runs/$name" \
-    --config "{$sums, $head, $rnn}" ${calm:+--label-map "$calm"} --group-column speaker --person-baseline 0.6 \
-    --head-first --calibrate --epochs "$epochs" --batch-size 32 --learning-rate 3e-4
+  new=(--speech-encoder "$encoder" --speech-layers "$layers" --config "{$sums, $head, $rnn}")
+  if [ -n "${INIT:-}" ]; then new=(--init "$INIT"); fi
+  av-emotion finetune $shards --modality audio "${new[@]}" --out "$runs/$name" ${calm:+--label-map "$calm"} \
+    --group-column speaker --person-baseline 0.6 --head-first --calibrate --epochs "$epochs" --batch-size 32 --learning-rate 3e-4
 }
 
 # What ships: the same weights in half precision.

@@ -118,7 +118,7 @@ def clips_table(runs: Runs) -> str:
 
 
 def summary_table(measured: dict[str, Runs]) -> str:
-    """The main figures of all protocols: the model, with the person's baseline, and the control."""
+    """The main figures of all protocols: the model, with the person's baseline, balanced, and the control."""
     inside, few = measured["in-corpus"], measured["label-fractions"]
     selections = {
         "RAVDESS, 8 emotions, other people": [run for run in inside if run["dataset"] == "ravdess"],
@@ -131,11 +131,12 @@ def summary_table(measured: dict[str, Runs]) -> str:
     arms = {
         "as it is": "model, plain",
         "person's baseline": "model, person",
+        "and balanced": "model, person, balanced",
         "SVM on the encoder": "speech encoder + SVM, plain",
     }
     lines = ["| UAR % | " + " | ".join(arms) + " | chance |", "|---" * (len(arms) + 2) + "|"]
     for title, runs in selections.items():
-        cells = [percent(run["uar"][arm] for run in runs) for arm in arms.values()]
+        cells = [percent(run["uar"][arm] for run in runs if arm in run["uar"]) for arm in arms.values()]
         classes = 4 if "4 emotions" in title else 6 if "6 emotions" in title else 8
         lines.append(f"| {title} | " + " | ".join(cells) + f" | {100 / classes:.1f} |")
     return "\n".join(lines)

@@ -34,6 +34,7 @@ CHECKPOINTS = ROOT / "src" / "av_emotion_hf" / "checkpoints"
 CHECKPOINT = CHECKPOINTS / "av-emotion-small"
 VOICE = CHECKPOINTS / "av-emotion-voice"
 MIT_VOICE = CHECKPOINTS / "av-emotion-voice-mit"
+SMALL_VOICE = CHECKPOINTS / "av-emotion-voice-small"
 ROWS = [  # name of the results, what the model sees, what it learned from beforehand
     ("audio_scratch", "voice", "nothing"),
     ("audio_patent", "voice", "unlabeled voices, 10 % single frames hidden (patent)"),
@@ -266,6 +267,20 @@ def voice_card(record: dict, measured: dict) -> str:
     return render_card("voice_checkpoint.md.jinja", facts)
 
 
+def small_voice_card(record: dict, measured: dict) -> str:
+    """The card of the voice without a speech encoder."""
+    results = ROOT / "examples" / "results"
+    runs = json.loads((results / "unlabeled.json").read_text())["runs"]
+    facts = voice_facts(record, measured, SMALL_VOICE) | {
+        "unlabeled_table": unlabeled_table(
+            [run for run in runs if run["size"] == "small" and run["arm"] in ("random", "distill")]
+        ),
+        "dataset_table": dataset_table(record["scores_by_corpus"]),
+        "large": json.loads((results / "voice_checkpoint.json").read_text())["runs"][VOICE.name],
+    }
+    return render_card("small_voice_checkpoint.md.jinja", facts)
+
+
 def introduced(introduction: str, table: str) -> str:
     """A table that says what it is about, or nothing where nothing was measured yet."""
     return f"{introduction}\n\n{table}" if table else ""
@@ -326,7 +341,7 @@ def main() -> None:
     replace_block(ROOT / "README.md", "voice", summary_table(measured))
     replace_block(ROOT / "README.md", "voice-price", PRICE.format(**price(measured, strangers())))
     record = json.loads((ROOT / "examples" / "results" / "voice_checkpoint.json").read_text())["runs"]
-    for folder, card_of in ((VOICE, voice_card), (MIT_VOICE, mit_voice_card)):
+    for folder, card_of in ((VOICE, voice_card), (MIT_VOICE, mit_voice_card), (SMALL_VOICE, small_voice_card)):
         (folder / "README.md").write_text(card_of(record[folder.name], measured), encoding="utf-8")
 
 

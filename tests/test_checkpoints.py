@@ -1,6 +1,7 @@
 """What a checkpoint is, and models from the parts of earlier ones."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -274,3 +275,9 @@ def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save(av.AVEmotionAudioForSequenceClassification, "av-emotion-voice-mit")
     assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None
+
+
+def test_the_small_voice_hears_without_a_speech_encoder():
+    config = load_classifier("av-emotion-voice-small")[1].model.config
+    assert config.backbone_config is None and config.num_labels == 7 and config.rnn_type == "gru"
+    assert (Path(av.SMALL_VOICE_CHECKPOINT) / "model.safetensors").stat().st_size < 6e6

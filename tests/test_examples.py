@@ -14,7 +14,13 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from helpers.synthetic import voice
 from PIL import Image as PILImage
 
-from av_emotion_hf import MIT_VOICE_CHECKPOINT, VOICE_CHECKPOINT, EmotionTrainingArguments, train_expression
+from av_emotion_hf import (
+    MIT_VOICE_CHECKPOINT,
+    SMALL_VOICE_CHECKPOINT,
+    VOICE_CHECKPOINT,
+    EmotionTrainingArguments,
+    train_expression,
+)
 from av_emotion_hf.data.schema import encode_waveform
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -130,7 +136,8 @@ def test_tables_are_those_of_the_results(script):
     stream = json.loads((EXAMPLES / "results" / "pretrain_stream.json").read_text())
     voice = json.loads((EXAMPLES / "results" / "voice.json").read_text())
     shipped = json.loads((EXAMPLES / "results" / "voice_checkpoint.json").read_text())["runs"]
-    for folder, card_of in ((VOICE_CHECKPOINT, "voice_card"), (MIT_VOICE_CHECKPOINT, "mit_voice_card")):
+    cards = {VOICE_CHECKPOINT: "voice_card", MIT_VOICE_CHECKPOINT: "mit_voice_card"}
+    for folder, card_of in (cards | {SMALL_VOICE_CHECKPOINT: "small_voice_card"}).items():
         card = (Path(folder) / "README.md").read_text(encoding="utf-8")
         assert card == names[card_of](shipped[Path(folder).name], voice), "run `make tables`"
     assert names["PRICE"].format(**names["price"](voice, names["strangers"]())) in README, "run `make tables`"

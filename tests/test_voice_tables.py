@@ -113,14 +113,15 @@ def test_baselines_and_reliability(tables):
 
 def test_the_summary_names_what_was_measured(tables):
     uar = {"model, plain": 0.5, "model, person": 0.75, "speech encoder + SVM, plain": 0.25}
+    balanced = {"model, person, balanced": 0.8}
     measured = {
-        "in-corpus": [{"dataset": "ravdess", "uar": uar}, {"dataset": "javased", "uar": uar}],
+        "in-corpus": [{"dataset": name, "uar": uar | balanced} for name in ("ravdess", "javased")],
         "label-fractions": [{"dataset": "ravdess", "percent": each, "uar": uar} for each in (5, 10)],
         "leave-one-corpus-out": [{"dataset": "a", "uar": uar}, {"dataset": "b", "uar": uar | {"model, plain": 0.7}}],
     }
     lines = tables["summary_table"](measured).splitlines()
-    assert len(lines) == 6 and lines[2].endswith("| 50.0 | 75.0 | 25.0 | 12.5 |")
-    assert lines[5].endswith("| 60.0 ± 10.0 | 75.0 ± 0.0 | 25.0 ± 0.0 | 25.0 |")
+    assert len(lines) == 6 and lines[2].endswith("| 50.0 | 75.0 | 80.0 | 25.0 | 12.5 |")
+    assert lines[5].endswith("| 60.0 ± 10.0 | 75.0 ± 0.0 | - | 25.0 ± 0.0 | 25.0 |")
 
 
 def test_recalls_are_averaged_over_datasets(tables):

@@ -43,7 +43,11 @@ SHIPPED = Path(__file__).parent / "checkpoints"
 DEFAULT_CHECKPOINT = str(SHIPPED / "av-emotion-small")  # voice and face
 VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice")  # of many datasets, for research
 MIT_VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice-mit")  # of one dataset, also for commercial use
-SHIPPED_CHECKPOINTS = {Path(path).name: path for path in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, MIT_VOICE_CHECKPOINT)}
+SMALL_VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice-small")  # distilled, without a speech encoder, for research
+SHIPPED_CHECKPOINTS = {
+    Path(path).name: path
+    for path in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, MIT_VOICE_CHECKPOINT, SMALL_VOICE_CHECKPOINT)
+}
 
 # by `model_type`: what a checkpoint is, and its modality; an expression recognizer is the backbone of an image model
 KINDS = {
@@ -369,6 +373,7 @@ __all__ = [
     "MIT_VOICE_CHECKPOINT",
     "ModelBundle",
     "SHIPPED_CHECKPOINTS",
+    "SMALL_VOICE_CHECKPOINT",
     "VOICE_CHECKPOINT",
     "SpeechEncoder",
     "build_model",

@@ -146,6 +146,15 @@ def test_a_clip_without_a_face_is_predicted_by_the_voice_model(spoken, tmp_path)
         by_default(clip, baseline=EmotionPredictor(DEFAULT_CHECKPOINT, device="cpu").person_baseline(takes))
 
 
+def test_the_small_voice_is_chosen_by_its_name(spoken):
+    clip, *takes = spoken
+    small = EmotionPredictor("av-emotion-voice-small", device="cpu")
+    found = small(clip)
+    assert found.checkpoint == "av-emotion-voice-small" and found.modalities == ["audio"] and len(found.scores) == 7
+    assert sum(found.scores.values()) == pytest.approx(1, abs=1e-3) and max(found.scores.values()) > 1.2 / 7
+    assert small(clip, baseline=small.person_baseline(takes)).scores != found.scores
+
+
 @pytest.mark.slow
 def test_the_voice_for_commercial_use_is_chosen_by_its_name(spoken):
     clip, *takes = spoken

@@ -33,8 +33,9 @@ def predict(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="Classifier; by default two in this package, one of them for voices alone. av-emotion-voice-mit: a "
-            "third one here, for voices, whose license (MIT) and data allow commercial use."
+            help="Classifier; by default two in this package, one of them for voices alone. Others here, for voices: "
+            "av-emotion-voice-mit, whose license (MIT) and data allow commercial use, and av-emotion-voice-small, of "
+            "2 MB, for small machines."
         ),
     ] = None,
     detector: Detector = "auto",
