@@ -29,6 +29,7 @@ def page() -> str:
         memory=results["media_memory"],
         damage=results["damaged_clips"],
         pretraining=results["pretraining"],
+        voices=results["voices"],
         exports=results["exports"],
         import_time=results["import_time"],
         cold=results["cold_start"]["cold_start"],
