@@ -186,7 +186,9 @@ def main() -> None:
     args = parser.parse_args()
     names = sorted(path.name for path in args.shards.iterdir() if (path / "manifest.json").is_file())
     args.datasets = {
-        name: prepared(args.shards / name, args.work / "features" / name, None if name in args.tested else LONGEST)
+        name: prepared(args.shards / name, args.work / "clips" / name, None)
+        if name in args.tested
+        else prepared(args.shards / name, args.work / "windows" / name, LONGEST)
         for name in names
     }
     args.heard = [dataset for name, dataset in args.datasets.items() if name not in args.tested]

@@ -10,7 +10,8 @@ PROTOCOL is one of
 - `leave-one-corpus-out`: four classes (angry, happy, neutral with calm, sad), learned from all other datasets.
 - `from-one-corpus`: the same four classes, learned from one dataset alone (`--train`), tested on each other one.
 - `label-fractions`: 5, 10, 25 and 100 % of the labels of each class, three draws, in the folds of `in-corpus`; and the
-  same with pseudo-labels of the other clips of the training part (`finetune --pseudo-labels`).
+  same with pseudo-labels of half of the other clips of the training part: of each class, whatever else it may look
+  like, as many clips of the highest score (`finetune --pseudo-labels` keeps as many of those it takes for the class).
 - `baseline-clips`: what 1, 3, 10, 30 and all unlabeled clips of the tested person give.
 
 Fixed before the first full run: what is recognized is a linear head (`finetune --head-first`) on a frozen model with

@@ -297,7 +297,7 @@ def test_pretraining_is_compared_with_random_weights(tmp_path, script):
     names = script("unlabeled_speech.py")
     windows = names["prepared"](tmp_path / "shards" / "heard", tmp_path / "windows", 5)
     assert [len(row) for row in windows["input_features"][:6]] == [4, 4, 4] * 2 and len(windows) == 3 * 16
-    kept = Dataset.from_parquet(str(tmp_path / "work" / "features" / "heard" / "*.parquet"))[9]
+    kept = Dataset.from_parquet(str(tmp_path / "work" / "windows" / "heard" / "*.parquet"))[9]
     assert [frame for window in windows["input_features"][27:30] for frame in window] == kept["input_features"]
     whole = np.array(rows_of["heard"][9]["input_features"], np.float32)
     np.testing.assert_array_equal(np.array(kept["input_features"], np.float32), whole[:, [*range(60), *range(64, 68)]])

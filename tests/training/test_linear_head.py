@@ -167,6 +167,26 @@ def test_vectors_are_what_the_classifier_reads(features, options, small):
     torch.testing.assert_close(same, sorted_targets)
 
 
+def test_the_head_learns_from_batches_that_mix_the_classes(features, small):
+    """Of a dataset in order of its classes, too: mixup and copy-paste put clips of one batch together."""
+    from av_emotion_hf.checkpoints import build_model
+    from av_emotion_hf.data.collators import ClipCollator
+
+    bundle = build_model("classification", "audio", labels=["happy", "sad"], config_overrides=small["audio"])
+    rows = features.map(lambda row: {"labels": int(row["emotion"] == "sad")})
+    rows = rows.select(sorted(range(len(rows)), key=rows["labels"][:].__getitem__))
+    collate = ClipCollator("audio", bundle.feature_extractor, None, bundle.feature_sizes)
+    batches: list[list[int]] = []
+
+    def mixing(batch):
+        batches.append([row["labels"] for row in batch])
+        return collate(batch)
+
+    HeadStart(bundle.model, rows, None, collate, mixing, batch_size=4)
+    assert sorted(label for labels in batches for label in labels) == rows["labels"][:]
+    assert sum(len(set(labels)) == 2 for labels in batches) > len(batches) / 2
+
+
 def test_a_stream_is_refused(features, options):
     assert isinstance(features, Dataset)
     with pytest.raises(InputError, match="reads the clips several times, and the dataset is a stream"):
