@@ -54,6 +54,7 @@ KINDS = {
     "av_emotion_audio": "an audio model",
     "av_emotion_image": "an image model",
     "av_emotion": "a fusion model",
+    "mobilenet_v2": "an expression recognizer",
     "resnet": "an expression recognizer",
     "timm_wrapper": "an expression recognizer",
 }
@@ -61,6 +62,7 @@ MODALITY_OF = {
     "av_emotion_audio": "audio",
     "av_emotion_image": "image",
     "av_emotion": "fusion",
+    "mobilenet_v2": "expression",
     "resnet": "expression",
     "timm_wrapper": "expression",
 }
@@ -370,6 +372,7 @@ StartingPoint = ModelBundle  # the old name works until 0.3
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "KINDS",
+    "MODALITY_OF",
     "MIT_VOICE_CHECKPOINT",
     "ModelBundle",
     "SHIPPED_CHECKPOINTS",

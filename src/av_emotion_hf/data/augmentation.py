@@ -31,7 +31,8 @@ def check_probabilities(given: Mapping[str, Any], known: Sequence[str] = AUGMENT
     """
     for name, value in given.items():
         if name not in known:
-            rule = "is for training batches, and these are single clips" if name in AUGMENTATIONS else "is unknown"
+            is_of_batches = {name, *known} <= set(AUGMENTATIONS)
+            rule = "is for training batches, and these are single clips" if is_of_batches else "is unknown"
             raise InputError(f"augmentation {name!r} {rule}; choose from {', '.join(known)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise InputError(

@@ -90,9 +90,13 @@ def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDat
     report_trimmed(column, values)
     if not isinstance(dataset, Dataset):
         return dataset.map(lambda value: {"labels": index[class_name(value)]}, input_columns=column)
-    # as a column of its own: mapping the rows would copy what is in them
+    return with_labels(dataset, [index[class_name(value)] for value in values], Value("int64"))
+
+
+def with_labels(dataset: Dataset, values: list, feature: Any) -> Dataset:
+    """The table with the column `labels`; mapping the rows would copy what is in them."""
     others = dataset.remove_columns("labels") if "labels" in dataset.features else dataset
-    return others.add_column("labels", [index[class_name(value)] for value in values], feature=Value("int64"))
+    return others.add_column("labels", values, feature=feature)
 
 
 def read_labeled(
@@ -120,8 +124,13 @@ def _reader_of_classes(feature: Any) -> Callable[[Any], str | None]:
 
 
 def class_counts(dataset: AnyDataset, labels: list[str]) -> dict[str, int]:
-    """How many rows of a dataset with the column `labels` belong to each of these classes."""
+    """How many rows of a dataset with the column `labels` belong to each of these classes.
+
+    Where `labels` holds distributions, each row counts as its fractions, and the sums are rounded.
+    """
     values = column_values(dataset, "labels")
+    if values and isinstance(values[0], list):
+        return {label: round(sum(row[i] for row in values)) for i, label in enumerate(labels)}
     return {label: values.count(i) for i, label in enumerate(labels)}
 
 
@@ -153,8 +162,8 @@ def _require_classes(dataset: AnyDataset, column: str) -> Any:
         return feature
     if not isinstance(feature, Value):
         raise InputError(
-            f"column {column!r} holds {type(feature).__name__} cells, and a clip needs one label; labels of several "
-            "annotators are not supported yet: put their majority into a column of its own"
+            f"column {column!r} holds {type(feature).__name__} cells, and a clip needs one label; votes of several "
+            "annotators are read by train-expression and evaluate only: put their majority into a column of its own"
         )
     if not feature.dtype.startswith(CLASS_TYPES):
         raise InputError(
@@ -180,4 +189,5 @@ __all__ = [
     "read_labeled",
     "report_missing",
     "report_trimmed",
+    "with_labels",
 ]

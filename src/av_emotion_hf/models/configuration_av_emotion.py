@@ -360,7 +360,7 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
     Args:
         backbone_config (`PreTrainedConfig` or `dict`, *optional*):
             Any image model of transformers whose output has a `pooler_output`; a small [`ResNetConfig`] by default.
-            `TimmWrapperConfig(architecture="densenet121")` is a DenseNet (extra `densenet`).
+            `TimmWrapperConfig(architecture="densenet121")` is a DenseNet (extra `timm`).
         backbone_batch_size (`int`, *optional*, defaults to 256):
             Face crops that pass through the backbone at once, which bounds the memory for long clips.
 
@@ -400,25 +400,24 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         """Size F of the backbone's pooled features."""
         hidden_sizes = getattr(self.backbone_config, "hidden_sizes", None)
         if hidden_sizes is None:
-            return timm_feature_size(self.backbone_config)  # type: ignore[arg-type]  # no dict after `__post_init__`
+            return pooled_size(self.backbone_config)  # type: ignore[arg-type]  # no dict after `__post_init__`
         return hidden_sizes[-1]
 
 
-def timm_feature_size(backbone_config: PreTrainedConfig) -> int:
-    """Size F of the pooled features of a timm network, read from the network itself."""
+def pooled_size(backbone_config: PreTrainedConfig) -> int:
+    """Size F of the pooled features of an image model, read from the network itself."""
+    import torch
+    from transformers import AutoModel
+
     try:
-        import timm
+        with torch.device("meta"):
+            model = AutoModel.from_config(backbone_config).eval()
+            return model(torch.zeros(1, 3, 64, 64)).pooler_output.shape[1]
     except ImportError as error:
         raise ImportError(
             f"backbone {backbone_config.architecture!r} needs timm, which is not installed: "
-            "pip install 'av-emotion-hf[densenet]'"
+            "pip install 'av-emotion-hf[timm]'"
         ) from error
-    import torch
-
-    model_args = backbone_config.model_args or {}
-    with torch.device("meta"):
-        network = timm.create_model(backbone_config.architecture, num_classes=0, **model_args)
-    return network.num_features  # type: ignore[return-value]  # an int, which nn.Module's stubs do not know
 
 
 @strict

@@ -148,10 +148,11 @@ class AVEmotionImageModel(FrameEncoder):
         super().__init__(config)
         # in the type that is being loaded, not in the one that the backbone's own configuration remembers
         self.backbone = AutoModel.from_config(config.backbone_config, dtype=torch.get_default_dtype())
-        self.register_buffer("feature_mean", torch.zeros(self.num_features))
-        self.register_buffer("feature_std", torch.ones(self.num_features))
-        self.rnn = MaskedRNN(config, self.num_features)
-        self.pooling = SentencePooling(config, self.num_features)
+        num_features = config.image_feature_size
+        self.register_buffer("feature_mean", torch.zeros(num_features))
+        self.register_buffer("feature_std", torch.ones(num_features))
+        self.rnn = MaskedRNN(config, num_features)
+        self.pooling = SentencePooling(config, num_features)
         self.post_init()
 
     @torch.no_grad()
@@ -164,7 +165,7 @@ class AVEmotionImageModel(FrameEncoder):
     @property
     def num_features(self) -> int:
         """Number F of image features per frame."""
-        return self.config.image_feature_size
+        return len(self.feature_mean)
 
     @property
     def mean_features(self) -> Tensor:

@@ -17,8 +17,9 @@ from ..checkpoints import load_classifier
 from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset, column_values, require_columns, undecoded
 from ..data.labels import encode_labels, name_of, read_labeled
-from ..data.reader import ClipReader, ReaderOptions
+from ..data.reader import ClipReader, ReaderOptions, with_inputs
 from ..data.splits import drop_augmented
+from ..data.votes import MAJORITY, VoteOptions, encode_votes
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, require_writable, write_json, writing
@@ -36,6 +37,7 @@ def evaluate(
     dataset: AnyDataset,
     *,
     label_column: str = "emotion",
+    votes: VoteOptions | None = None,
     out: str | None = None,
     batch_size: int = 16,
     modalities: tuple[str, ...] = ("audio", "image"),
@@ -53,7 +55,9 @@ def evaluate(
     Args:
         checkpoint: an audio, image or fusion classifier, or an expression recognizer (for images).
         dataset: labeled clips, inputs or features; augmented copies among them are left out.
-        label_column: column of the label.
+        label_column: column of the label, or of the votes of several annotators.
+        votes: how votes are read, also from columns of their own, see [`VoteOptions`]. Scored are the clips of which
+            one class has the majority, see [`choose_labels`].
         out: JSON file to write.
         batch_size: clips per step.
         modalities: the input of a fusion classifier.
@@ -74,7 +78,8 @@ def evaluate(
     Returns:
         `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`, whose
         `person_baseline` says with how many clips and seconds of the person on average, or is `None`,
-        and `balanced` over how many groups and with how many clips of one on average, or is `None`;
+        and `balanced` over how many groups and with how many clips of one on average, or is `None`, and `votes` how
+        they were read and how many clips were left out, or is `None`;
         `not_tested`, the classes of which there is no clip, over which no score says anything; and `no_answer`, by
         class the number of clips with neither audio nor a face, which count as not recognized.
 
@@ -84,7 +89,9 @@ def evaluate(
     """
     if out is not None:
         require_writable(out)
-    require_columns(dataset, label_column)
+    votes = votes or VoteOptions()
+    are_votes = votes.are_in(dataset, label_column)
+    require_columns(dataset, None if votes.columns else label_column)
     if baseline_clips is not None and not person_baseline:
         raise InputError(f"baseline_clips={baseline_clips} without the person's baseline: add --person-baseline")
     if person_baseline and group_column is None:
@@ -100,6 +107,10 @@ def evaluate(
     model: Any = classifier.model  # one of five classes
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
     collate: FaceCollator | ClipCollator
+    vote_facts = None
+    if are_votes:
+        dataset, left_out = encode_votes(dataset, label_column, votes, labels, MAJORITY, "evaluation")
+        vote_facts = votes.record() | {"left_out": left_out}
     if modality == "expression":
         if person_baseline:
             raise InputError(
@@ -107,12 +118,15 @@ def evaluate(
             )
         assert classifier.image_processor is not None  # what classifies images has one
         collate = FaceCollator(classifier.image_processor, image_column(dataset))
-        dataset = encode_labels(undecoded(dataset), label_column, labels)
+        dataset = undecoded(dataset) if are_votes else encode_labels(undecoded(dataset), label_column, labels)
     else:
         if modality == "fusion" and len(set(modalities)) == 1:
             modality = modalities[0]
         reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
-        dataset = read_labeled(dataset, label_column, labels, reader, part="evaluation")
+        if are_votes:
+            dataset = with_inputs(dataset, reader, part="evaluation")
+        else:
+            dataset = read_labeled(dataset, label_column, labels, reader, part="evaluation")
         collate = ClipCollator(
             modality, classifier.feature_extractor, classifier.image_processor, classifier.feature_sizes
         )
@@ -154,7 +168,8 @@ def evaluate(
         "clips": len(references),
         "protocol": {
             "checkpoint": Path(checkpoint).name,
-            "label_column": label_column,
+            "label_column": None if votes.columns else label_column,
+            "votes": vote_facts,
             "modalities": ["audio", "image"] if modality == "fusion" else [modality],
             "person_baseline": None if baselines is None else baselines.mark,
             "balanced": balance,

@@ -212,6 +212,23 @@ class NumberBatchesCallback(TrainerCallback):
         self.collator.start(state.global_step * args.gradient_accumulation_steps)
 
 
+class ThawCallback(TrainerCallback):
+    """Lets parameters learn only after the first epochs.
+
+    Args:
+        parameters: that are frozen.
+        epochs: how long.
+    """
+
+    def __init__(self, parameters: Sequence[torch.nn.Parameter], epochs: int):
+        self.parameters, self.epochs = parameters, epochs
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        """Freeze or thaw."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(state.epoch >= self.epochs)
+
+
 class WeightedSampler(torch.utils.data.Sampler):
     """As torch's `WeightedRandomSampler`, but epoch n draws the same rows in a resumed run."""
 
@@ -252,4 +269,4 @@ class SaveProcessorCallback(TrainerCallback):
             self.processor.save_pretrained(args.output_dir)
 
 
-__all__ = ["EmotionTrainer", "NumberedCollator", "SaveProcessorCallback", "WeightedSampler"]
+__all__ = ["EmotionTrainer", "NumberedCollator", "SaveProcessorCallback", "ThawCallback", "WeightedSampler"]
