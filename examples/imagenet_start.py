@@ -32,7 +32,7 @@ The MobileNetV2 of torchvision (Sandler et al. 2018), trained on ImageNet-1k, in
 made by `examples/imagenet_start.py` of `av_emotion_hf`, as a start for `av-emotion train-expression --init`.
 
 - Source: {url} (SHA-256 `{digest}`)
-- License: that of torchvision, BSD-3-Clause, Copyright (c) Soumith Chintala 2016. The terms of the pictures of ImageNet
+- License: that of torchvision, BSD-3-Clause, Copyright (c) Soumith Chintala 2016. The terms of ImageNet's pictures
   may limit the use of the weights.
 - On random pictures of {sides} pixels its logits differ from those of torchvision's network by {error:g} at most.
 """

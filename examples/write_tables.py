@@ -48,9 +48,14 @@ ROWS = [  # name of the results, what the model sees, what it learned from befor
 ]
 
 
+# what a training records and what changes no result, or follows from something else
+SAME = ("out", "workers", "resume", "report_to", "save_steps", "labels", "columns", "pictures", "left_out")
 GENDERS = (
     "`model` by gender of the tested speakers, where the dataset says it; mean and deviation over datasets or folds:"
 )
+CHANGES = """\
+What each change bought. The first row is what the others differ from; validation images chose among them, and the tests
+had no part in it:"""
 PRICE = """\
 `MIT_VOICE_CHECKPOINT` has learned from Java-SED alone, whose license allows commercial use. That costs recognition of
 strangers: in four emotions of the six other datasets, a model that has learned from Java-SED alone has a UAR of
@@ -132,7 +137,7 @@ def expression_table(runs: dict) -> str:
         before = [f"from {name}" for name in settings.get("init", [])]
         network = " ".join([settings["architecture"], *before, *(f"{key} {value}" for key, value in changes.items())])
         length = f"{options['epochs']:g}" if options["max_steps"] <= 0 else f"{run['steps']} steps"
-        scores = [run[part][score] for part in ("validation", "test") for score in ("war", "uar")]
+        scores = [part[score] for part in (run["validation"], next(iter(run["tests"].values()))) for score in ("war", "uar")]
         cells = [
             name,
             network,
@@ -146,6 +151,48 @@ def expression_table(runs: dict) -> str:
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def expression_changes_table(runs: dict) -> str:
+    """What each expression recognizer was trained with that the first one was not, and what it scores."""
+    if not runs:
+        return ""
+    tests = list(dict.fromkeys(name for run in runs.values() for name in run["tests"]))
+    is_voted = {name for run in runs.values() for name, test in run["tests"].items() if test["protocol"].get("votes")}
+    shown = [f"{name}, majority of votes" if name in is_voted else name for name in ("validation", *tests)]
+    lines = [
+        f"| run | what differs | parameters | minutes | {' | '.join(f'{name}: accuracy % | UAR %' for name in shown)} |",
+        "|---" * (4 + 2 * len(shown)) + "|",
+    ]
+    first = settings_of(next(iter(runs.values())))
+    for name, run in runs.items():
+        own = settings_of(run)
+        keys = [key for key in dict.fromkeys([*own, *first]) if own.get(key) != first.get(key)]
+        scores = [(run["tests"] | {"validation": run["validation"]}).get(part) for part in ("validation", *tests)]
+        cells = [
+            name,
+            ", ".join(f"{key} {own.get(key, 'none')}" for key in keys) or "-",
+            f"{run['parameters'] / 1e6:.2f} M",
+            f"{run['seconds'] / 60:.0f}",
+            *(f"{100 * part[score]:.1f}" if part else "-" for part in scores for score in ("war", "uar")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def settings_of(run: dict) -> dict[str, str]:
+    """Options and settings of a training by name, without those that change no result."""
+    found = {}
+
+    def collect(fields: dict, path: tuple[str, ...]) -> None:
+        for key, value in fields.items():
+            if isinstance(value, dict) and key not in SAME:
+                collect(value, (*path, key))
+            elif key not in SAME:
+                found[" ".join((*path, key))] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    collect(run["options"] | run["settings"], ())
+    return {name: value or "none" for name, value in found.items()}
 
 
 def objective_errors_table(results: dict) -> str:
@@ -318,6 +365,9 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
     choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
+    voted = ROOT / "examples" / "results" / "expression_votes.json"
+    changes = expression_changes_table(json.loads(voted.read_text()) if voted.is_file() else {})
+    replace_block(ROOT / "examples" / "README.md", "expression-changes", introduced(CHANGES, changes))
     stream = json.loads((ROOT / "examples" / "results" / "pretrain_stream.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "stream", stream_table(stream))
     objectives = json.loads((ROOT / "examples" / "results" / "objectives.json").read_text())

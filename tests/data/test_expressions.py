@@ -6,7 +6,8 @@ import torch
 from PIL import Image, ImageOps
 
 from av_emotion_hf import AVEmotionImageProcessor
-from av_emotion_hf.data.expressions import FaceCollator, augment_faces, class_weights, mix_faces, read_image
+from av_emotion_hf.data.expressions import FaceCollator, class_weights, distributions, mix_faces, read_image
+from av_emotion_hf.data.picture_augmentation import DEFAULT_PROBABILITIES
 from av_emotion_hf.errors import InputError
 
 
@@ -58,22 +59,25 @@ def test_a_picture_is_turned_as_its_exif_says(shared):
         np.testing.assert_array_equal(picture, np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
 
 
-def test_augmentation_keeps_shape_and_changes_every_picture():
-    pixels = torch.rand(8, 3, 24, 24)
-    changed = augment_faces(pixels.clone())
-    assert changed.shape == pixels.shape and torch.isfinite(changed).all()
-    assert all(not torch.allclose(a, b, atol=0.05) for a, b in zip(pixels, changed, strict=True))
-    assert 0.4 < changed.mean() < 0.6
+def test_training_pictures_are_changed_before_they_are_standardized(picture, processor):
+    rows = [{"face": {"bytes": picture(48, mode), "path": None}, "labels": i} for i, mode in enumerate(("L", "RGB"))]
+    plain = FaceCollator(processor, "face")(rows)["pixel_values"]
+    changed = FaceCollator(processor, "face", {"mirror": 1.0})(rows)["pixel_values"]
+    torch.testing.assert_close(changed, plain.flip(-1), atol=1e-4, rtol=1e-4)
+    changed = FaceCollator(processor, "face", {"low_light": 1.0, "occlusion": 1.0, "blur": 1.0})(rows)["pixel_values"]
+    assert (changed - plain).abs().mean() > 0.1 and torch.equal(changed[:, 0], changed[:, 2])
+    torch.testing.assert_close(changed.mean(dim=(1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed.std(dim=(1, 2, 3), correction=0), torch.ones(2))
 
 
-def test_augmentation_mirrors_and_hides_half_of_the_pictures():
-    torch.manual_seed(0)
-    ramp = torch.linspace(1, 2, 24).expand(400, 3, 24, 24)  # brighter to the right, nowhere 0
-    changed = augment_faces(ramp.clone())
-    mirrored = changed[..., :12].sum((1, 2, 3)) > changed[..., 12:].sum((1, 2, 3))
-    hidden = (changed == 0).sum((1, 2, 3)) / 3
-    assert 0.3 < mirrored.float().mean() < 0.7 and 0.4 < (hidden > 0).float().mean() < 0.6
-    assert hidden.max() <= 8 * 8 and hidden[hidden > 0].min() >= 3 * 3
+def test_a_processor_that_normalizes_does_so_once(picture):
+    processor = AVEmotionImageProcessor(
+        size={"height": 32, "width": 32}, do_grayscale=False, do_standardize=False, do_normalize=True
+    )
+    rows = [{"face": {"bytes": picture(48, "RGB"), "path": None}, "labels": 0}]
+    plain, mirrored = (FaceCollator(processor, "face", p)(rows)["pixel_values"] for p in (None, {"mirror": 1.0}))
+    torch.testing.assert_close(mirrored, plain.flip(-1), atol=1e-4, rtol=1e-4)
+    assert (plain[:, 0] - plain[:, 2]).abs().mean() > 0.1
 
 
 def test_mixup_takes_at_most_half_of_another_picture_and_as_much_of_its_label():
@@ -81,7 +85,7 @@ def test_mixup_takes_at_most_half_of_another_picture_and_as_much_of_its_label():
     count = 64
     own = torch.arange(count)
     pixels = torch.nn.functional.one_hot(own, count).float()[:, None, None].expand(-1, 3, 2, -1)  # which picture it is
-    mixed, labels = mix_faces(pixels, torch.nn.functional.one_hot(own, count), alpha=1.0)
+    mixed, labels = mix_faces(pixels, distributions(own, count), alpha=1.0)
     assert mixed.shape == pixels.shape and labels.shape == (count, count)
     torch.testing.assert_close(mixed, labels[:, None, None].expand_as(mixed))  # shares of pictures = shares of labels
     torch.testing.assert_close(labels.sum(1), torch.ones(count))
@@ -92,15 +96,29 @@ def test_mixup_takes_at_most_half_of_another_picture_and_as_much_of_its_label():
 
 def test_only_training_batches_are_mixed(picture, processor):
     rows = [{"face": {"bytes": picture(32, "L"), "path": None}, "labels": i % 3} for i in range(6)]
-    assert FaceCollator(processor, "face", augment=True)(rows)["labels"].tolist() == [0, 1, 2, 0, 1, 2]
-    mixed = FaceCollator(processor, "face", augment=True, num_labels=3, mixup=0.2)(rows)
+    assert FaceCollator(processor, "face", DEFAULT_PROBABILITIES)(rows)["labels"].tolist() == [0, 1, 2, 0, 1, 2]
+    mixed = FaceCollator(processor, "face", num_labels=3, mixup=0.2)(rows)
     assert mixed["labels"].shape == (6, 3) and mixed["labels"].argmax(1).tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_soft_labels_stay_as_they_are(picture, processor):
+    cells = [[0.2, 0.8], [1.0, 0.0]] * 4
+    rows = [{"face": {"bytes": picture(32, "L"), "path": None}, "labels": cell} for cell in cells]
+    labels = FaceCollator(processor, "face")(rows)["labels"]
+    torch.testing.assert_close(labels, torch.tensor(cells))
+    mixed = FaceCollator(processor, "face", num_labels=2, mixup=1.0)(rows)["labels"]
+    torch.testing.assert_close(mixed.sum(dim=1), torch.ones(8))
+    assert (mixed != labels).any()
 
 
 def test_class_weights():
     labels = [0] * 6 + [1] * 3 + [3]
-    weights = class_weights(labels, 4)
+    weights = class_weights(distributions(torch.tensor(labels), 4))
     torch.testing.assert_close(weights, torch.tensor([10 / 18, 10 / 9, 0, 10 / 3]))
     assert weights[labels].mean() == pytest.approx(1)
     for name in (0, 1, 3):  # every class counts as much as any other
         assert weights[name] * labels.count(name) == pytest.approx(10 / 3)
+    soft = torch.tensor([[0.5, 0.5, 0], [1, 0, 0], [0.7, 0.3, 0]])
+    weights = class_weights(soft)
+    torch.testing.assert_close(weights, torch.tensor([3 / (2 * 2.2), 3 / (2 * 0.8), 0]))
+    assert (soft @ weights).mean() == pytest.approx(1)

@@ -71,7 +71,7 @@ def test_class_labels_without_a_value_are_none():
             [0.13, 0.5, None, 0.9] * 4,
             r"column 'x' holds fractions \(0.13, 0.5\), which are no classes, and reg",
         ),
-        ([["sad", "happy"], ["sad"]], "column 'x' holds List cells, and a clip needs one label; labels of several"),
+        ([["sad", "happy"], ["sad"]], "column 'x' holds List cells, and a clip needs one label; votes of several"),
         ([{"a": 1}, {"a": 2}], "column 'x' holds dict cells"),
         ([datetime.datetime(2020, 1, 1)] * 2, r"column 'x' holds timestamp.* values, which are no classes"),
         ([b"a", b"b"], "column 'x' holds binary values"),

@@ -7,12 +7,20 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Image
 from PIL import Image as PILImage
-from transformers import AutoImageProcessor, AutoModelForImageClassification
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    ConvNextConfig,
+    ConvNextForImageClassification,
+    MobileNetV2Config,
+    MobileNetV2ForImageClassification,
+)
 
 import av_emotion_hf as av
 from av_emotion_hf import evaluate
 from av_emotion_hf.checkpoints import build_model
-from av_emotion_hf.data.expressions import class_weights
+from av_emotion_hf.data.expressions import class_weights, distributions
+from av_emotion_hf.data.votes import VoteOptions
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.training import expression
 from av_emotion_hf.training.trainer import WeightedSampler
@@ -66,27 +74,54 @@ def test_learns_saves_and_becomes_the_backbone(faces, options, network):
 def test_architectures():
     resnet = expression.expression_config("resnet", ["a", "b"])
     assert resnet.num_labels == 2 and resnet.hidden_sizes == av.AVEmotionImageConfig().backbone_config.hidden_sizes
-    with pytest.raises(InputError, match="architecture 'vgg' is not one of resnet, densenet121"):
+    with pytest.raises(InputError, match="architecture 'vgg' is not one of resnet, mobilenet_v2, densenet121"):
         expression.expression_config("vgg", ["a"])
     small = expression.expression_config("resnet", ["a", "b"], {"hidden_sizes": [8, 6], "depths": [1, 1]})
     assert small.hidden_sizes == [8, 6] and small.label2id == {"a": 0, "b": 1}
-    with pytest.raises(InputError, match="a ResNet has no field 'width'; among those it has are hidden_sizes"):
-        expression.expression_config("resnet", ["a", "b"], {"width": 4})
+    for name, known in (("resnet", "hidden_sizes and depths"), ("mobilenet_v2", "depth_multiplier and output_stride")):
+        with pytest.raises(InputError, match=f"a {name} has no field 'width'; among those it has are {known}"):
+            expression.expression_config(name, ["a", "b"], {"width": 4})
+    mobile = expression.expression_config("mobilenet_v2", ["a", "b"], {"depth_multiplier": 0.35})
+    assert (mobile.depth_multiplier, mobile.tf_padding, mobile.layer_norm_eps) == (0.35, False, 1e-5)
+    assert (mobile.classifier_dropout_prob, mobile.id2label) == (0.2, {0: "a", 1: "b"})
 
 
-def test_a_densenet_trains_and_becomes_the_backbone(faces, options):
-    pytest.importorskip("timm")
-    run = options("dense", max_steps=1, batch_size=4)
-    overrides = {"growth_rate": 4, "block_config": [1, 1]}
-    with pytest.raises(InputError, match=r"a densenet121 cannot be built with the fields .* 'width'"):
-        expression.expression_model("densenet121", ["a", "b"], {"width": 4})
+def test_batch_norms_follow_more_than_the_last_batch():
+    model = expression.expression_model("mobilenet_v2", ["a", "b"], {"depth_multiplier": 0.1})
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == 52 and {module.momentum for module in norms} == {0.1}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "overrides", "size"),
+    [
+        ("mobilenet_v2", {"depth_multiplier": 0.1}, 1280),
+        ("densenet121", {"growth_rate": 4, "block_config": [1, 1]}, 10),
+        pytest.param("mobilenetv3_small_100", {}, 1024, marks=pytest.mark.slow),
+        pytest.param("efficientnet_lite0", {}, 1280, marks=pytest.mark.slow),
+    ],
+)
+def test_every_kind_of_network_trains_and_becomes_the_backbone(faces, options, architecture, overrides, size):
+    if architecture in expression.TIMM_ARCHITECTURES:
+        pytest.importorskip("timm")
+        with pytest.raises(InputError, match=rf"a {architecture} cannot be built with the fields .* 'width'"):
+            expression.expression_model(architecture, ["a", "b"], {"width": 4})
+    run = options("run", max_steps=1, batch_size=4)
     expression.train_expression(
-        faces.take(8), args=run, architecture="densenet121", image_size=32, config_overrides=overrides
+        faces.take(8), args=run, architecture=architecture, image_size=48, config_overrides=overrides
     )
-    recognizer = AutoModelForImageClassification.from_pretrained(run.output_dir)
-    assert recognizer(torch.randn(1, 3, 32, 32)).logits.shape == (1, 2)
-    backbone = build_model("pretraining", "image", [run.output_dir]).model.image_encoder
-    assert backbone.extract_features(torch.randn(1, 2, 3, 32, 32))[0].shape[:2] == (1, 2)
+    recognizer = AutoModelForImageClassification.from_pretrained(run.output_dir).eval()
+    pixels = torch.randn(2, 3, 48, 48)
+    encoder = build_model("pretraining", "image", [run.output_dir]).model.image_encoder.eval()
+    seen = []
+    head = recognizer.get_submodule(expression._last_layer(recognizer))
+    head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        recognizer(pixels)
+        features, mask = encoder.extract_features(pixels[None])
+    torch.testing.assert_close(features[0], seen[0])  # what the last layer sees is the frame feature
+    assert features.shape == (1, 2, size) and mask.all() and encoder.num_features == size
+    assert evaluate(run.output_dir, faces.take(8))["clips"] == 8
 
 
 def test_bad_corpora_are_named(faces, options):
@@ -136,7 +171,7 @@ def test_the_loss_is_the_cross_entropy_of_torch(weight, smoothing):
 
 def test_balanced_sampling_draws_classes_evenly_and_an_epoch_again_the_same():
     labels = torch.tensor([0] * 900 + [1] * 80 + [2] * 20)
-    weights = class_weights(labels, 3)[labels]
+    weights = class_weights(distributions(labels, 3))[labels]
     sampler = WeightedSampler(weights, seed=3)
     first = list(sampler)
     assert len(first) == len(sampler) == 1000
@@ -187,7 +222,150 @@ def test_starts_from_a_trained_recognizer(faces, options, network):
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
         assert torch.allclose(old, new, atol=1e-6), name
 
-    with pytest.raises(InputError, match="--config"):
-        expression.train_expression(faces, args=options("both"), config_overrides=network, init=first.output_dir)
+    with pytest.raises(InputError, match=r"first: has no weights for resnet.* with the fields {'hidden_sizes'"):
+        expression.pretrained_expression_model(first.output_dir, ["down", "up"], {"hidden_sizes": [8, 12]})
     with pytest.raises(InputError, match="is not an image classifier"):
         expression.train_expression(faces, args=options("nothing"), init=str(Path(first.output_dir) / "missing"))
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Folder of a small MobileNetV2 for ten classes, as transformers writes it."""
+    config = MobileNetV2Config(depth_multiplier=0.1, tf_padding=False, num_labels=10)
+    MobileNetV2ForImageClassification(config).save_pretrained(tmp_path / "start")
+    return str(tmp_path / "start")
+
+
+def test_a_start_keeps_its_weights_and_gets_a_new_last_layer(start):
+    model = expression.pretrained_expression_model(start, ["a", "b", "c"], {"output_stride": 16})
+    assert model.classifier.weight.shape == (3, 1280) and model.config.output_stride == 16
+    source = MobileNetV2ForImageClassification.from_pretrained(start).mobilenet_v2.state_dict()
+    for name, tensor in model.mobilenet_v2.state_dict().items():
+        assert torch.equal(tensor, source[name]), name
+    assert {m.momentum for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.1}
+    maps = model.mobilenet_v2(torch.randn(1, 3, 64, 64)).last_hidden_state
+    assert maps.shape[2:] == (4, 4)  # 2 x 2 with the stride of 32 that it was trained with
+
+
+def test_starts_that_cannot_be_used_are_named(start, tmp_path):
+    with pytest.raises(InputError, match="a mobilenet_v2 has no field 'depths'; among those it has are depth_mult"):
+        expression.pretrained_expression_model(start, ["a", "b"], {"depths": [1]})
+    with pytest.raises(InputError, match=r"start: has no weights for mobilenet_v2.* with the fields .*; leave out"):
+        expression.pretrained_expression_model(start, ["a", "b"], {"depth_multiplier": 0.5})
+    other = ConvNextConfig(hidden_sizes=[4, 4, 4, 4], depths=[1, 1, 1, 1])
+    ConvNextForImageClassification(other).save_pretrained(tmp_path / "convnext")
+    with pytest.raises(InputError, match=r"convnext: is of the type 'convnext'; give .* \(mobilenet_v2, resnet, timm"):
+        expression.pretrained_expression_model(str(tmp_path / "convnext"), ["a", "b"])
+
+
+@pytest.mark.slow
+def test_only_the_last_layer_learns_until_the_others_are_thawed(faces, options, start, monkeypatch):
+    weights = []
+
+    def on_epoch_end(self, args, state, control, model=None, **kwargs):
+        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+    monkeypatch.setattr(expression.ThawCallback, "on_epoch_end", on_epoch_end, raising=False)
+    run = options("thawed", epochs=3, batch_size=16, slow_rate=0.5)
+    record = expression.train_expression(faces, args=run, image_size=32, init=start, freeze_epochs=2)
+    assert (record["settings"]["slow_rate"], record["settings"]["freeze_epochs"]) == (0.5, 2)
+    source = MobileNetV2ForImageClassification.from_pretrained(start)
+    layers = [name for name, _ in source.mobilenet_v2.named_parameters(prefix="mobilenet_v2")]
+    assert all(torch.equal(weights[1][name], source.get_parameter(name)) for name in layers)
+    assert all(not torch.equal(weights[2][name], weights[1][name]) for name in layers)
+    heads = [each["classifier.weight"] for each in weights]
+    assert not torch.equal(heads[0], heads[1]) and not torch.equal(heads[1], heads[2])
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_while_frozen_resumes_to_the_same_weights(faces, options, start, interrupt):
+    def run(name, **more):
+        args = options(name, batch_size=8, epochs=3, **more)
+        return expression.train_expression(faces, args=args, image_size=32, init=start, freeze_epochs=2)
+
+    run("whole")
+    interrupt(lambda: run("killed"), 9)  # of 18 steps, in the second epoch of 6
+    run("killed", resume=True)
+    first, second = (
+        AutoModelForImageClassification.from_pretrained(options(name).output_dir).state_dict()
+        for name in ("whole", "killed")
+    )
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_layers_of_a_start_learn_slowly(faces, options, start, monkeypatch):
+    found = {}
+    create = expression.EmotionTrainer.create_optimizer
+
+    def create_optimizer(self, *args, **kwargs):
+        optimizer = create(self, *args, **kwargs)
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        found.update({names[p]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
+        return optimizer
+
+    monkeypatch.setattr(expression.EmotionTrainer, "create_optimizer", create_optimizer)
+    args = options("slow", max_steps=1, learning_rate=1e-2, slow_rate=0.25)
+    expression.train_expression(faces.take(8), args=args, image_size=32, init=start)
+    assert {found[name] for name in ("classifier.weight", "classifier.bias")} == {1e-2}
+    assert {rate for name, rate in found.items() if not name.startswith("classifier.")} == {2.5e-3}
+
+
+@pytest.fixture
+def voted(faces):
+    """The faces with votes of ten annotators for `down`, `top`, `unknown` and `NF`; `up` is called `top`."""
+    votes = {0: (9, 0, 1, 0), 1: (2, 7, 1, 0)}
+    rows = [votes[label] for label in faces["emotion"]]
+    rows[0], rows[1], rows[2], rows[3] = (5, 5, 0, 0), (1, 1, 8, 0), (0, 0, 0, 10), (0, 0, 0, 0)
+    table = faces.remove_columns("emotion")
+    for name, column in zip(("down", "top", "unknown", "NF"), zip(*rows, strict=True), strict=True):
+        table = table.add_column(name, list(column))
+    return table
+
+
+VOTES = VoteOptions({"down": "down", "up": "top"}, ignored=("unknown", "NF"), min_votes=2)
+LEFT_OUT = {"without votes": 1, "won by ignored votes": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("targets", ["distribution", "mode"])
+def test_learns_from_votes_and_scores_majorities(voted, faces, options, network, targets):
+    run = options("votes", epochs=12, batch_size=8, learning_rate=1e-2)
+    record = expression.train_expression(
+        voted, voted, args=run, votes=VOTES, targets=targets, image_size=32, config_overrides=network,
+        balance="sampling", mixup=0.1,
+    )  # fmt: skip
+    settings = record["settings"]
+    tie = {} if targets == "distribution" else {"with a tie": 1}
+    assert settings["votes"]["left_out"] == {"train": LEFT_OUT | tie, "validation": LEFT_OUT | {"without a majority": 1}}
+    assert (settings["votes"]["targets"], settings["votes"]["min_votes"]) == (targets, 2)
+    # 22 of 24 rows for each class beside the four; (2, 7) counts as 2/9 and 7/9, and (5, 5) as two halves
+    expected = {"distribution": {"down": 27, "up": 18}, "mode": {"down": 22, "up": 22}}[targets]
+    assert settings["pictures"] == {"train": expected, "validation": {"down": 22, "up": 22}}
+    assert record["scores"]["validation_war"] > 0.9
+    scores = evaluate(run.output_dir, voted, votes=VOTES)
+    assert scores["war"] == pytest.approx(record["scores"]["validation_war"]) and scores["clips"] == 44
+    assert scores["protocol"]["votes"]["left_out"] == LEFT_OUT | {"without a majority": 1}
+    assert scores["protocol"]["label_column"] is None
+    assert evaluate(run.output_dir, faces)["protocol"]["votes"] is None
+    card = (Path(run.output_dir) / "README.md").read_text()
+    assert "Left out: 1 without votes, 2 won by ignored votes, 1 without a majority." in card
+    assert ("the mode of their votes" in card) == (targets == "mode")
+
+
+def test_bad_options_are_named(faces, voted, options):
+    def train(name, dataset=voted, votes=VOTES, **more):
+        return expression.train_expression(dataset, args=options(name), votes=votes, image_size=32, **more)
+
+    with pytest.raises(InputError, match="targets 'mean' is not one of distribution, mode"):
+        train("a", targets="mean")
+    with pytest.raises(InputError, match="targets 'mode' is about votes, and there are none; add --vote-columns"):
+        train("b", faces, None, targets="mode")
+    with pytest.raises(InputError, match="freeze_epochs=2: would freeze random weights; add --init"):
+        train("c", freeze_epochs=2)
+    with pytest.raises(InputError, match="freeze_epochs=-1: cannot be negative"):
+        train("d", freeze_epochs=-1)
+    with pytest.raises(InputError, match="augmentation 'speed' is unknown; choose from mirror"):
+        train("e", augment={"speed": 0.5})
+    with pytest.raises(InputError, match=r"holds 1 class\(es\)"):
+        train("f", votes=VoteOptions({"up": "top"}))

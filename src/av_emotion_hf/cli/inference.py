@@ -18,13 +18,18 @@ from .options import (
     Device,
     Fps,
     GroupColumn,
-    LabelColumn,
+    IgnoredVotes,
     Limit,
+    MinVotes,
     Readers,
     Seed,
     Speaker,
     Split,
     Streaming,
+    VoteColumns,
+    VotedColumn,
+    VoteLabels,
+    vote_options,
 )
 
 
@@ -181,7 +186,11 @@ def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="A classifier.")],
     dataset: Dataset,
     out: Annotated[str | None, typer.Option(help="JSON file to write.")] = None,
-    label_column: LabelColumn = "emotion",
+    label_column: VotedColumn = "emotion",
+    vote_columns: VoteColumns = None,
+    vote_labels: VoteLabels = None,
+    ignored_votes: IgnoredVotes = None,
+    min_votes: MinVotes = 1,
     group_column: GroupColumn = None,
     groups: Annotated[str | None, typer.Option(help="Groups to score: 09,10", rich_help_panel=DATA)] = None,
     modalities: Annotated[
@@ -266,6 +275,7 @@ def evaluate(
         checkpoint,
         rows,
         label_column=label_column,
+        votes=vote_options(vote_columns, vote_labels, ignored_votes, min_votes),
         out=out,
         batch_size=batch_size,
         modalities=wanted,
@@ -305,6 +315,8 @@ def _scores_line(result: dict[str, Any]) -> str:
         line += ", with the person's baseline"
     if result["protocol"]["balanced"] is not None:
         line += ", balanced over each group"
+    if votes := result["protocol"]["votes"]:
+        line += f" with a majority of votes, {sum(votes['left_out'].values())} left out"
     if missing:
         line = f"over {len(labels) - len(missing)} of {len(labels)} classes (no clip of {', '.join(missing)}): {line}"
     if result["no_answer"]:

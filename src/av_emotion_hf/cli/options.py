@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from ..errors import InputError
 from ..utils import require_writable
+from .console import split_names
 
 if TYPE_CHECKING:
+    from ..data.votes import VoteOptions
     from ..training import EmotionTrainingArguments
 
 DATA, RUN, MODEL = "Data", "Training", "Model"
@@ -24,8 +27,17 @@ FusionModality = Literal["audio", "image", "fusion"]
 ExtractModality = Literal["audio", "image", "both"]
 Objective = Literal["complete", "hidden", "future", "mixed", "distill"]
 Form = Literal["inputs", "features", "descriptors", "functionals"]
-Architecture = Literal["resnet", "densenet121", "densenet169"]
+Architecture = Literal[
+    "resnet",
+    "mobilenet_v2",
+    "densenet121",
+    "densenet169",
+    "efficientnet_lite0",
+    "mobilenetv3_large_100",
+    "mobilenetv3_small_100",
+]
 Balance = Literal["none", "weights", "sampling"]
+Targets = Literal["distribution", "mode"]
 
 Dataset = Annotated[str, typer.Argument(help="Folder of clips or Parquet files, a table file, or a Hub dataset.")]
 Split = Annotated[str | None, typer.Option(help="Split of the dataset.", rich_help_panel=DATA)]
@@ -35,6 +47,41 @@ Streaming = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Use the first rows only.", min=1, rich_help_panel=DATA)]
 LabelColumn = Annotated[str, typer.Option(help="Column of the label.", rich_help_panel=DATA)]
+VotedColumn = Annotated[
+    str,
+    typer.Option(
+        help="Column of the label, or of the votes of several annotators: numbers by name, or a list with --labels.",
+        rich_help_panel=DATA,
+    ),
+]
+VoteColumns = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns with the number of votes for each class: neutral,fear. The class has the name of its column, "
+        "or another one: neutral,happy=happiness.",
+        rich_help_panel=DATA,
+    ),
+]
+VoteLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", help="Names of the entries of --label-column, where that has lists of votes.", rich_help_panel=DATA
+    ),
+]
+IgnoredVotes = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns (or entries of --label-column) of votes for no class: unknown,NF; or for a class to leave out. "
+        "Where one has more votes than each class, the row is left out; else its votes are dropped.",
+        rich_help_panel=DATA,
+    ),
+]
+MinVotes = Annotated[
+    int,
+    typer.Option(
+        help="What has fewer votes in a row has none; 2 drops single votes, as FER+ does.", min=1, rich_help_panel=DATA
+    ),
+]
 GroupColumn = Annotated[
     str | None, typer.Option(help="Column of the group (speaker); splits are group-disjoint.", rich_help_panel=DATA)
 ]
@@ -124,6 +171,15 @@ Augment = Annotated[
         help='Augmentations of voices with the probability of each, as JSON or a JSON file: {"speed": 0.5, "noise": '
         "0.3}. Of waveforms: speed, pitch, reverb, noise, babble, gain, telephone, opus; while training also "
         "copy_paste, mixup, and for features time_mask, frequency_mask.",
+        rich_help_panel=DATA,
+    ),
+]
+PictureAugment = Annotated[
+    str | None,
+    typer.Option(
+        help='Augmentations with the probability of each, as JSON or a JSON file: {"blur": 0.3, "hide": 0}. mirror '
+        "(0.5), shift, scale, rotate (1) and hide (0.5, a patch) are on by default; others are box (misplaced), "
+        "occlusion, color, blur, resolution (small faces), low_light, compression.",
         rich_help_panel=DATA,
     ),
 ]
@@ -218,3 +274,16 @@ def training_options(**defaults: Any) -> Callable[[Callable[..., None]], Callabl
         return run_command
 
     return decorate
+
+
+def vote_options(
+    vote_columns: str | None, vote_labels: str | None, ignored_votes: str | None, min_votes: int
+) -> "VoteOptions":
+    """How votes are read, from the options of a command."""
+    from ..data.votes import VoteOptions
+
+    pairs = [name.partition("=") for name in split_names(vote_columns)]
+    columns = {label.strip(): (column or label).strip() for label, _, column in pairs}
+    if len(columns) < len(pairs):
+        raise InputError(f"--vote-columns {vote_columns}: names a class twice; give each class one column")
+    return VoteOptions(columns, split_names(vote_labels), split_names(ignored_votes), min_votes)

@@ -25,13 +25,16 @@ from .options import (
     FusionModality,
     GroupColumn,
     HeadFirst,
+    IgnoredVotes,
     Init,
     LabelColumn,
     LabelSmoothing,
     Limit,
+    MinVotes,
     Modality,
     Objective,
     PersonBaselineShare,
+    PictureAugment,
     PseudoFraction,
     PseudoLabels,
     PseudoThreshold,
@@ -39,8 +42,13 @@ from .options import (
     SpeechLayers,
     Split,
     Streaming,
+    Targets,
     TrainingOptions,
+    VoteColumns,
+    VotedColumn,
+    VoteLabels,
     training_options,
+    vote_options,
 )
 
 
@@ -48,7 +56,18 @@ from .options import (
 def train_expression(
     dataset: Dataset,
     run: TrainingOptions,
-    label_column: LabelColumn = "emotion",
+    label_column: VotedColumn = "emotion",
+    vote_columns: VoteColumns = None,
+    vote_labels: VoteLabels = None,
+    ignored_votes: IgnoredVotes = None,
+    min_votes: MinVotes = 1,
+    targets: Annotated[
+        Targets,
+        typer.Option(
+            help="What is learned from votes: their distribution (soft labels), or their mode (patent), without ties.",
+            rich_help_panel=DATA,
+        ),
+    ] = "distribution",
     image_column: Annotated[str, typer.Option(help="Column of the image.", rich_help_panel=DATA)] = "image",
     split: Split = "train",
     validation_split: Annotated[
@@ -59,9 +78,24 @@ def train_expression(
     image_size: Annotated[int, typer.Option(help="Side of the network's input.", min=32, rich_help_panel=MODEL)] = 96,
     init: Annotated[
         str | None,
-        typer.Option(help="Image classifier to start from, instead of --architecture.", rich_help_panel=MODEL),
+        typer.Option(
+            help="Image classifier to start from, instead of --architecture: a folder that this command wrote, or a "
+            "ResNet, MobileNetV2 or network of timm, as a folder or Hub name.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     config: Config = None,
+    slow_rate: Annotated[
+        float,
+        typer.Option(help="With --init: factor on the learning rate of all layers but the last.", rich_help_panel=RUN),
+    ] = 0.1,
+    freeze_epochs: Annotated[
+        int,
+        typer.Option(
+            help="With --init: first epochs in which only the last layer learns.", min=0, rich_help_panel=RUN
+        ),
+    ] = 0,
+    augment: PictureAugment = None,
     mixup: Annotated[float, typer.Option(help="Alpha of mixup; 0 for none.", min=0, rich_help_panel=RUN)] = 0.0,
     balance: Annotated[
         Balance, typer.Option(help="Make rare classes count as much as others.", rich_help_panel=RUN)
@@ -69,7 +103,11 @@ def train_expression(
     label_smoothing: LabelSmoothing = 0.1,
     as_json: AsJson = False,
 ) -> None:
-    """Train the expression recognizer on labeled face images; its last layer becomes the image features."""
+    """Train the expression recognizer on labeled face images; its last layer becomes the image features.
+
+    Labels may be votes of many annotators. Scores then count the images on whose class more than half of the votes
+    agree, as in FER+: its protocol is --vote-columns neutral,happiness,... --ignored-votes unknown,NF --min-votes 2.
+    """
     from ..data.selection import open_selection
     from ..training import read_config_overrides
     from ..training.expression import train_expression as recipe
@@ -91,15 +129,19 @@ def train_expression(
         recipe,
         train,
         validation,
-        args=run.arguments(label_smoothing_factor=label_smoothing),
+        args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate),
         image_column=image_column,
         label_column=label_column,
+        votes=vote_options(vote_columns, vote_labels, ignored_votes, min_votes),
+        targets=targets,
         architecture=architecture,
         image_size=image_size,
         config_overrides=read_config_overrides(config),
+        augment=read_config_overrides(augment, "--augment"),
         mixup=mixup,
         balance=balance,
         init=init,
+        freeze_epochs=freeze_epochs,
         metadata=metadata,
     )
 

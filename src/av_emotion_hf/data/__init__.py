@@ -13,6 +13,7 @@ _HOMES = {
     "reader": ("ClipReader", "ReaderOptions", "with_inputs"),
     "splits": ("GroupSplit", "drop_augmented", "drop_groups", "group_names", "keep_groups", "split_groups"),
     "statistics": ("RunningStatistics",),
+    "votes": ("VoteOptions",),
     "waveform_augmentation": ("WAVEFORM_AUGMENTATIONS", "augment_waveform"),
 }
 

@@ -128,7 +128,7 @@ def encode_votes(
     missing = [name for name in (*classes.values(), *options.ignored) if name not in table]
     if missing:
         raise InputError(
-            f"there are no votes for {missing[0]!r} in column {label_column!r}; it has {', '.join(table)}"
+            f"there are no votes for {missing[0]!r} in column {label_column!r}; it has {', '.join(table)}; choose of these"
         )
     none = np.zeros(len(dataset))
     votes = np.stack([table[classes[name]] if name in classes else none for name in labels], axis=1)
@@ -227,7 +227,7 @@ def _counts(name: str, values: Sequence, feature: Any, whole: bool) -> np.ndarra
         raise InputError(f"column {name!r} holds {kind} cells, and votes are numbers; choose other columns")
     votes = np.array([0 if value is None else value for value in values], dtype=np.float64)
     votes[np.isnan(votes)] = 0  # what pandas makes of an empty cell
-    wrong = (votes < 0) | np.isinf(votes) | ((votes % 1 != 0) & whole)
+    wrong = (votes < 0) | np.isinf(votes) | ((np.floor(votes) != votes) & whole)
     if wrong.any():
         row = int(wrong.argmax())
         rule = "a whole number, 0 or more" if whole else "0 or more, and finite"

@@ -7,7 +7,7 @@ rendered here; the metadata comes from `ModelCardData`.
 import hashlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ MARK = "<!-- made by av-emotion and made anew when it is pushed, unless it is ed
 DRAFTS = ("This model card has been generated automatically", "# Model Card for Model ID")
 WITH_BASELINE = "with the person's baseline"  # a score that used it
 BALANCED = "balanced over each group"  # a score of answers that were
+VOTED = "with a majority of votes"  # a score of clips that have one
 NEEDED = {"model": ("license", "library_name", "pipeline_tag", "tags"), "dataset": ("license", "tags")}
 
 
@@ -138,7 +139,7 @@ def _results(facts: dict[str, Any], test: dict[str, Any] | None) -> list[dict[st
     if protocol is not None:
         groups = protocol.get("groups") or []
         clips = f"test clips ({protocol['group_column']} {', '.join(groups)})" if groups else "test clips"
-        conditions = {"person_baseline": WITH_BASELINE, "balanced": BALANCED}
+        conditions = {"person_baseline": WITH_BASELINE, "balanced": BALANCED, "votes": VOTED}
         condition = ", ".join(words for name, words in conditions.items() if protocol.get(name)) or None
         part = {"dataset": protocol.get("dataset") or dataset, "part": clips, "split": "test", "condition": condition}
         found.append(measured | part)
@@ -195,6 +196,11 @@ def _metadata(
     return data.to_yaml()
 
 
+def _counts(left_out: Mapping[str, int]) -> str:
+    """`"4 without votes, 12 with a tie"`, or `"none"`."""
+    return ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
+
+
 def _slug(name: str) -> str:
     """A name without characters that the Hub refuses in the name of a dataset."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-").lower() or "unnamed"
@@ -215,6 +221,7 @@ def render_card(template: str, facts: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
+    environment.filters["counts"] = _counts
     environment.filters["quote"] = shlex.quote
     environment.globals["metadata"] = _metadata
     text = environment.get_template(template).render(facts)
