@@ -1,7 +1,7 @@
-"""Score several expression recognizers on the same images, and gather what each was trained with into one JSON file.
+r"""Score several expression recognizers on the same images, and gather what each was trained with into one JSON file.
 
     python examples/expression_choices.py DATASET OUT.json RUN [RUN ...] [--split test] [--label-column emotion]
-    python examples/expression_choices.py ferplus OUT.json RUN [RUN ...] --ignored-votes contempt unknown NF \\
+    python examples/expression_choices.py ferplus OUT.json RUN [RUN ...] --ignored-votes contempt unknown NF \
         --vote-columns neutral happy=happiness surprise sad=sadness angry=anger disgust fear --min-votes 2
 
 Each RUN is a folder that `av-emotion train-expression` wrote; its settings and validation scores come from its
@@ -44,9 +44,7 @@ def main() -> None:
     protocol = {"dataset": Path(args.dataset).name, "split": args.split}
     rows = open_dataset(args.dataset, args.split)
     for run in args.runs:
-        test = evaluate(
-            str(run), rows, label_column=args.label_column, votes=votes, batch_size=64, protocol=protocol
-        )
+        test = evaluate(str(run), rows, label_column=args.label_column, votes=votes, batch_size=64, protocol=protocol)
         tests = results.get(run.name, {}).get("tests", {}) | {protocol["dataset"]: test}
         results[run.name] = facts(run) | {"tests": tests}
         print(f"{run.name}: accuracy {test['war']:.4f}, UAR {test['uar']:.4f} on {test['clips']} images", flush=True)

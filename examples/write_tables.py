@@ -54,7 +54,7 @@ GENDERS = (
     "`model` by gender of the tested speakers, where the dataset says it; mean and deviation over datasets or folds:"
 )
 CHANGES = """\
-What each change bought. The first row is what the others differ from; validation images chose among them, and the tests
+What each change bought: the first row is what the others differ from. Validation images chose among them; the tests
 had no part in it:"""
 PRICE = """\
 `MIT_VOICE_CHECKPOINT` has learned from Java-SED alone, whose license allows commercial use. That costs recognition of
@@ -137,7 +137,9 @@ def expression_table(runs: dict) -> str:
         before = [f"from {name}" for name in settings.get("init", [])]
         network = " ".join([settings["architecture"], *before, *(f"{key} {value}" for key, value in changes.items())])
         length = f"{options['epochs']:g}" if options["max_steps"] <= 0 else f"{run['steps']} steps"
-        scores = [part[score] for part in (run["validation"], next(iter(run["tests"].values()))) for score in ("war", "uar")]
+        scores = [
+            part[score] for part in (run["validation"], next(iter(run["tests"].values()))) for score in ("war", "uar")
+        ]
         cells = [
             name,
             network,
@@ -160,10 +162,8 @@ def expression_changes_table(runs: dict) -> str:
     tests = list(dict.fromkeys(name for run in runs.values() for name in run["tests"]))
     is_voted = {name for run in runs.values() for name, test in run["tests"].items() if test["protocol"].get("votes")}
     shown = [f"{name}, majority of votes" if name in is_voted else name for name in ("validation", *tests)]
-    lines = [
-        f"| run | what differs | parameters | minutes | {' | '.join(f'{name}: accuracy % | UAR %' for name in shown)} |",
-        "|---" * (4 + 2 * len(shown)) + "|",
-    ]
+    header = ["run", "what differs", "parameters", "minutes", *(f"{name}: accuracy % | UAR %" for name in shown)]
+    lines = [f"| {' | '.join(header)} |", "|---" * (4 + 2 * len(shown)) + "|"]
     first = settings_of(next(iter(runs.values())))
     for name, run in runs.items():
         own = settings_of(run)

@@ -1,6 +1,7 @@
 """The scripts in `examples` that gather results and write tables."""
 
 import ast
+import hashlib
 import importlib
 import io
 import json
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from helpers.synthetic import voice
 from PIL import Image as PILImage
+from transformers import AutoModelForImageClassification
 
 from av_emotion_hf import (
     MIT_VOICE_CHECKPOINT,
@@ -60,33 +63,88 @@ def faces(tmp_path):
     corpus = Dataset.from_list(rows, features=features)
     for split, part in (("train", corpus), ("test", corpus.select(range(4)))):
         part.to_parquet(str(tmp_path / "faces" / f"{split}-00000-of-00001.parquet"))
+    voted = corpus.remove_columns("emotion")
+    for name, votes in (("calm", [7, 0]), ("lively", [3, 10]), ("unknown", [0, 0])):
+        column = [votes[row["emotion"]] for row in rows]
+        voted = voted.add_column(name, [10 * (name == "unknown"), *column[1:]])
+    voted.to_parquet(str(tmp_path / "voted" / "train-00000-of-00001.parquet"))
     return corpus
 
 
 @pytest.mark.slow
 def test_choices_of_expression_recognisers_are_gathered_and_added_to(faces, tmp_path, script):
     records = {}
-    for name, mixup in (("plain", 0.0), ("mixed", 0.2)):
+    for name, mixup, augment, balance in (("plain", 0.0, {}, "weights"), ("mixed", 0.2, {"blur": 0.5}, "none")):
         records[name] = train_expression(
             faces,
             faces,
             args=EmotionTrainingArguments(str(tmp_path / name), num_train_epochs=1, per_device_train_batch_size=4),
             image_size=32,
             mixup=mixup,
+            augment=augment,
+            balance=balance,
             config_overrides={"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]},
         )
         script("expression_choices.py", tmp_path / "faces", tmp_path / "out.json", tmp_path / name)
+    words = ("--split", "train", "--vote-columns", "down=calm", "up=lively", "--ignored-votes", "unknown")
+    script("expression_choices.py", tmp_path / "voted", tmp_path / "out.json", tmp_path / "mixed", *words)
     results = json.loads((tmp_path / "out.json").read_text())
-    assert list(results) == ["mixed", "plain"]
+    assert list(results) == ["plain", "mixed"] and list(results["mixed"]["tests"]) == ["faces", "voted"]
     for name, result in results.items():
-        assert result["test"]["clips"] == np.sum(result["test"]["confusion_matrix"]) == 4
-        assert result["test"]["protocol"]["split"] == "test"
+        test = result["tests"]["faces"]
+        assert test["clips"] == np.sum(test["confusion_matrix"]) == 4
+        assert test["protocol"]["split"] == "test" and test["protocol"]["votes"] is None
         assert result["validation"]["war"] == records[name]["scores"]["validation_war"]
         assert result["settings"] == json.loads((tmp_path / name / "run.json").read_text())["settings"]
         assert "history" not in result and str(tmp_path) not in json.dumps(result)
-    table = script("write_tables.py")["expression_table"](results).splitlines()
+    voted = results["mixed"]["tests"]["voted"]
+    assert voted["clips"] == 11 and voted["protocol"]["votes"]["left_out"]["won by ignored votes"] == 1
+    names = script("write_tables.py")
+    table = names["expression_table"](results).splitlines()
     assert len(table) == 4 and all(line.count("|") == 13 for line in table)
     assert any(line.startswith("| mixed | resnet embedding_size 8") and " | 0.2 | none | " in line for line in table)
+    table = names["expression_changes_table"](results).splitlines()
+    assert table[0].endswith(
+        "| validation: accuracy % | UAR % | faces: accuracy % | UAR % | voted, majority of votes: accuracy % | UAR % |"
+    )
+    assert len(table) == 4 and all(line.count("|") == 11 for line in table)
+    assert table[2].startswith("| plain | - | 0.00 M | ") and table[2].endswith(" | - | - |")
+    assert table[3].startswith("| mixed | augment blur 0.5, mixup 0.2, balance none | ")
+    accuracy, uar = (f"{100 * voted[score]:.1f}" for score in ("war", "uar"))
+    assert table[3].endswith(f" | {accuracy} | {uar} |")
+    assert names["expression_changes_table"]({}) == ""
+
+
+@pytest.mark.slow
+def test_a_start_on_imagenet_is_the_network_of_torchvision(tmp_path, script, capsys):
+    torchvision = pytest.importorskip("torchvision")
+    torch.manual_seed(0)
+    source = torchvision.models.mobilenet_v2()
+    for module in source.modules():  # a batch norm of random weights hides where it stands
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    digest = hashlib.sha256((tmp_path / "weights.pth").read_bytes()).hexdigest()
+    weights = (tmp_path / "weights.pth").rename(tmp_path / f"mobilenet_v2-{digest[:8]}.pth")
+    script("imagenet_start.py", weights, tmp_path / "start")
+    model = AutoModelForImageClassification.from_pretrained(tmp_path / "start").eval()
+    pixels = torch.randn(2, 3, 64, 80)
+    with torch.no_grad():
+        torch.testing.assert_close(model(pixels).logits, source.eval()(pixels))
+    assert model.config.id2label[0] == "tench" and model.config.classifier_dropout_prob == 0.2
+    card = (tmp_path / "start" / "README.md").read_text()
+    assert "license: bsd-3-clause" in card and digest in card
+    names = script("imagenet_start.py")
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = 1e-3  # as in the configuration of transformers, unless it is changed
+    assert names["largest_error"](model, source) > names["TOLERANCE"]
+    other = weights.rename(tmp_path / "mobilenet_v2-00000000.pth")
+    with pytest.raises(SystemExit):
+        script("imagenet_start.py", other, tmp_path / "other")
+    assert f"its SHA-256 begins with {digest[:8]}, not as its name says" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow
@@ -126,6 +184,7 @@ def test_objectives_are_compared_on_actors_that_were_not_heard(tmp_path, script)
 def test_tables_are_those_of_the_results(script):
     names = script("write_tables.py")
     choices = json.loads((EXAMPLES / "results" / "expression.json").read_text())
+    voted = EXAMPLES / "results" / "expression_votes.json"
     costs = json.loads((EXAMPLES / "results" / "default_checkpoint.json").read_text())["runs"]
     objectives = json.loads((EXAMPLES / "results" / "objectives.json").read_text())
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
@@ -143,6 +202,7 @@ def test_tables_are_those_of_the_results(script):
     assert names["PRICE"].format(**names["price"](voice, names["strangers"]())) in README, "run `make tables`"
     for table in (
         names["expression_table"](choices),
+        names["expression_changes_table"](json.loads(voted.read_text()) if voted.is_file() else {}),
         names["cost_table"](costs),
         names["objective_errors_table"](objectives),
         names["objective_scores_table"](objectives),

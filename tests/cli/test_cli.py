@@ -1,9 +1,12 @@
+import io
 import json
 
+import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, Image, Value
 from helpers.speech_encoders import WHISPER
 from helpers.synthetic import gray_frames, voice, write_clip
+from PIL import Image as PILImage
 from transformers import BertConfig, ResNetConfig, WhisperConfig, WhisperModel
 from typer.testing import CliRunner
 
@@ -395,3 +398,46 @@ def test_scores_say_over_which_classes_they_are():
     assert part == (
         f"over 1 of 3 classes (no clip of b, c): {whole}, 3 with neither audio nor a face, which count as wrong"
     )
+
+
+@pytest.fixture
+def voted(tmp_path):
+    """Folder of faces with ten votes each, for `happiness` and `sad` or for nothing."""
+    features = {"image": Image(decode=False)} | dict.fromkeys(("happiness", "sad", "unknown"), Value("int8"))
+    generator = np.random.default_rng(0)
+    rows = []
+    for number in range(12):
+        buffer = io.BytesIO()
+        PILImage.fromarray(generator.integers(0, 256, (24, 24), dtype=np.uint8)).save(buffer, format="PNG")
+        counts = [(8, 1, 1), (2, 8, 0), (5, 5, 0), (1, 1, 8)][number % 4]
+        rows.append(
+            {"image": {"bytes": buffer.getvalue(), "path": None}} | dict(zip(list(features)[1:], counts, strict=True))
+        )
+    table = Dataset.from_list(rows, features=Features(features))
+    for split in ("train", "validation", "test"):
+        table.to_parquet(str(tmp_path / "voted" / f"{split}-00000-of-00001.parquet"))
+    return tmp_path / "voted"
+
+
+@pytest.mark.slow
+def test_votes_from_training_to_scores(run, voted, tmp_path, caplog):
+    votes = ("--vote-columns", "sad,happy=happiness", "--ignored-votes", "unknown", "--min-votes", 2)
+    network = '{"embedding_size": 8, "hidden_sizes": [8, 6], "depths": [1, 1]}'
+    status, out, err = run(
+        "train-expression", voted, "--out", tmp_path / "faces", "--max-steps", 2, "--image-size", 32, "--config",
+        network, "--augment", '{"blur": 0.5, "hide": 0}', *votes,
+    )  # fmt: skip
+    assert status == 0, err
+    assert "left out 6 of 12 validation rows: 3 won by ignored votes, 3 without a majority" in caplog.text
+    settings = json.loads((tmp_path / "faces" / "run.json").read_text())["settings"]
+    assert settings["votes"]["left_out"]["train"] == {"without votes": 0, "won by ignored votes": 3}
+    assert settings["labels"] == ["sad", "happy"] and settings["pictures"]["validation"] == {"sad": 3, "happy": 3}
+    assert settings["augment"] == {"mirror": 0.5, "shift": 1.0, "scale": 1.0, "rotate": 1.0, "blur": 0.5}
+    words = ("evaluate", tmp_path / "faces", voted, "--split", "test", *votes)
+    status, out, _ = run(*words)
+    assert status == 0 and "6 clips with a majority of votes, 6 left out" in out
+    result = json.loads(run(*words, "--json")[1])
+    assert np.sum(result["confusion_matrix"], axis=1).tolist() == [3, 3]
+    assert result["protocol"]["votes"]["columns"] == {"sad": "sad", "happy": "happiness"}
+    status, _, err = run("evaluate", tmp_path / "faces", voted, "--split", "test", "--vote-columns", "sad,happiness")
+    assert status == 2 and "votes for 'happiness', which is not among the model's classes sad, happy" in err

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from av_emotion_hf.acoustics import tables
 from av_emotion_hf.cli import options, training
-from av_emotion_hf.data import reader
+from av_emotion_hf.data import picture_augmentation, reader, votes
+from av_emotion_hf.errors import InputError
 from av_emotion_hf.models import configuration_av_emotion
 from av_emotion_hf.training import PRESETS, EmotionTrainingArguments, expression
 
@@ -19,6 +20,7 @@ from av_emotion_hf.training import PRESETS, EmotionTrainingArguments, expression
         (options.Objective, configuration_av_emotion.OBJECTIVES),
         (options.Architecture, expression.ARCHITECTURES),
         (options.Balance, expression.BALANCES),
+        (options.Targets, votes.TARGETS),
         (options.ExtractModality, reader.MODALITIES),
         (options.Form, ("inputs", "features", *tables.FORMS)),
     ],
@@ -75,3 +77,19 @@ def test_defaults_of_the_training_commands():
         "pretrain": {"epochs": 20, "batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.01},
         "finetune": {"epochs": 30, "batch_size": 16, "learning_rate": 1e-3, "weight_decay": 0.01},
     }
+
+
+def test_votes_are_read_from_the_words_of_the_command():
+    given = options.vote_options("neutral, happy = happiness", None, "unknown,NF", 2)
+    assert given == votes.VoteOptions({"neutral": "neutral", "happy": "happiness"}, [], ["unknown", "NF"], 2)
+    assert options.vote_options(None, "a,b", None, 1) == votes.VoteOptions(labels=["a", "b"], ignored=[])
+    with pytest.raises(InputError, match="--vote-columns a=b,a=c: names a class twice"):
+        options.vote_options("a=b,a=c", None, None, 1)
+
+
+def test_the_help_names_every_augmentation_of_pictures():
+    (option,) = (each for each in get_args(options.PictureAugment) if isinstance(each, typer.models.OptionInfo))
+    defaults, others = option.help.split("}.")[1].split("on by default")
+    for name in picture_augmentation.PICTURE_AUGMENTATIONS:
+        part = defaults if name in picture_augmentation.DEFAULT_PROBABILITIES else others
+        assert name in part, name

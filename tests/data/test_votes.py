@@ -178,14 +178,18 @@ def test_mistakes_are_named(table):
 
     with pytest.raises(InputError, match="column 'joy' is not in the dataset, which has row, neutral"):
         encode(VoteOptions({"happy": "joy"}))
-    with pytest.raises(InputError, match=r"votes for 'rage', which is not among .* neutral, happy, fear, sad; name the"):
+    with pytest.raises(
+        InputError, match=r"votes for 'rage', which is not among .* neutral, happy, fear, sad; name the"
+    ):
         encode(VoteOptions({"rage": "sad"}))
     with pytest.raises(InputError, match="this dataset is a stream; do not stream it"):
         encode(OPTIONS, table.to_iterable_dataset())
     with pytest.raises(InputError, match=r"none of the 1 validation rows has a label by its votes \(1 with a tie\)"):
         encode(OPTIONS, table.select([1]))
     lists = Dataset.from_dict({"emotion": [[1, 2], [1, 2, 3]]})
-    with pytest.raises(InputError, match="'emotion' holds lists of votes without names; name the entries with --labels"):
+    with pytest.raises(
+        InputError, match="'emotion' holds lists of votes without names; name the entries with --labels"
+    ):
         encode(VoteOptions(), lists)
     with pytest.raises(InputError, match="column 'emotion', row 1: has 3 entries, and --labels names 2"):
         encode(VoteOptions(labels=("sad", "happy")), lists)

@@ -2,7 +2,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig, TimmWrapperConfig
+from transformers import AutoConfig, MobileNetV2Config, TimmWrapperConfig
 
 import av_emotion_hf
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionConfig, AVEmotionImageConfig
@@ -58,10 +58,11 @@ def test_fusion_config_survives_json(config, tmp_path):
 
 def test_size_of_image_features():
     assert AVEmotionImageConfig().image_feature_size == 128
+    assert AVEmotionImageConfig(backbone_config=MobileNetV2Config(depth_multiplier=1.4)).image_feature_size == 1792
     pytest.importorskip("timm")
-    assert (
-        AVEmotionImageConfig(backbone_config=TimmWrapperConfig(architecture="densenet121")).image_feature_size == 1024
-    )
+    for architecture, size in (("densenet121", 1024), ("mobilenetv3_small_100", 1024), ("efficientnet_lite0", 1280)):
+        config = AVEmotionImageConfig(backbone_config=TimmWrapperConfig(architecture=architecture))
+        assert config.image_feature_size == size  # mobilenetv3 has a layer behind the pooling
 
 
 def test_every_fusion_type_is_accepted_and_no_other():

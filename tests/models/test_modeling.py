@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoModel, TimmWrapperConfig
+from transformers import AutoModel, MobileNetV2Config, TimmWrapperConfig
 
 import av_emotion_hf as av
 
@@ -299,12 +299,24 @@ def test_modality_dropout_never_takes_both(config, waveforms, crops):
     assert not (model.eval()(*waveforms, *crops).audio_embeds[:2] == 9).all(1).any()
 
 
-def test_densenet_as_backbone(names):
-    pytest.importorskip("timm")
-    backbone = TimmWrapperConfig(architecture="densenet121", model_args={"growth_rate": 4, "block_config": [1, 1]})
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        MobileNetV2Config(depth_multiplier=0.1, tf_padding=False, output_stride=16),
+        TimmWrapperConfig(architecture="densenet121", model_args={"growth_rate": 4, "block_config": [1, 1]}),
+    ],
+    ids=["mobilenet_v2", "densenet"],
+)
+def test_other_networks_as_backbone(names, backbone, tmp_path):
+    if backbone.model_type == "timm_wrapper":
+        pytest.importorskip("timm")
     config = av.AVEmotionImageConfig(backbone_config=backbone, hidden_size=6, **names)
     model = av.AVEmotionImageForSequenceClassification(config).eval()
-    output = model(pixel_values=torch.randn(1, 2, 3, 32, 32), labels=torch.tensor([1]))
+    pixels = torch.randn(1, 2, 3, 32, 32)
+    output = model(pixel_values=pixels, labels=torch.tensor([1]))
     output.loss.backward()
     assert torch.isfinite(output.logits).all()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.image_encoder.backbone.parameters())
+    model.save_pretrained(tmp_path)
+    loaded = av.AVEmotionImageForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert torch.equal(loaded(pixel_values=pixels).logits, output.logits)

@@ -337,7 +337,10 @@ def test_learns_from_votes_and_scores_majorities(voted, faces, options, network,
     )  # fmt: skip
     settings = record["settings"]
     tie = {} if targets == "distribution" else {"with a tie": 1}
-    assert settings["votes"]["left_out"] == {"train": LEFT_OUT | tie, "validation": LEFT_OUT | {"without a majority": 1}}
+    assert settings["votes"]["left_out"] == {
+        "train": LEFT_OUT | tie,
+        "validation": LEFT_OUT | {"without a majority": 1},
+    }
     assert (settings["votes"]["targets"], settings["votes"]["min_votes"]) == (targets, 2)
     # 22 of 24 rows for each class beside the four; (2, 7) counts as 2/9 and 7/9, and (5, 5) as two halves
     expected = {"distribution": {"down": 27, "up": 18}, "mode": {"down": 22, "up": 22}}[targets]

@@ -67,7 +67,7 @@ class VoteOptions:
         """
         if self.columns or _is_nested(dataset.features.get(label_column)):
             return True
-        if self != VoteOptions():
+        if self.record() != VoteOptions().record():
             raise InputError(
                 f"column {label_column!r} holds no votes, which --ignored-votes, --min-votes and --labels are about; "
                 "give --vote-columns, or a --label-column of lists"
@@ -128,7 +128,8 @@ def encode_votes(
     missing = [name for name in (*classes.values(), *options.ignored) if name not in table]
     if missing:
         raise InputError(
-            f"there are no votes for {missing[0]!r} in column {label_column!r}; it has {', '.join(table)}; choose of these"
+            f"there are no votes for {missing[0]!r} in column {label_column!r}; it has "
+            f"{', '.join(table)}; choose of these"
         )
     none = np.zeros(len(dataset))
     votes = np.stack([table[classes[name]] if name in classes else none for name in labels], axis=1)
