@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 SKIPPED = ("torch", "torchaudio")
-EXTRAS = ("densenet", "onnx", "tensorboard")
+EXTRAS = ("onnx", "tensorboard", "timm")
 
 
 def lowest() -> list[str]:

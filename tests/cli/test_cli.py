@@ -391,12 +391,16 @@ def test_a_line_tells_what_self_training_gained():
 
 def test_scores_say_over_which_classes_they_are():
     result = {"uar": 1.0, "war": 1.0, "macro_f1": 1.0, "clips": 4, "labels": ["a", "b", "c"]}
-    result["protocol"] = {"person_baseline": None, "balanced": None}
+    result["protocol"] = {"person_baseline": None, "balanced": None, "votes": None}
     whole = inference._scores_line(result | {"not_tested": [], "no_answer": {}})
     assert whole == "UAR 1.000  WAR 1.000  macro-F1 1.000  4 clips"
     part = inference._scores_line(result | {"not_tested": ["b", "c"], "no_answer": {"a": 3}})
     assert part == (
         f"over 1 of 3 classes (no clip of b, c): {whole}, 3 with neither audio nor a face, which count as wrong"
+    )
+    result["protocol"]["votes"] = {"left_out": {"with a tie": 2, "without votes": 3}}
+    assert inference._scores_line(result | {"not_tested": [], "no_answer": {}}) == (
+        f"{whole} with a majority of votes, 5 left out"
     )
 
 
