@@ -1,6 +1,6 @@
 """From a media file to a waveform, video frames with timestamps, and face crops.
 
-decord, OpenCV, scikit-image and torch are imported when they are first used.
+decord, OpenCV and torch are imported when they are first used.
 """
 
 from ..deprecated import renamed_names
