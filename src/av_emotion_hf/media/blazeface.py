@@ -32,7 +32,7 @@ class BlazeFaceDetector:
     def __init__(self, weights: Path, anchors: Path, device: str = "cpu"):
         self._network = _network_module().BlazeFace()
         self._network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        self._network.to(device, memory_format=torch.channels_last).eval()
+        self._network.to(device).to(memory_format=torch.channels_last).eval()
         self._network.min_score_thresh = self._min_score
         self._anchors = torch.from_numpy(np.load(anchors)).float().to(device)  # (896, 4)
         self._mtcnn = MTCNNDetector(device)

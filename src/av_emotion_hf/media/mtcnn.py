@@ -65,7 +65,7 @@ class MTCNNDetector:
     def __init__(self, device: str = "cpu"):
         self._networks = MTCNN()
         self._networks.load_state_dict(load_file(WEIGHTS))
-        self._networks.to(device, memory_format=torch.channels_last).eval()
+        self._networks.to(device).to(memory_format=torch.channels_last).eval()
         self._device = device
 
     def detect(self, frames: np.ndarray) -> list[np.ndarray]:
