@@ -18,6 +18,7 @@ def page() -> str:
     )
     environment.filters["r"] = lambda value: f"{value:.3f}" if isinstance(value, float) else "-"
     environment.filters["error"] = lambda found: f"{found['mean']:.2f} ({found['worst']:.2f})"
+    environment.filters["halves"] = lambda found: f"{100 * found['all']:.0f} ({100 * found['b']:.0f})"
     results = {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
     text = environment.get_template("README.md.jinja").render(
         acoustic=results["acoustic_frontend"],
@@ -26,6 +27,8 @@ def page() -> str:
         ravdess=results["acoustic_frontend"]["agreement"]["ravdess_speech"],
         javased=results["acoustic_frontend"]["agreement"]["javased_speech"],
         faces=results["faces"],
+        detection=results["face_detection"],
+        aligned=results["aligned_faces"],
         memory=results["media_memory"],
         damage=results["damaged_clips"],
         pretraining=results["pretraining"],

@@ -77,8 +77,8 @@ scores() {
     esac
   done
   # the shipped model with the detector that needs no weights
-  av-emotion evaluate "$runs/tuned/fusion_spans_0" "$data/javased_video" $javased --groups 09,10 --detector cascade \
-    --out "$runs/scores/fusion_spans_0_cascade.json"
+  av-emotion evaluate "$runs/tuned/fusion_spans_0" "$data/javased_video" $javased --groups 09,10 --detector mtcnn \
+    --out "$runs/scores/fusion_spans_0_mtcnn.json"
   python "$examples/collect_results.py" "$runs" "$examples/results/default_checkpoint.json"
 }
 

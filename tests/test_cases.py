@@ -29,15 +29,15 @@ def cases(shared):
 @pytest.fixture(scope="module")
 def roads():
     """By name functions from a file to scores by label, empty where there is no emotion."""
-    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, device="cpu", detector="cascade")
+    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, device="cpu", detector="mtcnn")
     pipe = pipeline("audio-visual-emotion-recognition", model=av.DEFAULT_CHECKPOINT, device="cpu")
 
     def piped(clip):
-        return {each["label"]: round(each["score"], 4) for each in pipe(clip, detector="cascade")}
+        return {each["label"]: round(each["score"], 4) for each in pipe(clip, detector="mtcnn")}
 
     def row(path):
         rows = Dataset.from_dict({"audio": [str(path)]}).cast_column("audio", Audio())
-        (scores,) = pipe(rows, detector="cascade")
+        (scores,) = pipe(rows, detector="mtcnn")
         return {each["label"]: round(each["score"], 4) for each in scores}
 
     def array(path):
@@ -96,7 +96,7 @@ def test_sound_before_the_picture_is_kept(cases, tmp_path, run):
     path = cases / "late_video.mp4"
     assert len(open_clip(path).waveform) / 16000 == pytest.approx(4.0, abs=0.03)  # AAC fills its last block
     for modality in ("audio", "both"):
-        inputs = av.ClipReader(modality, detector="cascade").read(str(path))
+        inputs = av.ClipReader(modality, detector="mtcnn").read(str(path))
         assert len(inputs.waveform) / 16000 == pytest.approx(4.0, abs=0.03)
     status, _, _ = run("extract", path, "--modality", "audio", "--as", "descriptors", "--out", tmp_path / "t.csv")
     with open(tmp_path / "t.csv", newline="") as file:

@@ -78,7 +78,7 @@ def test_help_is_a_table_of_contents():
 def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
     (folder / "broken.mp4").write_bytes(b"")
     (folder / "notes.txt").write_text("not a clip, and not looked at")
-    status, out, _ = run("predict", folder, "--json", "--detector", "cascade")
+    status, out, _ = run("predict", folder, "--json", "--detector", "mtcnn")
     broken, good = [json.loads(line) for line in out.splitlines()]
     assert status == 1  # the others went on
     assert broken["path"].endswith("broken.mp4") and "is empty" in broken["error"]
@@ -96,10 +96,10 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
     ]
     assert list(good) == facts and good["baseline"] is None and good["balanced"] is False
     assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]
-    status, out, _ = run("predict", clip, "--detector", "cascade")
+    status, out, _ = run("predict", clip, "--detector", "mtcnn")
     assert status == 0 and good["emotion"] in out and "0.5 s" in out and "baseline" not in out
     assert "balanced" not in out
-    status, out, _ = run("predict", clip, "--detector", "cascade", "--baseline", clip)
+    status, out, _ = run("predict", clip, "--detector", "mtcnn", "--baseline", clip)
     assert status == 0 and "baseline of 1 clip(s), 0.5 s)" in out
 
 

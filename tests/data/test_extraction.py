@@ -22,13 +22,13 @@ def shards_of(folder):
 
 def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
     out = tmp_path / "inputs"
-    manifest = extract(clips, str(out), ClipReader(detector="cascade"), rows_per_shard=2, metadata={"dataset": "four"})
+    manifest = extract(clips, str(out), ClipReader(detector="mtcnn"), rows_per_shard=2, metadata={"dataset": "four"})
     assert (manifest["clips"], manifest["rows"], manifest["complete"]) == (3, 3, True)
     assert manifest["seconds"] == pytest.approx(1.5, abs=0.2) and manifest["frames"] == {"faces": 10}
     (failure,) = manifest["failures"]
     assert failure["row"] == 3 and "neither audio nor video" in failure["error"]
     assert manifest == json.loads((out / "manifest.json").read_text())
-    assert manifest["settings"]["dataset"] == "four" and manifest["settings"]["detector"] == "cascade"
+    assert manifest["settings"]["dataset"] == "four" and manifest["settings"]["detector"] == "mtcnn"
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("inputs")) == ["inputs"]
     assert sorted(path.name for path in out.iterdir()) == ["data", "manifest.json"]
     assert shards_of(out) == ["train-00000-00000.parquet", "train-00001-00000.parquet"]
@@ -42,9 +42,9 @@ def test_writes_a_dataset_folder_and_lists_what_failed(clips, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stream_and_workers_give_the_same_rows(clips, tmp_path, workers):
-    extract(clips, str(tmp_path / "table"), ClipReader(detector="cascade"))
+    extract(clips, str(tmp_path / "table"), ClipReader(detector="mtcnn"))
     stream = clips.to_iterable_dataset(num_shards=2)
-    extract(stream, str(tmp_path / "stream"), ClipReader(detector="cascade"), rows_per_shard=1, workers=workers)
+    extract(stream, str(tmp_path / "stream"), ClipReader(detector="mtcnn"), rows_per_shard=1, workers=workers)
     assert shards_of(tmp_path / "stream") == [
         "train-00000-00000.parquet",
         "train-00000-00001.parquet",
@@ -93,11 +93,11 @@ def test_features_of_both_modalities(clips, tmp_path, config, workers):
     model = av.AVEmotionModel(config)
     processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
     reader = FeatureReader(model.audio_encoder, model.image_encoder, processor)
-    manifest = extract(clips, str(tmp_path / "out"), ClipReader(detector="cascade"), reader, workers=workers)
+    manifest = extract(clips, str(tmp_path / "out"), ClipReader(detector="mtcnn"), reader, workers=workers)
     rows = list(open_dataset(str(tmp_path / "out")))
     assert [len(row["image_features"]) for row in rows] == [len(row["face_times"]) for row in rows] == [5, 5, 0]
     assert manifest["frames"]["image_features"] == 10 and "faces" not in rows[0] and "audio" not in rows[0]
-    crops = list(ClipReader(detector="cascade").read(clips[0]["video"]["bytes"]).crops)
+    crops = list(ClipReader(detector="mtcnn").read(clips[0]["video"]["bytes"]).crops)
     np.testing.assert_array_equal(rows[0]["image_features"], reader(np.zeros(0), crops)["image_features"])
     values = np.concatenate([row["image_features"] for row in rows[:2]])
     np.testing.assert_allclose(manifest["statistics"]["image_features"]["mean"], values.mean(0), rtol=1e-5, atol=1e-7)
@@ -261,7 +261,7 @@ def test_interrupted_it_resumes_without_reading_again(clips, tmp_path, monkeypat
         extract(dataset, str(out), ClipReader("audio"), rows_per_shard=2 if streaming else 500)
     assert not out.exists() and (tmp_path / "inputs.partial").is_dir()
     with pytest.raises(InputError, match=r"inputs.partial: was made with other settings \(modality 'audio' there"):
-        extract(dataset, str(out), ClipReader("both", detector="cascade"), rows_per_shard=2 if streaming else 500)
+        extract(dataset, str(out), ClipReader("both", detector="mtcnn"), rows_per_shard=2 if streaming else 500)
 
     def resumes(self, item, alive):
         if not self.path(item[0]).exists():

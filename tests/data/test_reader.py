@@ -12,21 +12,21 @@ from av_emotion_hf.errors import InputError
 
 @pytest.mark.slow
 def test_clips_become_inputs(clips, caplog):
-    corpus = with_inputs(clips, ClipReader(detector="cascade"))
+    corpus = with_inputs(clips, ClipReader(detector="mtcnn"))
     assert "neither audio nor video" in caplog.text and corpus.num_rows == 3  # the broken one is left out, and said so
     both, silent, faceless = corpus
     assert len(decode_waveform(both["audio"])) == pytest.approx(8000, abs=400)
     assert len(both["faces"]) == len(both["face_times"]) == 5 and both["face_coverage"] == 1
     assert decode_faces(both["faces"])[0].shape == (112, 112, 3)
     assert silent["audio"] is None or silent["audio"]["bytes"] is None
-    assert len(silent["faces"]) == 5 and silent["detector"] == "cascade"
+    assert len(silent["faces"]) == 5 and silent["detector"] == "mtcnn"
     assert faceless["faces"] == [] and faceless["face_coverage"] == 0 and faceless["audio"]["bytes"]
     assert both["emotion"] == "sad" and both["speaker"] == "a"
 
 
 @pytest.mark.slow
 def test_a_stream_gives_the_same_rows(clips):
-    reader = ClipReader(detector="cascade")
+    reader = ClipReader(detector="mtcnn")
     for row, streamed in zip(
         with_inputs(clips, reader), with_inputs(clips.to_iterable_dataset(), reader), strict=True
     ):
@@ -53,10 +53,10 @@ def test_of_the_sound_alone_nothing_is_lost_because_of_the_picture(tmp_path):
         audio = ClipReader("audio").read(str(tmp_path / f"{name}.mp4"))
         assert len(audio.waveform) == pytest.approx(32_000, abs=1024) and audio.lead_black == 0
         assert np.abs(audio.waveform[:400]).max() > 0.4 and audio.duration == pytest.approx(2.0, abs=0.05)
-    both = ClipReader(detector="cascade", window=0.5).read(str(tmp_path / "late.mp4"))
+    both = ClipReader(detector="mtcnn", window=0.5).read(str(tmp_path / "late.mp4"))
     np.testing.assert_array_equal(both.waveform, audio.waveform)
     assert both.num_frames == 10 and both.duration == audio.duration
-    cut = ClipReader(detector="cascade").read(str(tmp_path / "black.mp4"))
+    cut = ClipReader(detector="mtcnn").read(str(tmp_path / "black.mp4"))
     assert cut.lead_black == pytest.approx(0.4, abs=1e-3)
     np.testing.assert_array_equal(cut.waveform, audio.waveform[round(1.4 * 16_000) :])
 
@@ -82,7 +82,7 @@ def test_features_are_what_the_model_would_have_computed(clips, config):
     model = av.AVEmotionForSequenceClassification(config).eval()
     processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
     read = FeatureReader(model.audio_encoder, model.image_encoder, processor)
-    for row in with_inputs(clips, ClipReader(detector="cascade")):
+    for row in with_inputs(clips, ClipReader(detector="mtcnn")):
         waveform, crops = decode_waveform(row["audio"]), decode_faces(row["faces"])
         features = read(waveform, crops)
         raw, ready = {}, {}
@@ -99,8 +99,8 @@ def test_features_are_what_the_model_would_have_computed(clips, config):
 
 
 def test_windows_are_the_clip_in_pieces(clip_files):
-    reader = ClipReader(detector="cascade", window=0.2)
-    whole = ClipReader(detector="cascade").read(str(clip_files[0]))
+    reader = ClipReader(detector="mtcnn", window=0.2)
+    whole = ClipReader(detector="mtcnn").read(str(clip_files[0]))
     windows = list(reader.windows(str(clip_files[0])))
     assert [window.start for window in windows] == pytest.approx([0, 0.2, 0.4])
     assert all(0.1 <= window.duration < 0.3 for window in windows)

@@ -148,6 +148,25 @@ def paste_faces(face):
 
 
 @pytest.fixture
+def blazeface_weights(tmp_path):
+    """Folder of weights of blazeface that score at random, and find boxes of one size around random anchors."""
+    from face_alignment.detection.blazeface.net_blazeface import BlazeFace
+
+    torch.manual_seed(0)
+    anchors = np.ones((896, 4), np.float32)
+    anchors[:, :2] = np.random.default_rng(0).random((896, 2))
+    weights = BlazeFace().state_dict()
+    for name in weights:
+        if name.startswith("regressor"):
+            weights[name].zero_()
+        if name.startswith("regressor") and name.endswith("bias"):
+            weights[name].view(-1, 16)[:, 2:4] = 20.0  # width and height in pixels
+    torch.save(weights, tmp_path / "blazeface.pth")
+    np.save(tmp_path / "anchors.npy", anchors)
+    return tmp_path
+
+
+@pytest.fixture
 def shared():
     """Folder of corpora, clips and weights beside the checkout."""
     folder = Path(__file__).parents[2].parent / "shared"

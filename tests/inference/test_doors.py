@@ -25,7 +25,7 @@ def pipe():
 
 @pytest.fixture(scope="module")
 def predictor():
-    return av.EmotionPredictor(av.DEFAULT_CHECKPOINT, device="cpu", detector="cascade")
+    return av.EmotionPredictor(av.DEFAULT_CHECKPOINT, device="cpu", detector="mtcnn")
 
 
 @pytest.fixture(scope="module")
@@ -231,14 +231,14 @@ def test_a_face_is_found_in_frames_of_every_form(tmp_path, paste_faces, pipe):
     frames = np.concatenate([np.zeros_like(frames[:1]), frames])
     gray = frames[..., 1]
     expected = {
-        "": by_label(pipe({"frames": frames}, detector="cascade")),
-        "gray": by_label(pipe({"frames": gray[..., None].repeat(3, axis=-1)}, detector="cascade")),
+        "": by_label(pipe({"frames": frames}, detector="mtcnn")),
+        "gray": by_label(pipe({"frames": gray[..., None].repeat(3, axis=-1)}, detector="mtcnn")),
     }
     assert expected[""] and expected["gray"]
     for name, given in images(frames, gray, tmp_path):
         if name not in ("nested lists", "bfloat16"):
             scores = expected["gray" if name.startswith("gray:") else ""]
-            assert by_label(pipe({"frames": given}, detector="cascade")) == pytest.approx(scores, abs=SAME), name
+            assert by_label(pipe({"frames": given}, detector="mtcnn")) == pytest.approx(scores, abs=SAME), name
 
 
 @pytest.mark.slow

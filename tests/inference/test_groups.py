@@ -233,10 +233,10 @@ def test_a_voice_is_no_baseline_of_a_face(config, takes, tmp_path):
     model.save_pretrained(tmp_path / "face")
     av.AVEmotionImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "face")
     with pytest.raises(InputError, match=r"low0.wav: there is no face in it; give clips in which"):
-        av.EmotionPredictor(str(tmp_path / "face"), "cascade", device="cpu", baseline=takes["low0"])
+        av.EmotionPredictor(str(tmp_path / "face"), "mtcnn", device="cpu", baseline=takes["low0"])
     voice_baseline = av.PersonBaseline({"audio": torch.ones(3, 28)}, 1, 1.0)
     with pytest.raises(InputError, match="a baseline of audio for a model of image; measure it with this one"):
-        av.EmotionPredictor(str(tmp_path / "face"), "cascade", device="cpu", baseline=voice_baseline)
+        av.EmotionPredictor(str(tmp_path / "face"), "mtcnn", device="cpu", baseline=voice_baseline)
 
 
 @pytest.mark.slow
@@ -244,7 +244,7 @@ def test_a_fusion_model_has_a_baseline_of_voice_and_face(takes, tmp_path, paste_
     faces = [paste_faces((100 + i, 40, 140)) for i in range(10)]
     both = write_clip(tmp_path / "both.mp4", faces, 10, voice(1, 150), 16_000)
     nothing = write_clip(tmp_path / "nothing.mp4", gray_frames([80] * 6), 10)
-    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, detector="cascade", device="cpu")
+    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, detector="mtcnn", device="cpu")
     with caplog.at_level(logging.WARNING):
         baseline = predictor.person_baseline([both, nothing, takes["low0"]])
     assert "nothing.mp4: there is neither audio nor a face in it" in caplog.text

@@ -73,18 +73,18 @@ def command(capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_the_command_the_predictor_and_the_pipeline_agree(clips, pipe, command):
-    predictor = av.EmotionPredictor(detector="cascade", device="cpu")
+    predictor = av.EmotionPredictor(detector="mtcnn", device="cpu")
     pipes = {"av-emotion-small": pipe, "av-emotion-voice": pipeline(TASK, model=av.VOICE_CHECKPOINT, device="cpu")}
-    printed = command(*clips.values(), "--detector", "cascade", "--device", "cpu")
+    printed = command(*clips.values(), "--detector", "mtcnn", "--device", "cpu")
     for (kind, path), line in zip(clips.items(), printed, strict=True):
         assert line["checkpoint"] == ("av-emotion-voice" if kind in ("35 seconds", "no face") else "av-emotion-small")
         pipe = pipes[line["checkpoint"]]
-        scores = by_label(pipe(str(path), detector="cascade"))
+        scores = by_label(pipe(str(path), detector="mtcnn"))
         prediction = predictor(path)
         assert prediction.as_dict() == line, kind
         assert predictor(path.read_bytes()).scores == prediction.scores == line["scores"], kind
         assert line["scores"] == pytest.approx(scores, abs=5.1e-5), kind
-        assert by_label(pipe(path.read_bytes(), detector="cascade")) == scores, kind
+        assert by_label(pipe(path.read_bytes(), detector="mtcnn")) == scores, kind
         assert list(line["scores"]) == list(scores)
     found = dict(zip(clips, printed, strict=True))
     assert found["nothing"]["emotion"] is None and found["silent"]["modalities"] == ["image"]
@@ -93,15 +93,15 @@ def test_the_command_the_predictor_and_the_pipeline_agree(clips, pipe, command):
 
 @pytest.mark.slow
 def test_arrays_give_what_the_file_gives(clips, pipe):
-    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, detector="cascade", device="cpu")
+    predictor = av.EmotionPredictor(av.DEFAULT_CHECKPOINT, detector="mtcnn", device="cpu")
     for kind, path in clips.items():
-        inputs = concatenate(list(ClipReader("both", detector="cascade", window=10.0).windows(str(path))))
+        inputs = concatenate(list(ClipReader("both", detector="mtcnn", window=10.0).windows(str(path))))
         given = {"waveform": inputs.waveform, "faces": inputs.crops, "face_times": inputs.face_times}
-        expected = by_label(pipe(str(path), detector="cascade"))
+        expected = by_label(pipe(str(path), detector="mtcnn"))
         assert by_label(pipe(given)) == pytest.approx(expected, abs=1e-6), kind
         assert predictor(given).scores == pytest.approx(expected, abs=5.1e-5), kind
         for window in (3.0, "whole"):
-            file, arrays = (pipe(each, window=window, detector="cascade") for each in (str(path), given))
+            file, arrays = (pipe(each, window=window, detector="mtcnn") for each in (str(path), given))
             if window == "whole":
                 assert by_label(arrays) == pytest.approx(by_label(file), abs=1e-6), kind
 

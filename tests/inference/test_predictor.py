@@ -38,17 +38,17 @@ def clip(tmp_path, paste_faces):
 
 
 def test_a_clip_with_face_and_voice(checkpoint, clip):
-    predictor = EmotionPredictor(checkpoint(), detector="cascade")
+    predictor = EmotionPredictor(checkpoint(), detector="mtcnn")
     result = predictor(clip)
     assert result.path == str(clip) and result.modalities == ["audio", "image"]
     assert result.emotion == next(iter(result.scores)) and set(result.scores) == {"angry", "happy", "sad"}
     assert sum(result.scores.values()) == pytest.approx(1, abs=1e-3)
     assert list(result.scores.values()) == sorted(result.scores.values(), reverse=True)
     assert result.duration == pytest.approx(1, abs=0.1) and result.face_coverage == 1
-    assert result.detector == "cascade"
+    assert result.detector == "mtcnn"
 
     # the same as by hand, from the parts
-    inputs = ClipReader(detector="cascade").read(str(clip))
+    inputs = ClipReader(detector="mtcnn").read(str(clip))
     batch = av.AVEmotionProcessor.from_pretrained(checkpoint())(
         audio=[inputs.waveform], images=[inputs.crops], return_tensors="pt"
     )
@@ -60,12 +60,12 @@ def test_a_clip_with_face_and_voice(checkpoint, clip):
 
 
 def test_bytes_equal_the_file(checkpoint, clip):
-    predictor = EmotionPredictor(checkpoint(), detector="cascade")
+    predictor = EmotionPredictor(checkpoint(), detector="mtcnn")
     assert predictor(clip.read_bytes()).scores == predictor(clip).scores
 
 
 def test_what_a_clip_lacks_is_a_defined_result(checkpoint, tmp_path):
-    predictor = EmotionPredictor(checkpoint(), detector="cascade")
+    predictor = EmotionPredictor(checkpoint(), detector="mtcnn")
     sound = voice(1, 150)
     no_face = predictor(write_clip(tmp_path / "a.mp4", gray_frames([80] * 10), 10, sound, 16_000))
     assert no_face.modalities == ["audio"] and no_face.face_coverage == 0 and no_face.emotion

@@ -7,20 +7,13 @@ import pytest
 from helpers.scripted_faces import ScriptedDetector, box, clip_of, numbered
 from helpers.synthetic import gray_frames, tone, write_clip
 
-from av_emotion_hf.media import (
-    MemoryClip,
-    crop_square,
-    face_windows,
-    load_detector,
-    open_clip,
-    track_faces,
-)
+from av_emotion_hf.media import MemoryClip, face_windows, load_detector, open_clip, track_faces
 
 
 def test_follows_the_larger_of_two_faces(tmp_path, paste_faces):
     frames = [paste_faces((10 + i, 70, 100), (180 + i, 40, 160)) for i in range(10)]
-    track = track_faces(clip_of(tmp_path, frames), "cascade")
-    assert track.detector == "cascade" and track.num_frames == 10
+    track = track_faces(clip_of(tmp_path, frames), "mtcnn")
+    assert track.detector == "mtcnn" and track.num_frames == 10
     assert track.crops.shape == (len(track.boxes), 112, 112, 3) and track.crops.dtype == np.uint8
     assert track.coverage >= 0.8 and track.coverage == len(track.timestamps) / 10
     assert (track.boxes[:, [0, 2]].mean(axis=1) > 200).all()
@@ -41,7 +34,7 @@ def test_crops_show_the_face_with_margin(tmp_path):
 
 def test_no_crops_after_the_face_left(tmp_path, paste_faces):
     frames = [paste_faces((100, 40, 160))] * 12 + [paste_faces()] * 12
-    track = track_faces(clip_of(tmp_path, frames), "cascade")
+    track = track_faces(clip_of(tmp_path, frames), "mtcnn")
     assert track.coverage == pytest.approx(0.5, abs=0.05) and track.timestamps.max() < 1.25
 
 
@@ -99,18 +92,10 @@ def test_windows_hold_the_same_faces_as_the_whole(tmp_path):
 
 def test_without_video_and_all_black(tmp_path):
     sound = open_clip(write_clip(tmp_path / "sound.m4a", sound=tone(0.5)))
-    track = track_faces(sound, "cascade")
+    track = track_faces(sound, "mtcnn")
     assert (track.coverage, track.num_frames, track.timestamps.shape) == (0.0, 0, (0,))
-    black = track_faces(clip_of(tmp_path, gray_frames([0] * 5)), "cascade")
+    black = track_faces(clip_of(tmp_path, gray_frames([0] * 5)), "mtcnn")
     assert (black.coverage, black.num_frames) == (0.0, 5)
-
-
-def test_crop_repeats_the_edge_where_it_leaves_the_frame():
-    frame = np.zeros((60, 60, 3), np.uint8)
-    frame[:, :30] = 200
-    crop = crop_square(frame, np.array([-20, -20, 20, 20]), 40, margin=0.0)
-    assert crop.shape == (40, 40, 3) and (crop == 200).all()
-    assert crop_square(frame, np.array([500, 500, 540, 540]), 8).shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize("options", [{"crop_size": 0}, {"margin": -0.1}, {"detector": "none"}, {"speaker": "loud"}])
@@ -127,7 +112,7 @@ def test_demo_clip_has_a_face_and_a_voice(tmp_path, request):
     clip = open_clip(path)
     assert clip.duration == pytest.approx(3.0, abs=0.1)
     assert 0.05 < clip.waveform.std() < 0.3
-    assert track_faces(clip, "cascade").coverage > 0.8
+    assert track_faces(clip, "mtcnn").coverage > 0.8
 
 
 @pytest.mark.corpora

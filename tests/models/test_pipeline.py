@@ -104,9 +104,9 @@ def test_a_waveform_alone_and_faces_alone(pipe, clip):
 
 def test_faces_are_found_in_frames(pipe, clip, paste_faces):
     frames = np.stack([paste_faces((60 + 5 * i, 30, 150)) for i in range(6)])
-    emotions = pipe("image", detector="cascade")
+    emotions = pipe("image", detector="mtcnn")
     scores = emotions({"frames": frames, "fps": 10})
-    faces = track_faces(MemoryClip(frames, np.arange(6) / 10), "cascade").crops
+    faces = track_faces(MemoryClip(frames, np.arange(6) / 10), "mtcnn").crops
     assert len(faces) == 6 and by_label(scores) == pytest.approx(expected(emotions, None, faces), abs=1e-6)
     assert emotions({"frames": np.full_like(frames, 90)}) == []
 
@@ -165,7 +165,7 @@ def file(tmp_path):
 
 @pytest.mark.slow
 def test_paths_bytes_and_addresses_are_read(pipe, file):
-    emotions = pipe("fusion", detector="cascade")
+    emotions = pipe("fusion", detector="mtcnn")
     waveform = open_clip(file).waveform
     alone = by_label(emotions(waveform))
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=file.parent)
@@ -183,7 +183,7 @@ def test_paths_bytes_and_addresses_are_read(pipe, file):
     windows = emotions(str(file), window=1.0)
     times = [(one["start"], one["end"]) for one in windows]
     assert times == [(0.0, 1.0), (1.0, 2.0), (2.0, pytest.approx(2.5, abs=0.1))]  # AAC fills its last frame
-    assert pipe("image", detector="cascade")(str(file)) == []  # there is no face
+    assert pipe("image", detector="mtcnn")(str(file)) == []  # there is no face
 
 
 @pytest.mark.parametrize(

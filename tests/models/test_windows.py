@@ -28,11 +28,11 @@ def window(start, samples, times=(), duration=1.0, detector=None):
 
 
 def test_concatenated_windows_keep_their_times():
-    joined = concatenate([window(2.0, 8000, [0.5]), window(3.0, 16000, [0.25], detector="cascade")])
+    joined = concatenate([window(2.0, 8000, [0.5]), window(3.0, 16000, [0.25], detector="mtcnn")])
     assert (joined.start, joined.duration, joined.num_frames, joined.lead_black) == (2.0, 2.0, 20, 0.5)
     np.testing.assert_allclose(joined.face_times, [0.5, 1.25])
     assert len(joined.waveform) == 32000 and joined.waveform[8000:16000].max() == 0  # the silence between them
-    assert joined.face_coverage == 0.1 and joined.detector == "cascade"
+    assert joined.face_coverage == 0.1 and joined.detector == "mtcnn"
     assert len(concatenate([window(0.0, 8000), window(1.0, 0)]).waveform) == 8000  # silence at the end is not added
     assert len(concatenate([window(0.0, 0), window(1.0, 0)]).waveform) == 0
 
@@ -111,7 +111,7 @@ def test_a_window_is_ten_seconds_unless_said_otherwise():
 
 def test_without_a_reader_faces_and_options_of_it_are_refused():
     windows = ClipWindows(16000, True)
-    for options in ({"detector": "cascade"}, {"speaker": "speech"}):
+    for options in ({"detector": "mtcnn"}, {"speaker": "speech"}):
         with pytest.raises(ValueError, match="nothing that is installed here finds faces"):
             windows(torch.ones(1600), **options)
     with pytest.raises(ValueError, match="option 'color' is unknown; the options are fps, detector, speaker"):

@@ -12,8 +12,8 @@ from av_emotion_hf.plots.contact_sheet import BAR, COLORS
 def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
     frames = [paste_faces((100, 40, 160))] * 12 + [paste_faces()] * 12
     clip = write_clip(tmp_path / "leaves.mp4", frames, 10)
-    report = draw_faces(clip, tmp_path / "sheet.png", "cascade")
-    assert (report.frames, report.detector, report.num_faces) == (24, "cascade", 1)
+    report = draw_faces(clip, tmp_path / "sheet.png", "mtcnn")
+    assert (report.frames, report.detector, report.num_faces) == (24, "mtcnn", 1)
     assert report.face_coverage == pytest.approx(0.5, abs=0.05)
     ((start, end),) = report.absent
     assert start == pytest.approx(1.2, abs=0.11) and end == pytest.approx(2.4, abs=0.05)
@@ -39,7 +39,7 @@ def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
 def test_bad_calls_are_named_and_write_nothing(tmp_path, clip, out, message):
     write_clip(tmp_path / "song.m4a", sound=tone(0.5))
     with pytest.raises(InputError, match=message):
-        draw_faces(tmp_path / clip, tmp_path / out, "cascade")
+        draw_faces(tmp_path / clip, tmp_path / out, "mtcnn")
     assert [path.name for path in tmp_path.iterdir()] == ["song.m4a"]
 
 
@@ -48,4 +48,4 @@ def test_where_nothing_can_be_written_the_clip_is_not_read(tmp_path):
     for out, message in (("file/sheet.png", "file is not a folder"), ("sheet.png", "is a folder; choose a file")):
         (tmp_path / "sheet.png").mkdir(exist_ok=True)
         with pytest.raises(InputError, match=message):
-            draw_faces(tmp_path / "no.mp4", tmp_path / out, "cascade")
+            draw_faces(tmp_path / "no.mp4", tmp_path / out, "mtcnn")

@@ -44,13 +44,13 @@ def test_faces_have_a_picture_too(tmp_path, image_config, paste_faces):
     av.AVEmotionImageForPreTraining(image_config).save_pretrained(tmp_path / "face")
     av.AVEmotionImageProcessor().save_pretrained(tmp_path / "face")
     clip = write_clip(tmp_path / "clip.mp4", [paste_faces((100, 40, 160))] * 8, 10)
-    result = draw_reconstruction(str(tmp_path / "face"), clip, tmp_path / "picture.png", detector="cascade")
+    result = draw_reconstruction(str(tmp_path / "face"), clip, tmp_path / "picture.png", detector="mtcnn")
     assert (result["frames"], result["hidden_frames"]) == (8, 1)
-    start = draw_reconstruction(str(tmp_path / "face"), clip, tmp_path / "start.png", detector="cascade", seconds=0.65)
+    start = draw_reconstruction(str(tmp_path / "face"), clip, tmp_path / "start.png", detector="mtcnn", seconds=0.65)
     assert start["frames"] == 7  # the reader's window has all eight: what is left over is shorter than half a window
     gray = write_clip(tmp_path / "gray.mp4", gray_frames([80] * 5), 10)
     with pytest.raises(InputError, match="shows no face, so there is nothing to reconstruct; name a clip with a face"):
-        draw_reconstruction(str(tmp_path / "face"), gray, tmp_path / "gray.png", detector="cascade")
+        draw_reconstruction(str(tmp_path / "face"), gray, tmp_path / "gray.png", detector="mtcnn")
     assert not (tmp_path / "gray.png").exists()
 
 

@@ -207,7 +207,7 @@ def test_a_stream_of_clips_is_read_when_its_turn_has_come(clips, options, small)
 def test_streamed_clips_give_the_batches_of_stored_inputs(clips, modality):
     """Although they are neither encoded nor decoded on the way; all bits are the same."""
     collate = ClipCollator(modality, AVEmotionFeatureExtractor(), AVEmotionImageProcessor(), {})
-    reader = ClipReader(modality, detector="cascade", window=0.3)
+    reader = ClipReader(modality, detector="mtcnn", window=0.3)
     read = ReadClips(reader, modality)
     streamed = [row for clip in clips.select(range(3)) for row in read(clip)]
     stored = [row for clip in clips.select(range(3)) for row in reader.rows(clip)]

@@ -90,7 +90,7 @@ Fps = Annotated[float, typer.Option(help="Video frames per second.", min=0.1, ri
 Detector = Annotated[
     str,
     typer.Option(
-        help="auto, blazeface, sfd, retinaface, yunet, scrfd (NAME or NAME=WEIGHTS), or cascade.", rich_help_panel=DATA
+        help="auto, mtcnn, blazeface, sfd, retinaface, yunet, scrfd; NAME or NAME=WEIGHTS.", rich_help_panel=DATA
     ),
 ]
 Device = Annotated[

@@ -1,12 +1,13 @@
 """From a media file to a waveform, video frames with timestamps, and face crops.
 
-decord, OpenCV, scikit-image and torch are imported when they are first used.
+decord, OpenCV and torch are imported when they are first used.
 """
 
 from ..deprecated import renamed_names
 from .clip import Clip, open_clip
+from .crops import crop_square
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
-from .faces import FollowedFace, crop_square, face_windows, track_faces
+from .faces import FollowedFace, face_windows, track_faces
 from .memory_clip import MemoryClip
 from .paths import expand_paths
 from .source import ClipError

@@ -1,22 +1,22 @@
-"""Face detectors: those of face-alignment if their weights are there, scikit-image's frontal-face cascade otherwise.
+"""Face detectors: MTCNN, whose weights are in the package, and those of face-alignment.
 
 Each detector imports its libraries when it is loaded: together they take seconds.
 """
 
 import importlib
-import importlib.util
+import warnings
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from ..errors import InputError
 from ..utils import reason
+from .crops import fit_frame
 
 LONG_SIDE = {"sfd": 320, "retinaface": 320, "yunet": 320, "scrfd": 640}  # pixels to which frames are scaled down
-DETECTORS = ("auto", "blazeface", *LONG_SIDE, "cascade")
-_BLAZEFACE_FILES = ("blazeface.pth", "anchors.npy", "blazefaceback.pth", "anchorsback.npy")
+DETECTORS = ("auto", "blazeface", "mtcnn", *LONG_SIDE)
+_BLAZEFACE_FILES = ("blazeface.pth", "anchors.npy")
 
 
 class FaceDetector(Protocol):
@@ -44,10 +44,13 @@ def parse_detector(choice: str) -> tuple[str, str | None]:
         InputError: unknown name, or weights that are not there.
     """
     name, given, weights = choice.partition("=")
+    if name == "cascade":
+        warnings.warn("the detector cascade has become mtcnn; the old name works until 0.3", DeprecationWarning, 2)
+        name = "mtcnn"
     if name not in DETECTORS:
         raise InputError(f"detector={choice!r}: there is no such face detector; choose one of {', '.join(DETECTORS)}")
-    if given and name in ("auto", "cascade"):
-        raise InputError(f"detector={choice!r}: {name} has no weights of its own; write {name} alone")
+    if given and name in ("auto", "mtcnn"):
+        raise InputError(f"detector={choice!r}: {name} takes no weights; write {name} alone")
     if given and not Path(weights).exists():
         what = "folder" if name == "blazeface" else "file"
         raise InputError(f"detector={choice!r}: there is no such {what} of weights; check the path")
@@ -58,82 +61,51 @@ def load_detector(choice: str = "auto", device: str = "cpu") -> FaceDetector:
     """Load a face detector.
 
     Args:
-        choice: "blazeface", "sfd", "retinaface", "yunet" or "scrfd" (face-alignment's; weights that are not in
-            `$TORCH_HOME` yet are downloaded), one of these with a path to its weights ("sfd=s3fd.pth"; for blazeface,
-            a folder), "cascade" (needs no weights), or "auto": blazeface if its weights are there already, cascade
-            otherwise. "auto" never uses the network.
-        device: where it runs; cascade and yunet run on the CPU only.
+        choice: "mtcnn", whose weights are in the package; "blazeface", which takes a fifth of the time on close-ups
+            and leaves the rest to mtcnn; "sfd", "retinaface", "yunet" or "scrfd". The weights of all but mtcnn are
+            face-alignment's: they are downloaded if they are not in `$TORCH_HOME` yet, or come from a path
+            ("sfd=s3fd.pth"; for blazeface, a folder). "auto" is blazeface if its weights are there already, mtcnn
+            otherwise; it never uses the network.
+        device: where it runs; yunet runs on the CPU only.
 
     Raises:
         InputError: the name is unknown, or the weights can be neither found nor downloaded, or cannot be loaded.
     """
+    from .mtcnn import MTCNNDetector
+
     name, weights = parse_detector(choice)
-    if name == "cascade" or (name == "auto" and not blazeface_is_cached()):
-        return CascadeDetector()
+    if name == "mtcnn" or (name == "auto" and not blazeface_is_cached()):
+        return MTCNNDetector(device)
     try:
-        if name in LONG_SIDE:
-            return FaceAlignmentDetector(name, weights, device)
-        return BlazeFaceDetector(weights, device)
+        return (
+            _load_blazeface(weights, device) if name not in LONG_SIDE else FaceAlignmentDetector(name, weights, device)
+        )
     except Exception as error:  # network, disk and unpickling each raise their own
         if name == "auto":
-            return CascadeDetector()
+            return MTCNNDetector(device)
         raise InputError(
             f"detector={choice!r}: its weights cannot be loaded from {weights or _checkpoints()} "
             f"({reason(error)}); set TORCH_HOME to a folder that has them in hub/checkpoints, name them "
-            f"({name}=WEIGHTS), or use --detector cascade"
+            f"({name}=WEIGHTS), or use --detector mtcnn"
         ) from error
+
+
+def _load_blazeface(weights: str | None, device: str) -> FaceDetector:
+    from .blazeface import BlazeFaceDetector
+
+    if weights is None and not blazeface_is_cached():
+        from face_alignment.detection.blazeface import FaceDetector as Downloader
+
+        Downloader("cpu")
+    folder = _checkpoints() if weights is None else Path(weights)
+    network, anchors = (folder / file for file in _BLAZEFACE_FILES)
+    return BlazeFaceDetector(network, anchors, device)
 
 
 def blazeface_is_cached() -> bool:
     """Whether the weights of blazeface are in the cache of torch.hub."""
     folder = _checkpoints()
     return all((folder / file).is_file() for file in _BLAZEFACE_FILES)
-
-
-class BlazeFaceDetector:
-    """face-alignment's BlazeFace: the short-range network, and the long-range one where that finds nothing.
-
-    The short-range network is eight times as fast, the long-range one also sees faces below a seventh of the frame.
-    """
-
-    name = "blazeface"
-
-    def __init__(self, weights: str | None = None, device: str = "cpu"):
-        if weights is None and not blazeface_is_cached():
-            from face_alignment.detection.blazeface import FaceDetector as Downloader
-
-            for is_long_range in (False, True):
-                Downloader("cpu", is_long_range)
-        folder = _checkpoints() if weights is None else Path(weights)
-        module = _blazeface_module()
-        near_weights, near_anchors, far_weights, far_anchors = (folder / file for file in _BLAZEFACE_FILES)
-        self._near = _load_blazeface(module.BlazeFace(back_model=False), near_weights, near_anchors, device)
-        self._far = _load_blazeface(module.BlazeFace(back_model=True), far_weights, far_anchors, device)
-
-    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
-        """See `FaceDetector.detect`."""
-        faces = self._run(self._near, 128, 0.7, frames)
-        missed = [i for i, found in enumerate(faces) if not len(found)]
-        if missed:
-            for i, found in zip(missed, self._run(self._far, 256, 0.6, frames[missed]), strict=True):
-                faces[i] = found
-        return faces
-
-    @staticmethod
-    def _run(network: Any, size: int, min_score: float, frames: np.ndarray, batch_size: int = 32) -> list[np.ndarray]:
-        import torch
-
-        # face-alignment crops the center square; padded squares keep the sides of the frame
-        squares = np.stack([_fit(frame, size) for frame in frames])
-        scale = max(frames.shape[1:3]) / size
-        faces = []
-        for start in range(0, len(squares), batch_size):
-            with torch.inference_mode():
-                found = network.predict_on_batch(squares[start : start + batch_size])
-            # each (k, 17): y0, x0, y1, x1 as fractions of the side, six landmarks, and the score
-            arrays = [face.double().numpy() for face in found]
-            faces += [np.hstack([array[:, [1, 0, 3, 2]] * size, array[:, 16:]]) for array in arrays]
-        return [found[found[:, 4] >= min_score] * [scale, scale, scale, scale, 1] for found in faces]
 
 
 class FaceAlignmentDetector:
@@ -152,87 +124,11 @@ class FaceAlignmentDetector:
         import torch
 
         long_side = min(LONG_SIDE[self.name], max(frames.shape[1:3]))
-        small = np.stack([_fit(frame, long_side, pad=False) for frame in frames])
+        small = np.stack([fit_frame(frame, long_side) for frame in frames])
         scale = max(frames.shape[1:3]) / long_side
         found = self._network.detect_from_batch(torch.from_numpy(small.transpose(0, 3, 1, 2).copy()))
         faces = [np.array(boxes, np.float64).reshape(-1, 5) for boxes in found]
         return [boxes * [scale, scale, scale, scale, 1] for boxes in faces]
-
-
-class CascadeDetector:
-    """scikit-image's cascade of local binary patterns for upright frontal faces; all its scores are 1."""
-
-    name = "cascade"
-    _long_side = 160
-    _border = 16  # repeated edge, for faces that fill the frame
-    _smallest_face = 24
-
-    def __init__(self) -> None:
-        from skimage.data import lbp_frontal_face_cascade_filename
-        from skimage.feature import Cascade
-
-        self._cascade = Cascade(lbp_frontal_face_cascade_filename())
-
-    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
-        """See `FaceDetector.detect`."""
-        return [self._detect(frame) for frame in frames]
-
-    def _detect(self, frame: np.ndarray) -> np.ndarray:
-        import cv2
-
-        border = self._border
-        gray = cv2.cvtColor(_fit(frame, self._long_side, pad=False), cv2.COLOR_RGB2GRAY)
-        gray = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
-        largest = min(gray.shape)
-        found = self._cascade.detect_multi_scale(
-            gray,
-            scale_factor=1.1,
-            step_ratio=1,
-            min_size=(self._smallest_face, self._smallest_face),
-            max_size=(largest, largest),
-            min_neighbor_number=2,
-            intersection_score_threshold=0.2,  # the default of 0.5 leaves several boxes on one face
-        )
-        corners = [(f["c"], f["r"], f["c"] + f["width"], f["r"] + f["height"]) for f in found]
-        boxes = (np.array(corners, np.float64).reshape(-1, 4) - border) * max(frame.shape[:2]) / self._long_side
-        return np.hstack([boxes, np.ones((len(boxes), 1))])
-
-
-def _fit(frame: np.ndarray, long_side: int, pad: bool = True) -> np.ndarray:
-    """Scale a frame to a long side in pixels; with `pad`, add black at the right or bottom to make it square."""
-    import cv2
-
-    height, width = frame.shape[:2]
-    scale = long_side / max(height, width)
-    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(frame, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    if not pad:
-        return small
-    square = np.zeros((long_side, long_side, 3), np.uint8)
-    square[: small.shape[0], : small.shape[1]] = small
-    return square
-
-
-def _blazeface_module() -> ModuleType:
-    """face-alignment's file of the network, without the package: that imports numba and scikit-image for nothing."""
-    package = importlib.util.find_spec("face_alignment")  # does not run it
-    if package is None or not package.origin:
-        raise ModuleNotFoundError("No module named 'face_alignment'")
-    file = Path(package.origin).parent / "detection" / "blazeface" / "net_blazeface.py"
-    spec = importlib.util.spec_from_file_location("face_alignment.detection.blazeface.net_blazeface", file)
-    assert spec is not None and spec.loader is not None  # a file that ends in .py has a loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _load_blazeface(network: Any, weights: Path, anchors: Path, device: str) -> Any:
-    import torch
-
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    network.load_anchors_from_npy(np.load(anchors), device)
-    network.min_score_thresh = 0.5
-    return network.to(device).eval()
 
 
 def _checkpoints() -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .clip import Clip
+from .crops import crop_square
 from .detector import FaceDetector, load_detector
 from .memory_clip import MemoryClip
 from .speaker import SPEAKERS, audio_levels, choose_speaker, speech_evidence
@@ -272,30 +273,4 @@ def _area(box: np.ndarray) -> float:
     return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
-def crop_square(frame: np.ndarray, box: np.ndarray, crop_size: int, margin: float = 0.3) -> np.ndarray:
-    """Crop a square around a box; where it leaves the frame, the edge is repeated.
-
-    Args:
-        frame: (H, W, 3) uint8.
-        box: x0, y0, x1, y1 in pixels.
-        crop_size: side of the result in pixels.
-        margin: fraction of the longer side of the box that is added to it.
-
-    Returns:
-        (crop_size, crop_size, 3) uint8.
-    """
-    import cv2
-
-    x0, y0, x1, y1 = box
-    side = max(2, round(max(x1 - x0, y1 - y0) * (1 + margin)))
-    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
-    height, width = frame.shape[:2]
-    left, top = min(max(left, -side + 1), width - 1), min(max(top, -side + 1), height - 1)
-    inside = frame[max(top, 0) : top + side, max(left, 0) : left + side]
-    outside = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
-    square = cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE)
-    method = cv2.INTER_AREA if side > crop_size else cv2.INTER_LINEAR
-    return cv2.resize(square, (crop_size, crop_size), interpolation=method)
-
-
-__all__ = ["FollowedFace", "crop_square", "face_windows", "track_faces"]
+__all__ = ["FollowedFace", "face_windows", "track_faces"]
