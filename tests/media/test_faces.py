@@ -146,7 +146,7 @@ def test_faces_of_real_clips(shared, monkeypatch):
 
 def test_images_in_memory_are_searched_as_a_clip_is(tmp_path):
     images, faces = np.stack(numbered(20)), [[box(40 + i, 30, 40)] for i in range(20)]
-    from_file = track_faces(clip_of(tmp_path, images), ScriptedDetector(faces), speaker="speech")
-    in_memory = track_faces(MemoryClip(images, np.arange(20) / 10), ScriptedDetector(faces), speaker="speech")
+    from_file = track_faces(clip_of(tmp_path, images), ScriptedDetector(faces), person="speaking")
+    in_memory = track_faces(MemoryClip(images, np.arange(20) / 10), ScriptedDetector(faces), person="speaking")
     np.testing.assert_array_equal(in_memory.boxes, from_file.boxes)
     assert in_memory.status == from_file.status and in_memory.crops.shape == from_file.crops.shape
