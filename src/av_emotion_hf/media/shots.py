@@ -13,8 +13,8 @@ REACH = 4  # of how many frames that is
 class ShotDetector:
     """Tells the first frame of each shot from the others, frame after frame.
 
-    A cut changes the picture more than once and again by half of what moved before it. Fades and dissolves are not
-    cuts. A jerk may count as one, which costs little: [`PersonNames`] finds the same persons behind it.
+    A cut changes the picture more than twice as much as what moved in the frames before it. Fades and dissolves are
+    not cuts. A jerk may count as one, which costs little: [`PersonNames`] finds the same persons behind it.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,8 @@ class ShotDetector:
         if last is None:
             return False
         change = float(np.abs(small - last).mean())
-        is_cut = bool(self._changes) and change > max(MIN_CHANGE, MOTION * (max(self._changes) + 1))
+        moved = max(self._changes) if len(self._changes) == REACH else max([MIN_CHANGE, *self._changes])
+        is_cut = change > max(MIN_CHANGE, MOTION * (moved + 1))
         if is_cut:
             self._changes.clear()
         else:

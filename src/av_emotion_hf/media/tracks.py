@@ -90,7 +90,11 @@ class TrackLinker:
     def add(self, time: float, found: np.ndarray) -> None:
         """Link the faces (k, 5) of the next frame."""
         recent = [track for track in self.tracks if not track.ended and time - track.times[-1] <= MAX_ABSENCE]
-        affinity = affinities([track.expected(time) for track in recent], found)
+        # a head that moves to and fro is where it was as often as where its motion leads
+        affinity = np.maximum(
+            affinities([track.boxes[-1] for track in recent], found),
+            affinities([track.expected(time) for track in recent], found),
+        )
         pairs, new = best_pairs(affinity)
         for row, column in pairs:
             rivals = [k for k in np.flatnonzero(affinity[:, column] > AMBIGUOUS * affinity[row, column]) if k != row]
