@@ -20,7 +20,7 @@ def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
     assert sum(report.status.values()) == 24 and report.status["none"] == pytest.approx(12, abs=1)
 
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
-    bar = sheet[-3 * BAR - GAP + 5, GAP:-GAP]
+    bar = sheet[-4 * BAR - GAP + 5, GAP:-GAP]
     none = (bar == COLORS["none"]).all(axis=1)
     assert none.mean() == pytest.approx(0.5, abs=0.06)
     assert not none[: len(none) // 3].any() and none[-len(none) // 3 :].mean() > 0.95  # the rest are ticks

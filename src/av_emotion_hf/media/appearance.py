@@ -10,7 +10,8 @@ import numpy as np
 from .crops import crop_square
 
 SIDE, CELL, ORIENTATIONS = 64, 8, 8  # of the histograms of gradients, in pixels
-MARGIN = 0.3  # of the crop that they are of
+MARGIN = 0.5  # of the crop that they are of
+ROWS = 6  # of its cells from the top: those below show the mouth, which moves
 BINS = (6, 8, 8)  # of lightness, green to red, and blue to yellow
 RANGES = (0, 256, 96, 160, 96, 170)  # of OpenCV's 8-bit Lab; skin, hair and cloth are within
 PATCH = 24  # side of a patch of colors, in pixels
@@ -36,7 +37,7 @@ def appearance(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def gradients(gray: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients of (SIDE, SIDE) float32, in blocks of 2 x 2 cells, as one vector."""
+    """Histograms of oriented gradients in the upper part of (SIDE, SIDE) float32, in blocks of 2 x 2 cells (n,)."""
     down, right = np.gradient(gray)
     size, angle = np.hypot(down, right), np.mod(np.arctan2(down, right), np.pi)
     bins = np.minimum((angle * (ORIENTATIONS / np.pi)).astype(int), ORIENTATIONS - 1)
@@ -44,7 +45,7 @@ def gradients(gray: np.ndarray) -> np.ndarray:
     place = np.arange(SIDE) // CELL
     index = (place[:, None] * cells + place) * ORIENTATIONS + bins
     sums = np.bincount(index.ravel(), size.ravel(), cells * cells * ORIENTATIONS)
-    grid = sums.reshape(cells, cells, ORIENTATIONS)
+    grid = sums.reshape(cells, cells, ORIENTATIONS)[:ROWS]
     blocks = np.concatenate([grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]], axis=-1)
     clipped = np.minimum(blocks / (np.linalg.norm(blocks, axis=-1, keepdims=True) + 1e-5), 0.2)
     return (clipped / (np.linalg.norm(clipped, axis=-1, keepdims=True) + 1e-5)).ravel()

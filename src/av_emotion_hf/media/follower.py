@@ -13,7 +13,7 @@ from .detector import FaceDetector
 from .memory_clip import MemoryClip
 from .persons import FaceFrame, PersonNames, SeenFace
 from .shots import ShotDetector
-from .tracks import MAX_MISS, SMOOTHING_REACH, TrackLinker, match
+from .tracks import MAX_MISS, SMOOTHING_REACH, TrackLinker, match, without_duplicates
 
 SPACING = 0.34  # seconds at most between runs of the detector; between them boxes are interpolated
 MAX_FACES = 8  # largest faces of a frame that are cropped
@@ -101,7 +101,7 @@ class _Follower:
             times = np.array([*self.before, *ahead])
             placed = [(track, track.box_at(times)) for track in self.linker.tracks]
             seen = [(track, box) for track, box in placed if box is not None]
-            largest = sorted(seen, key=lambda pair: -area(pair[1]))[:MAX_FACES]
+            largest = sorted(without_duplicates(seen), key=lambda pair: -area(pair[1]))[:MAX_FACES]
             faces = {
                 track.number: SeenFace(
                     box,

@@ -11,8 +11,9 @@ from .appearance import unit
 from .tracks import MAX_ABSENCE, affinity
 
 MIN_FACE_FRAMES = 3  # a face in fewer frames is a false alarm
+STEADY = 0.9  # so is one that nobody is known by and that is seen in a smaller fraction of its first second
 SETTLING = 1.0  # seconds from the start of a track until it is decided who is seen in it
-SAME_PERSON = 0.85  # likeness of two looks from which on they are of one person
+SAME_PERSON = 0.86  # likeness of two looks from which on they are of one person
 SAME_PLACE = 0.6  # the same for a face that was lost just before and there
 MAX_PERSONS = 100  # that are remembered; who was not seen for longest is forgotten
 MAX_LOOKS = 50  # that count in the mean, so that a person may change slowly
@@ -85,8 +86,9 @@ class PersonNames:
     """Names the persons of a recording `person-1`, `person-2`, ... in the order in which they appear.
 
     A track gets its name a second after its start: that of the known person who looks most like it, if that is like
-    enough, else a new one. Who is seen beside it at any time cannot be the same person. Persons who appear at the same
-    time are counted from left to right. The looks of persons are a vector each, and are forgotten with this object.
+    enough, else a new one, if it is steady. Who is seen beside it at any time cannot be the same person. Persons who
+    appear at the same time are counted from left to right. The looks of persons are a vector each, and are forgotten
+    with this object.
     """
 
     def __init__(self) -> None:
@@ -148,7 +150,10 @@ class PersonNames:
                 return
             person = None
             if track.frames >= min(MIN_FACE_FRAMES, self._shot_frames):
-                person = self._best_persons().get(number) or self._new_person()
+                person = self._best_persons().get(number)
+                if person is None and (not self._persons or track.frames >= STEADY * track.passed):
+                    person = self._new_person()
+            if person is not None:
                 self._known[number] = person
             del self._open[number]
             for frame in self._held:

@@ -6,14 +6,14 @@ import numpy as np
 
 SIDE = 32  # pixels of the pictures that are compared
 MIN_CHANGE = 6.0  # of 255, mean over pixels and colors: less is no cut
-MOTION = 2.0  # factor over the largest change in the frames before
+MOTION = 2.5  # factor over the largest change in the frames before
 REACH = 4  # of how many frames that is
 
 
 class ShotDetector:
     """Tells the first frame of each shot from the others, frame after frame.
 
-    A cut changes the picture more than twice as much as what moved in the frames before it. Fades and dissolves are
+    A cut changes the picture much more than what moved in the frames before it. Fades and dissolves are
     not cuts. A jerk may count as one, which costs little: [`PersonNames`] finds the same persons behind it.
     """
 
@@ -29,12 +29,8 @@ class ShotDetector:
             return False
         change = float(np.abs(small - last).mean())
         moved = max(self._changes) if len(self._changes) == REACH else max([MIN_CHANGE, *self._changes])
-        is_cut = change > max(MIN_CHANGE, MOTION * (moved + 1))
-        if is_cut:
-            self._changes.clear()
-        else:
-            self._changes.append(change)
-        return is_cut
+        self._changes.append(change)
+        return change > max(MIN_CHANGE, MOTION * (moved + 1))
 
 
 def _small(frame: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ MAX_MISS = 0.5  # seconds without a detection that are bridged by interpolation
 MAX_ABSENCE = 2.0  # seconds after which a face at the same place counts as another one
 MAX_MOTION = 0.5  # seconds at most for which a face is expected to go on as it moved
 AMBIGUOUS = 0.5  # affinity of a second track, as a fraction of that of the first, from which on either may go on
+DUPLICATE = 0.5  # affinity from which on two boxes in a frame show one face
 SMOOTHING = np.array([1.0, 2.0, 3.0, 2.0, 1.0])  # weights of the boxes in neighboring frames
 SMOOTHING_REACH = len(SMOOTHING) // 2  # neighboring frames on each side
 
@@ -45,6 +46,14 @@ class FaceTrack:
         step = self.boxes[-1][:4] - self.boxes[-2][:4]
         shift = ahead * np.tile((step[:2] + step[2:]) / 2, 2)
         return np.append(self.boxes[-1][:4] + shift, self.boxes[-1][4])
+
+    def was_beside(self, other: "FaceTrack", since: float) -> bool:
+        """Whether this face was seen since a time, and of late beside the other one: not as a second box of it."""
+        boxes = dict(zip(other.times, other.boxes, strict=True))
+        common = [
+            affinity(box, boxes[time]) for time, box in zip(self.times, self.boxes, strict=True) if time in boxes
+        ]
+        return self.times[-1] >= since and min(common, default=1.0) == 0
 
     def box_at(self, times: np.ndarray) -> np.ndarray | None:
         """Box (5,) at the middle one of `times`, smoothed over the others; None where there is no face.
@@ -98,7 +107,7 @@ class TrackLinker:
         pairs, new = best_pairs(affinity)
         for row, column in pairs:
             rivals = [k for k in np.flatnonzero(affinity[:, column] > AMBIGUOUS * affinity[row, column]) if k != row]
-            rivals = [k for k in rivals if time - recent[k].times[-1] <= MAX_MISS]  # one is hidden behind the other
+            rivals = [k for k in rivals if recent[k].was_beside(recent[row], time - MAX_MISS)]
             if rivals:
                 for k in (row, *rivals):
                     recent[k].ended = True
@@ -128,6 +137,15 @@ def match(known: list[np.ndarray], found: np.ndarray) -> tuple[list[tuple[int, i
     return best_pairs(affinities(known, found))
 
 
+def without_duplicates(placed: list[tuple[FaceTrack, np.ndarray]]) -> list[tuple[FaceTrack, np.ndarray]]:
+    """Tracks and their boxes in one frame without those that show the face of another one, seen more often."""
+    kept: list[tuple[FaceTrack, np.ndarray]] = []
+    for track, box in sorted(placed, key=lambda pair: -len(pair[0].times)):
+        if all(affinity(box, other) < DUPLICATE for _, other in kept):
+            kept.append((track, box))
+    return kept
+
+
 def affinities(known: list[np.ndarray], found: np.ndarray) -> np.ndarray:
     """How surely each known box is each found one, (known, found) in [0, 1]."""
     return np.array([[affinity(a, b) for b in found] for a in known]).reshape(len(known), len(found))
@@ -154,4 +172,13 @@ def affinity(a: np.ndarray, b: np.ndarray) -> float:
     return max(0.0, 1.0 - distance / (0.75 * min(size_a, size_b)))
 
 
-__all__ = ["MAX_ABSENCE", "MAX_MISS", "SMOOTHING_REACH", "FaceTrack", "TrackLinker", "affinity", "match"]
+__all__ = [
+    "MAX_ABSENCE",
+    "MAX_MISS",
+    "SMOOTHING_REACH",
+    "FaceTrack",
+    "TrackLinker",
+    "affinity",
+    "match",
+    "without_duplicates",
+]
