@@ -13,7 +13,7 @@ from .tracks import MAX_ABSENCE, affinity
 MIN_FACE_FRAMES = 3  # a face in fewer frames is a false alarm
 STEADY = 0.9  # so is one that nobody is known by and that is seen in a smaller fraction of its first second
 SETTLING = 1.0  # seconds from the start of a track until it is decided who is seen in it
-SAME_PERSON = 0.86  # likeness of two looks from which on they are of one person
+SAME_PERSON = 0.875  # likeness of two looks from which on they are of one person
 SAME_PLACE = 0.6  # the same for a face that was lost just before and there
 MAX_PERSONS = 100  # that are remembered; who was not seen for longest is forgotten
 MAX_LOOKS = 50  # that count in the mean, so that a person may change slowly
