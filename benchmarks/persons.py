@@ -5,8 +5,8 @@ python benchmarks/persons.py [--shared ../shared]
 The recordings are put together from clips with one known person each: of Java-SED's actors, who all sit before the
 same wall, and others. `cuts`: one person after the other, 12 shots of three persons. `two-shots`: two persons side by
 side, and each alone, in turn. `crossing`: two heads that move through the picture and cover each other in the middle.
-The likeness that counts as the same person is chosen on the actors with odd numbers: the middle of those with the least
-error. Those with even numbers and the further clips have no part in that. Nothing of the looks is written.
+The likeness that counts as the same person is chosen on the actors with odd numbers: the middle of those with the
+least error. Those with even numbers and the further clips have no part in that. Nothing of the looks is written.
 """
 
 import argparse

@@ -26,6 +26,7 @@ def page() -> str:
         ravdess=results["acoustic_frontend"]["agreement"]["ravdess_speech"],
         javased=results["acoustic_frontend"]["agreement"]["javased_speech"],
         faces=results["faces"],
+        persons=results["persons"],
         memory=results["media_memory"],
         damage=results["damaged_clips"],
         pretraining=results["pretraining"],
