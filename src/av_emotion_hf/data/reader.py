@@ -74,7 +74,7 @@ class ReaderOptions:
     crop_size: int = 112
     speaker: InitVar[str | None] = None  # old name of `person`, until 0.3
 
-    def __post_init__(self, speaker: str | None):
+    def __post_init__(self, speaker: str | None) -> None:
         parse_detector(self.detector)
         object.__setattr__(self, "person", person_choice(self.person, speaker))
         for name, example in (("fps", "10"), ("window", "10"), ("crop_size", "112")):

@@ -106,11 +106,11 @@ class TrackLinker:
         )
         pairs, new = best_pairs(affinity)
         for row, column in pairs:
-            rivals = [k for k in np.flatnonzero(affinity[:, column] > AMBIGUOUS * affinity[row, column]) if k != row]
-            rivals = [k for k in rivals if recent[k].was_beside(recent[row], time - MAX_MISS)]
-            if rivals:
-                for k in (row, *rivals):
-                    recent[k].ended = True
+            close = np.flatnonzero(affinity[:, column] > AMBIGUOUS * affinity[row, column]).tolist()
+            rivals = [recent[k] for k in close if k != row and recent[k].was_beside(recent[row], time - MAX_MISS)]
+            if rivals:  # either may be hidden behind the other
+                for track in (recent[row], *rivals):
+                    track.ended = True
                 new.append(column)
         for row, column in pairs:
             if column not in new:

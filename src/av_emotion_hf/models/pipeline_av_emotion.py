@@ -301,7 +301,7 @@ def prepare(inputs: ClipInputs, feature_extractor: Any = None, image_processor: 
 
 def by_person(parts: list[dict]) -> dict[str | None, list[dict]]:
     """The windows of each person in a clip, in the order in which persons appeared; of `None` if nobody did."""
-    seen = in_order(part["facts"]["person"] for part in parts if part["facts"]["person"] is not None)
+    seen: list[Any] = in_order(part["facts"]["person"] for part in parts if part["facts"]["person"] is not None)
     return {name: [part for part in parts if part["facts"]["person"] == name] for name in seen or [None]}
 
 

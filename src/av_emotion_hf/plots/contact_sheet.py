@@ -136,6 +136,7 @@ class _Seen:
         self.words: list[str] = []
         self.found: dict[str, dict[float, str]] = {}  # by person and time, how the face was found
         self.crops: dict[str, list[tuple[float, np.ndarray]]] = {}  # by person some crops with their times
+        self.gaps: dict[str, float] = {}  # seconds between two of them, which grow with the clip
         self.boxes: list[list[tuple[str, str, np.ndarray]]] = [[] for _ in wanted]  # of each tile
         self.num_faces = 0
 
@@ -147,11 +148,13 @@ class _Seen:
         for name in window.names:
             own = window.of(name)
             self.found.setdefault(name, {}).update(zip(own.timestamps.tolist(), own.found, strict=True))
-            every = max(1, len(own.crops) // CROPS)
             crops = self.crops.setdefault(name, [])
-            crops += zip(own.timestamps[::every].tolist(), own.crops[::every].copy(), strict=True)
-            if len(crops) > 4 * CROPS:  # of a long clip each second one, again and again
-                del crops[::2]
+            for time, crop in zip(own.timestamps.tolist(), own.crops, strict=True):
+                if not crops or time - crops[-1][0] >= self.gaps.setdefault(name, 0.2):
+                    crops.append((time, crop.copy()))
+                if len(crops) > 4 * CROPS:
+                    self.gaps[name] *= 2
+                    del crops[1::2]
             for tile, time in enumerate(self.wanted):
                 near = np.abs(own.timestamps - time)
                 if near.min() <= 0.5 / self.fps:
