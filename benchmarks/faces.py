@@ -32,7 +32,8 @@ from av_emotion_hf.data import ClipReader, FeatureReader, open_dataset  # noqa: 
 from av_emotion_hf.data.extraction import extract  # noqa: E402
 from av_emotion_hf.data.workers import call_in_workers  # noqa: E402
 from av_emotion_hf.inference.predictor import DEFAULT_CHECKPOINT, EmotionPredictor  # noqa: E402
-from av_emotion_hf.media import crop_square, face_windows, faces, load_detector, open_clip, track_faces  # noqa: E402
+from av_emotion_hf.media import face_windows, follower, load_detector, open_clip, track_faces  # noqa: E402
+from av_emotion_hf.media.crops import crop_square  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "faces.json"
@@ -72,7 +73,7 @@ def speaker(shared: Path) -> dict:
     rows = list(open_dataset(str(shared / "data" / "javased_video")))
     draw = np.random.default_rng(0)
     detector = load_detector("blazeface")
-    right = {"size": [], "speech": []}
+    right = {"largest": [], "speaking": []}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(60):
             one, two = (rows[i] for i in draw.choice(len(rows), 2, replace=False))
@@ -81,7 +82,7 @@ def speaker(shared: Path) -> dict:
             path = Path(folder) / f"{number}.mp4"
             heard_left = side_by_side(one, two, path, bool(draw.integers(2)))
             for rule, answers in right.items():
-                track = track_faces(open_clip(path), detector, speaker=rule)
+                track = track_faces(open_clip(path), detector, person=rule)
                 if len(track.boxes):
                     answers.append(bool((track.boxes[:, [0, 2]].mean() < 360) == heard_left))
     return {rule: {"pairs": len(answers), "right": float(np.mean(answers))} for rule, answers in right.items()}
@@ -233,7 +234,7 @@ def large_clips(shared: Path, folder: Path) -> float:
 
 def shares_of_time(rows: list[dict], features: FeatureReader) -> dict[str, float]:
     """Where the time goes, in one process: reading, detection, cropping, the network, the rest."""
-    spent = dict.fromkeys(("decode", "detect", "crop", "network"), 0.0)
+    spent = dict.fromkeys(("decode", "detect", "crop", "looks", "network"), 0.0)
 
     def timed(name, function):
         def call(*args, **kwargs):
@@ -246,7 +247,10 @@ def shares_of_time(rows: list[dict], features: FeatureReader) -> dict[str, float
 
     detector = load_detector("blazeface")
     detector.detect = timed("detect", detector.detect)
-    kept, faces.crop_square = faces.crop_square, timed("crop", faces.crop_square)
+    kept = follower.crop_square, follower.appearance
+    follower.crop_square, follower.appearance = (
+        timed(name, each) for name, each in zip(("crop", "looks"), kept, strict=True)
+    )
     network = timed("network", features)
     begin = time.perf_counter()
     for row in rows:
@@ -256,7 +260,7 @@ def shares_of_time(rows: list[dict], features: FeatureReader) -> dict[str, float
         for window in face_windows(clip, detector):
             network(np.zeros(0, np.float32), list(window.crops))
     total = time.perf_counter() - begin
-    faces.crop_square = kept
+    follower.crop_square, follower.appearance = kept
     return {name: round(value / total, 3) for name, value in spent.items()} | {
         "rest": round(1 - sum(spent.values()) / total, 3)
     }

@@ -29,6 +29,7 @@ def page() -> str:
         faces=results["faces"],
         detection=results["face_detection"],
         aligned=results["aligned_faces"],
+        persons=results["persons"],
         memory=results["media_memory"],
         damage=results["damaged_clips"],
         pretraining=results["pretraining"],

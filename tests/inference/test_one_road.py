@@ -127,7 +127,7 @@ def test_the_scores_of_a_clip_are_the_mean_over_ten_seconds(long_voice, pipe):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"speaker": "nonsense"}, "speaker 'nonsense' is not one of size, speech"),
+        ({"person": "nonsense"}, "person='nonsense': there is no such choice; use one of largest, speaking, all"),
         ({"detector": "mirror"}, "there is no such face detector"),
         ({"fps": 0}, "fps=0"),
         ({"window": -1}, "window=-1: has to be positive"),

@@ -4,10 +4,17 @@ import sys
 
 import numpy as np
 import pytest
-from helpers.scripted_faces import ScriptedDetector, box, clip_of, numbered
+from helpers.scripted_faces import ScriptedDetector, box, clip_of, numbered, scenes
 from helpers.synthetic import gray_frames, tone, write_clip
 
-from av_emotion_hf.media import MemoryClip, face_windows, load_detector, open_clip, track_faces
+from av_emotion_hf.errors import InputError
+from av_emotion_hf.media import (
+    MemoryClip,
+    face_windows,
+    load_detector,
+    open_clip,
+    track_faces,
+)
 
 
 def test_follows_the_larger_of_two_faces(tmp_path, paste_faces):
@@ -98,7 +105,7 @@ def test_without_video_and_all_black(tmp_path):
     assert (black.coverage, black.num_frames) == (0.0, 5)
 
 
-@pytest.mark.parametrize("options", [{"crop_size": 0}, {"margin": -0.1}, {"detector": "none"}, {"speaker": "loud"}])
+@pytest.mark.parametrize("options", [{"crop_size": 0}, {"margin": -0.1}, {"detector": "none"}, {"person": "loud"}])
 def test_settings_out_of_range(tmp_path, options):
     with pytest.raises(ValueError, match=next(iter(options))):
         track_faces(clip_of(tmp_path, gray_frames([90] * 3)), **options)
@@ -131,7 +138,74 @@ def test_faces_of_real_clips(shared, monkeypatch):
 
 def test_images_in_memory_are_searched_as_a_clip_is(tmp_path):
     images, faces = np.stack(numbered(20)), [[box(40 + i, 30, 40)] for i in range(20)]
-    from_file = track_faces(clip_of(tmp_path, images), ScriptedDetector(faces), speaker="speech")
-    in_memory = track_faces(MemoryClip(images, np.arange(20) / 10), ScriptedDetector(faces), speaker="speech")
+    from_file = track_faces(clip_of(tmp_path, images), ScriptedDetector(faces), person="speaking")
+    in_memory = track_faces(MemoryClip(images, np.arange(20) / 10), ScriptedDetector(faces), person="speaking")
     np.testing.assert_array_equal(in_memory.boxes, from_file.boxes)
     assert in_memory.status == from_file.status and in_memory.crops.shape == from_file.crops.shape
+
+
+def test_after_a_cut_the_other_person_is_followed():
+    shots = [(14, [("ann", 60, 40, 60)]), (10, [("bob", 70, 45, 50)]), (12, [("ann", 60, 40, 60)])]
+    clip, detector = scenes(shots)
+    for person in ("largest", "speaking"):
+        track = track_faces(clip, detector, person=person)
+        assert track.coverage == 1.0 and "none" not in track.status
+        assert track.persons == ["person-1"] * 14 + ["person-2"] * 10 + ["person-1"] * 12
+    one = track_faces(clip, detector, person="person-2")
+    assert one.names == ["person-2"] and one.status == ["none"] * 14 + track.status[14:24] + ["none"] * 12
+    np.testing.assert_array_equal(one.crops, track.of("person-2").crops)
+
+
+def test_in_each_shot_the_largest_person_is_followed():
+    shots = [(12, [("ann", 10, 50, 60), ("bob", 120, 50, 40)]), (12, [("ann", 10, 50, 40), ("bob", 100, 50, 60)])]
+    clip, detector = scenes(shots)
+    assert track_faces(clip, detector).persons == ["person-1"] * 12 + ["person-2"] * 12
+    everybody = track_faces(clip, detector, person="all")
+    assert everybody.persons == ["person-1", "person-2"] * 24 and everybody.coverage == 1.0
+    np.testing.assert_array_equal(everybody.of("person-2").boxes[[0, 12], 0], [120, 100])
+    assert everybody.of("person-3").crops.shape == (0, 112, 112, 3)
+
+
+def test_who_leaves_without_a_cut_is_followed_by_the_next():
+    both, one = [("ann", 10, 90, 50), ("bob", 330, 90, 25)], [("bob", 330, 90, 25)]
+    clip, detector = scenes([(12, both), (30, one)], 240, 400)
+    assert track_faces(clip, detector).persons[::6] == ["person-1", "person-1"] + ["person-2"] * 5
+    clip, detector = scenes([(12, both), (8, one), (12, both)], 240, 400)  # for less than two seconds
+    track = track_faces(clip, detector)
+    assert track.names == ["person-1"] and track.status[12:20] == ["none"] * 8
+
+
+def test_nobody_has_the_name():
+    clip, detector = scenes([(12, [("ann", 60, 40, 60)])])
+    with pytest.raises(InputError, match="person='person-2': nobody in the clip has this name; there are person-1"):
+        track_faces(clip, detector, person="person-2")
+    empty, detector = scenes([(12, [])])
+    with pytest.raises(InputError, match="person='person-1': nobody is seen in the clip"):
+        list(face_windows(empty, detector, person="person-1", window=0.5))
+    assert track_faces(empty, detector, person="all").names == []
+
+
+def test_the_old_names_of_the_choice_work_with_a_warning():
+    clip, detector = scenes([(12, [("ann", 60, 40, 60)])])
+    for options in ({"speaker": "speech"}, {"person": "speech"}):
+        with pytest.warns(DeprecationWarning, match="speaker='speech' is now person='speaking'"):
+            assert track_faces(clip, detector, **options).coverage == 1.0
+
+
+@pytest.mark.corpora
+def test_an_interview_of_real_clips(shared, monkeypatch):
+    home = shared / "weights" / "torch_home"
+    if not home.is_dir():
+        pytest.skip("needs detector weights beside the checkout (../shared/weights/torch_home)")
+    monkeypatch.setenv("TORCH_HOME", os.fspath(home))
+    shots = {}
+    for name in ("grid_lipnet__bbaf2n.mpg", "grid_lipnet__brbk7n.mpg", "grid_lipnet__id2_vcd_swwp2s.mpg"):
+        frames = np.concatenate([frames for _, frames in open_clip(shared / "clips" / name).frames()])
+        shots[name] = np.array_split(frames, 2)
+    one, two, three = shots.values()
+    parts = [one[0], two[0], one[1], three[0], two[1], three[1]]
+    images = np.concatenate(parts)
+    followed = track_faces(MemoryClip(images, np.arange(len(images)) / 10), "blazeface")
+    numbers = [1, 2, 1, 3, 2, 3]
+    expected = [f"person-{number}" for number, part in zip(numbers, parts, strict=True) for _ in part]
+    assert followed.coverage == 1.0 and followed.persons == expected

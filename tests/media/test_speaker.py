@@ -30,10 +30,10 @@ def test_the_mouth_that_moves_with_the_sound_speaks(tmp_path):
     path = write_clip(tmp_path / "two.mp4", frames, 10, sound, 16_000)
     faces = [[box(4, 10, 50), box(70, 10, 80)]] * 30
     assert track_faces(open_clip(path), ScriptedDetector(faces)).boxes[0, 0] == 70
-    assert track_faces(open_clip(path), ScriptedDetector(faces), speaker="speech").boxes[0, 0] == 4
+    assert track_faces(open_clip(path), ScriptedDetector(faces), person="speaking").boxes[0, 0] == 4
     in_memory = MemoryClip(np.stack(frames), np.arange(30) / 10, sound[0])
     assert track_faces(in_memory, ScriptedDetector(faces)).boxes[0, 0] == 70
-    assert track_faces(in_memory, ScriptedDetector(faces), speaker="speech").boxes[0, 0] == 4
+    assert track_faces(in_memory, ScriptedDetector(faces), person="speaking").boxes[0, 0] == 4
 
 
 def test_speech_evidence_is_a_correlation():
@@ -50,9 +50,9 @@ def test_speech_evidence_is_a_correlation():
 
 
 def test_without_evidence_size_decides():
-    assert choose_speaker({3: 100.0, 5: 90.0}, {3: -0.2, 5: 0.1}) == 3
-    assert choose_speaker({3: 100.0, 5: 90.0}, {3: 0.25, 5: 0.4}) == 5
-    assert choose_speaker({3: 100.0, 5: 190.0}, {}) == 5
+    assert choose_speaker({"a": 100.0, "b": 90.0}, {"a": -0.2, "b": 0.1}) == "a"
+    assert choose_speaker({"a": 100.0, "b": 90.0}, {"a": 0.25, "b": 0.4}) == "b"
+    assert choose_speaker({"a": 100.0, "b": 190.0}, {}) == "b"
 
 
 def test_audio_levels_of_a_tone(tmp_path):

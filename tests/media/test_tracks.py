@@ -1,7 +1,7 @@
 import numpy as np
 from helpers.scripted_faces import box
 
-from av_emotion_hf.media.tracks import FaceTrack, TrackLinker
+from av_emotion_hf.media.tracks import FaceTrack, TrackLinker, without_duplicates
 
 
 def test_boxes_are_smooth():
@@ -34,3 +34,49 @@ def test_memory_of_the_past_is_bounded():
         linker.forget(time - 1)
     assert len(linker.tracks) < 40 and all(len(track.times) < 40 for track in linker.tracks)
     assert linker.tracks[0].number == 0  # the face that stayed
+
+
+def linked(frames):
+    """Numbers of the tracks in each frame, in the order of the boxes; frames are 0.1 s apart."""
+    linker, numbers = TrackLinker(), []
+    for step, boxes in enumerate(frames):
+        linker.add(step / 10, np.array(boxes).reshape(-1, 5))
+        at = {tuple(track.boxes[-1]): track.number for track in linker.tracks if track.times[-1] == step / 10}
+        numbers.append([at[tuple(one)] for one in boxes])
+    return numbers
+
+
+def test_no_track_goes_on_through_a_cut():
+    linker = TrackLinker()
+    for step in range(4):
+        if step == 2:
+            linker.cut()
+        linker.add(step / 10, np.array([box(50, 30, 40)]))
+    assert [(track.number, track.times) for track in linker.tracks] == [(0, [0.0, 0.1]), (1, [0.2, 0.3])]
+
+
+def test_a_fast_face_is_expected_where_its_motion_leads():
+    assert linked([[box(30 * step, 0, 40)] for step in range(2)]) == [[0], [1]]  # too far at first sight
+    steps = [0, 20, 40, 90, 110]  # not seen at 60 and 70
+    linker = TrackLinker()
+    for time, x in zip((0, 0.1, 0.2, 0.45, 0.55), steps, strict=True):
+        linker.add(time, np.array([box(x, 0, 40)]))
+    assert len(linker.tracks) == 1
+
+
+def test_where_one_face_hides_another_both_tracks_end():
+    frames = [[box(10 * step, 0, 40), box(100 - 10 * step, 0, 40)] for step in range(4)]  # 30 and 70
+    hidden = [[box(50, 0, 40)]]
+    after = [[box(70, 0, 40), box(30, 0, 40)], [box(80, 0, 40), box(20, 0, 40)]]
+    numbers = linked(frames + hidden + after)
+    assert numbers[:4] == [[0, 1]] * 4 and numbers[4] == [2]
+    assert not {0, 1} & {number for row in numbers[4:] for number in row} and numbers[5] == numbers[6]
+
+
+def test_a_second_box_of_a_face_is_no_other_face():
+    frames = [[box(50, 30, 40), box(56, 34, 36)] if step % 3 else [box(50, 30, 40)] for step in range(12)]
+    assert [row[0] for row in linked(frames)] == [0] * 12
+    once, twice = FaceTrack(0, [0.1], [box(50, 30, 40)]), FaceTrack(1, [0.0, 0.1], [box(56, 34, 36)] * 2)
+    far = FaceTrack(2, [0.1], [box(90, 30, 40)])
+    placed = [(track, np.array(track.boxes[-1])) for track in (once, twice, far)]
+    assert [track.number for track, _ in without_duplicates(placed)] == [1, 2]

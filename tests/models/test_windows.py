@@ -111,10 +111,10 @@ def test_a_window_is_ten_seconds_unless_said_otherwise():
 
 def test_without_a_reader_faces_and_options_of_it_are_refused():
     windows = ClipWindows(16000, True)
-    for options in ({"detector": "mtcnn"}, {"speaker": "speech"}):
+    for options in ({"detector": "mtcnn"}, {"person": "speaking"}):
         with pytest.raises(ValueError, match="nothing that is installed here finds faces"):
             windows(torch.ones(1600), **options)
-    with pytest.raises(ValueError, match="option 'color' is unknown; the options are fps, detector, speaker"):
+    with pytest.raises(ValueError, match="option 'color' is unknown; the options are fps, detector, person"):
         windows(torch.ones(1600), color="red")
     with pytest.raises(ValueError, match="fps=0: has to be a positive number"):
         windows(torch.ones(1600), fps=0)

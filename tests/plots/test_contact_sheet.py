@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from helpers.scripted_faces import scenes
 from helpers.synthetic import tone, write_clip
 from PIL import Image
 
 from av_emotion_hf.errors import InputError
+from av_emotion_hf.media import face_windows
 from av_emotion_hf.plots import draw_faces
 from av_emotion_hf.plots.canvas import GAP
-from av_emotion_hf.plots.contact_sheet import BAR, COLORS
+from av_emotion_hf.plots.contact_sheet import BAR, COLORS, CROP, CROPS, _Seen
 
 
 def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
@@ -20,7 +22,7 @@ def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
     assert sum(report.status.values()) == 24 and report.status["none"] == pytest.approx(12, abs=1)
 
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
-    bar = sheet[-3 * BAR - GAP + 5, GAP:-GAP]
+    bar = sheet[-4 * BAR - GAP + 5, GAP:-GAP]
     none = (bar == COLORS["none"]).all(axis=1)
     assert none.mean() == pytest.approx(0.5, abs=0.06)
     assert not none[: len(none) // 3].any() and none[-len(none) // 3 :].mean() > 0.95  # the rest are ticks
@@ -49,3 +51,40 @@ def test_where_nothing_can_be_written_the_clip_is_not_read(tmp_path):
         (tmp_path / "sheet.png").mkdir(exist_ok=True)
         with pytest.raises(InputError, match=message):
             draw_faces(tmp_path / "no.mp4", tmp_path / out, "mtcnn")
+
+
+def test_each_person_has_a_block(tmp_path):
+    shots = [
+        (16, [("ann", 60, 40, 60)]),
+        (12, [("ann", 10, 50, 50), ("bob", 120, 50, 50)]),
+        (12, [("bob", 60, 40, 60)]),
+    ]
+    images, detector = scenes(shots)
+    clip = write_clip(tmp_path / "talk.mp4", images.images, 10)
+    report = draw_faces(clip, tmp_path / "all.png", detector)
+    assert [(one.name, one.seconds, one.face_coverage) for one in report.persons] == [
+        ("person-1", pytest.approx(2.8, abs=0.05), 0.7), ("person-2", pytest.approx(2.4, abs=0.05), 0.6),
+    ]  # fmt: skip
+    assert report.face_coverage == 1.0 and report.absent == [] and report.num_faces == 2
+    ((start, end),) = report.persons[0].absent
+    assert (start, end) == (pytest.approx(2.8, abs=0.02), pytest.approx(4.0, abs=0.05))
+    one = draw_faces(clip, tmp_path / "one.png", detector, person="person-2")
+    assert [person.name for person in one.persons] == ["person-2"] and one.face_coverage == 0.6
+    heights = [Image.open(tmp_path / name).height for name in ("all.png", "one.png")]
+    assert heights[0] - heights[1] == pytest.approx(CROP + 3 * BAR, abs=40)  # a block
+    with pytest.raises(InputError, match="there are person-1, person-2"):
+        draw_faces(clip, tmp_path / "none.png", detector, person="person-3")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_crops_of_a_long_clip_are_few(tmp_path):
+    images, detector = scenes([(40, [("ann", 60, 40, 60)])])
+    seen = _Seen(10, 400.0, [1.0])
+    for number in range(100):
+        (window,) = face_windows(images, detector, person="all", window=10)
+        window.frame_times += 4 * number
+        window.timestamps += 4 * number
+        seen.add(window)
+    times = [time for time, _ in seen.crops["person-1"]]
+    assert len(times) <= 5 * CROPS and min(times) < 10 and max(times) > 390
+    assert len(seen.times) == 4000 and len(seen.boxes[0]) == 1

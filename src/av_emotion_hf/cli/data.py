@@ -22,12 +22,14 @@ from .options import (
     GroupColumn,
     Init,
     Limit,
+    Person,
     Readers,
     Speaker,
     SpeechEncoder,
     SpeechLayers,
     Split,
     Streaming,
+    chosen_person,
 )
 
 TABLES = ("descriptors", "functionals")
@@ -64,7 +66,8 @@ def extract(
     limit: Limit = None,
     fps: Fps = 10.0,
     detector: Detector = "auto",
-    speaker: Speaker = "size",
+    person: Person = "largest",
+    speaker: Speaker = None,
     window: Annotated[float, typer.Option(help="Seconds; a longer clip becomes several rows.", min=1)] = 60.0,
     rows_per_shard: Annotated[int, typer.Option(help="Clips per Parquet file.", min=1)] = 500,
     device: Device = "auto",
@@ -74,6 +77,7 @@ def extract(
     """Read clips once; write inputs or features as Parquet for the training commands, or a table of their voices."""
     from ..data.selection import open_selection
 
+    person = chosen_person(person, speaker)
     if form in TABLES and modality != "audio":
         raise InputError(f"--as {form} describes voices, not --modality {modality}: add --modality audio")
     if (descriptors or deltas) and form != "descriptors":
@@ -129,7 +133,7 @@ def extract(
             run,
             rows,
             out,
-            ClipReader(modality, fps=fps, detector=detector, speaker=speaker, window=window),
+            ClipReader(modality, fps=fps, detector=detector, person=person, window=window),
             features,
             rows_per_shard=rows_per_shard,
             workers=available_cores() if workers is None else workers,

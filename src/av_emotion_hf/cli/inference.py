@@ -21,6 +21,7 @@ from .options import (
     IgnoredVotes,
     Limit,
     MinVotes,
+    Person,
     Readers,
     Seed,
     Speaker,
@@ -29,6 +30,7 @@ from .options import (
     VoteColumns,
     VotedColumn,
     VoteLabels,
+    chosen_person,
     vote_options,
 )
 
@@ -45,7 +47,8 @@ def predict(
     ] = None,
     detector: Detector = "auto",
     fps: Fps = 10.0,
-    speaker: Speaker = "size",
+    person: Person = "largest",
+    speaker: Speaker = None,
     window: Annotated[
         str, typer.Option(help="Seconds; longer clips are cut and their scores averaged. whole: do not cut.")
     ] = "10",
@@ -75,7 +78,7 @@ def predict(
     workers: Readers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the emotion in each clip."""
+    """Predict the emotion in each clip, or with --person all of each person in it."""
     from transformers.utils import logging as transformers_logging
 
     from ..data.workers import Outcome, call_in_workers
@@ -90,8 +93,10 @@ def predict(
     )
     from ..inference.predictor import DIGITS, EmotionPredictor
     from ..media import expand_paths
+    from ..models.persons_av_emotion import ALL, LARGEST, SPEAKING
     from ..models.windows_av_emotion import WHOLE
 
+    person = chosen_person(person, speaker)
     if balanced and group_column is None:
         raise InputError("--balanced balances the clips of each person: add --group-column, the column of the person")
     if group_column is None:
@@ -99,6 +104,8 @@ def predict(
     else:
         if baseline:
             raise InputError("--baseline is one person's, and --group-column makes one for each: give one of them")
+        if person == ALL:
+            raise InputError(f"--group-column says who is in each clip, and --person {ALL} finds several: give one")
         if len(paths) > 1:
             raise InputError(
                 f"--group-column needs one dataset, such as a table file, and there are {len(paths)} paths"
@@ -107,7 +114,7 @@ def predict(
     heard = [GroupedClip(path, path, None) for path in expand_paths(baseline or [])]
     transformers_logging.disable_progress_bar()  # one bar over the clips is enough
     length = window if window == WHOLE else parse_number(window, "--window")
-    predictor = EmotionPredictor(checkpoint, detector, fps, length, device, speaker)
+    predictor = EmotionPredictor(checkpoint, detector, fps, length, device, person)
     typer.echo(str(predictor.choice), err=True)
 
     def outcomes(function: Callable, items: list[GroupedClip], description: str) -> Iterable[Outcome]:
@@ -116,23 +123,25 @@ def predict(
         found = call_in_workers(function, items, count, spawn=predictor.choice.device.type != "cpu")
         return progress(found, len(items), description, "clip")
 
-    person = GroupPredictor(predictor, digits=None if balanced else DIGITS)
+    grouped = GroupPredictor(predictor, digits=None if balanced else DIGITS)
     if heard:
-        predictor.baseline = baseline_of(outcomes(person.measure, heard, "Measuring the baseline"))
+        predictor.baseline = baseline_of(outcomes(grouped.measure, heard, "Measuring the baseline"))
     elif group_column is not None:
-        person.baselines = baselines_of(outcomes(person.measure, clips, "Measuring baselines"))
-    failed, found = 0, outcomes(person, clips, "Predicting")
+        grouped.baselines = baselines_of(outcomes(grouped.measure, clips, "Measuring baselines"))
+    with_person = person not in (LARGEST, SPEAKING)
+    failed, found = 0, outcomes(grouped, clips, "Predicting")
     for outcome in balanced_outcomes(found) if balanced else found:
         failed += outcome.error is not None
         name = printable(outcome.item.name)
         error = outcome.error and (outcome.error if name in outcome.error else f"{name}: {outcome.error}")
-        result = {"path": outcome.item.name, "error": error} if error else outcome.result.as_dict()
-        if as_json:
-            say(json.dumps(result, ensure_ascii=False))
-        elif error:
+        if error and not as_json:
             typer.echo(f"av-emotion: {error}", err=True)
-        else:
-            say(_prediction_line(result))
+            continue
+        found_persons = outcome.result if isinstance(outcome.result, list) else [outcome.result]
+        for result in (
+            [{"path": outcome.item.name, "error": error}] if error else [one.as_dict() for one in found_persons]
+        ):
+            say(json.dumps(result, ensure_ascii=False) if as_json else _prediction_line(result, with_person))
     if failed:
         # a single clip that cannot be read is a mistake in the call; among others it is one that failed
         raise typer.Exit(2 if len(clips) == 1 and not as_json else 1)
@@ -142,16 +151,18 @@ def faces(
     clip: Annotated[str, typer.Argument(help="A video file.")],
     out: Annotated[str, typer.Option(help="Image file to write, such as sheet.png.")],
     detector: Detector = "auto",
-    speaker: Speaker = "size",
+    person: Person = "all",
+    speaker: Speaker = None,
     fps: Fps = 10.0,
     as_json: AsJson = False,
 ) -> None:
-    """Draw what the model sees of a clip: the tracked face, its crops, and where there is none."""
+    """Draw what the model sees of a clip: the persons with their names, their crops, and where nobody is."""
     from ..plots.contact_sheet import draw_faces
 
-    found = draw_faces(clip, out, detector=detector, fps=fps, speaker=speaker)
-    line = f"{out}: face in {found.face_coverage:.1%} of {found.frames} frames, detector {found.detector}"
-    report(asdict(found), as_json, line)
+    found = draw_faces(clip, out, detector=detector, fps=fps, person=chosen_person(person, speaker))
+    lines = [f"{out}: face in {found.face_coverage:.1%} of {found.frames} frames, detector {found.detector}"]
+    lines += [f"{one.name}\t{one.seconds:.1f} s, {one.face_coverage:.1%} of the frames" for one in found.persons]
+    report(asdict(found), as_json, "\n".join(lines))
 
 
 def reconstruct(
@@ -324,15 +335,16 @@ def _scores_line(result: dict[str, Any]) -> str:
     return line
 
 
-def _prediction_line(result: dict[str, Any]) -> str:
+def _prediction_line(result: dict[str, Any], with_person: bool = False) -> str:
+    name = printable(result["path"]) + (f"\t{result['person'] or 'nobody seen'}" if with_person else "")
     if result["emotion"] is None:
-        return f"{printable(result['path'])}\tno emotion: neither audio nor a face was found"
+        return f"{name}\tno emotion: neither audio nor a face was found"
     best = "  ".join(f"{name} {score:.2f}" for name, score in list(result["scores"].items())[:3])
     used = result["baseline"]
     mark = "" if used is None else f", baseline of {used['clips']} clip(s), {used['seconds']:.1f} s"
     mark += ", balanced over its group" if result["balanced"] else ""
     return (
-        f"{printable(result['path'])}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
+        f"{name}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
         f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames{mark})"
     )
 

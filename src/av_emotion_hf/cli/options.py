@@ -96,12 +96,15 @@ Detector = Annotated[
 Device = Annotated[
     str, typer.Option(help="auto (a GPU with room, else the CPU), cpu, cuda, cuda:1, mps.", rich_help_panel=RUN)
 ]
-Speaker = Annotated[
+Person = Annotated[
     str,
     typer.Option(
-        help="Which of several faces is followed: size (largest), speech (moves with the audio).", rich_help_panel=DATA
+        help="Who is followed if several persons are seen: largest, speaking (moves with the audio), all, or a name "
+        "such as person-2; `faces` shows the names. all and names use the voice only where nobody else is seen.",
+        rich_help_panel=DATA,
     ),
 ]
+Speaker = Annotated[str | None, typer.Option(help="Old name of --person, until 0.3.", hidden=True)]
 Readers = Annotated[
     int | None,
     typer.Option(help="Processes that read clips; 0 for none.", min=0, show_default="one per core"),
@@ -187,6 +190,20 @@ Seed = Annotated[
     int, typer.Option(help="Random seed (weights, data order, masks, validation split).", rich_help_panel=RUN)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def chosen_person(person: str, speaker: str | None) -> str:
+    """The choice of a person; of `--speaker`, which is its old name, with a line on standard error."""
+    if speaker is None:
+        return person
+    from ..errors import InputError
+    from ..models.persons_av_emotion import SPEAKERS
+
+    if speaker not in SPEAKERS:
+        raise InputError(f"--speaker {speaker}: there is no such choice; use --person largest or --person speaking")
+    person = SPEAKERS[speaker]
+    typer.echo(f"--speaker {speaker} is now --person {person}; the old option works until 0.3", err=True)
+    return person
 
 
 @dataclass

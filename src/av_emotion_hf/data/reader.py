@@ -3,14 +3,13 @@
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import InitVar, asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError, shortened
 from ..media import (
-    SPEAKERS,
     FaceDetector,
     FollowedFace,
     MemoryClip,
@@ -19,9 +18,11 @@ from ..media import (
     load_detector,
     open_clip,
     parse_detector,
+    person_choice,
     track_faces,
 )
-from ..models.windows_av_emotion import ClipInputs, audible, concatenate, merge_short_tail
+from ..models.persons_av_emotion import ALL, LARGEST, is_name
+from ..models.windows_av_emotion import ClipInputs, audible, concatenate, merge_short_tail, person_rows
 from .schema import (
     CLIP,
     MEDIA_COLUMNS,
@@ -57,25 +58,25 @@ class ReaderOptions:
     Attributes:
         fps: frames per second that are read from a video.
         detector: name of the face detector, see [`load_detector`].
-        speaker: which of several faces is followed, see [`face_windows`].
+        person: who is followed if there are several, see [`face_windows`]: `largest`, `speaking`, `all`, or a name.
         window: seconds. A longer clip is read as several windows, so that memory does not grow with it; a remainder of
             less than half a window belongs to the window before it.
         crop_size: side of a face crop in pixels.
 
     Raises:
-        InputError: a value is out of range, or a detector or way to choose the speaker is unknown.
+        InputError: a value is out of range, or a detector or choice of a person is unknown.
     """
 
     fps: float = 10.0
     detector: str = "auto"
-    speaker: str = "size"
+    person: str = LARGEST
     window: float = 60.0
     crop_size: int = 112
+    speaker: InitVar[str | None] = None  # old name of `person`, until 0.3
 
-    def __post_init__(self):
+    def __post_init__(self, speaker: str | None) -> None:
         parse_detector(self.detector)
-        if self.speaker not in SPEAKERS:
-            raise InputError(f"speaker {self.speaker!r} is not one of {', '.join(SPEAKERS)}")
+        object.__setattr__(self, "person", person_choice(self.person, speaker))
         for name, example in (("fps", "10"), ("window", "10"), ("crop_size", "112")):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
@@ -101,7 +102,7 @@ class ClipReader:
             raise InputError(f"reader options {options!r} are not ReaderOptions; give single ones by name, as fps=10")
         known = [field.name for field in fields(ReaderOptions)]
         for name in changes:
-            if name not in known:
+            if name not in (*known, "speaker"):
                 raise InputError(f"reader option {name!r} is unknown; the options are {', '.join(known)}")
         self.modality, self.options = modality, replace(options or ReaderOptions(), **changes)
         self._detector: FaceDetector | None = None
@@ -128,6 +129,8 @@ class ClipReader:
     def windows(self, source: str | bytes) -> Iterator[ClipInputs]:
         """Read one clip from a path or from bytes, window after window; always at least one.
 
+        With `person="all"` or a name, windows hold the crops of all persons; [`person_rows`] makes rows of them.
+
         Raises:
             InputError: the clip cannot be read.
         """
@@ -140,7 +143,7 @@ class ClipReader:
         audio = clip.audio(options.window) if self.modality != "image" and clip.has_audio else iter(())
         faces: Iterator[FollowedFace] = iter(())
         if self.modality != "audio" and clip.has_video:
-            faces = face_windows(clip, self.load(), options.crop_size, speaker=options.speaker, window=options.window)
+            faces = face_windows(clip, self.load(), options.crop_size, person=self._followed, window=options.window)
         parts = itertools.zip_longest(audio, faces)
         first = next(parts, (None, None))  # a clip that has nothing of what is asked for is one empty window
         for number, (waveform, face) in enumerate(itertools.chain([first], parts)):
@@ -157,6 +160,7 @@ class ClipReader:
                 duration=min(remainder, options.window),
                 lead_black=clip.lead_black,
                 detector=face.detector if face else None,
+                persons=tuple(face.persons) if face else (),
             )
             del waveform, face  # before the next window is read
 
@@ -180,7 +184,7 @@ class ClipReader:
             sampling_rate: of the waveform, in Hz.
         """
         options, clip = self.options, MemoryClip(frames, times, waveform, sampling_rate)
-        face = track_faces(clip, self.load(), options.crop_size, speaker=options.speaker)
+        face = track_faces(clip, self.load(), options.crop_size, person=self._followed)
         return ClipInputs(
             waveform=waveform,
             crops=face.crops,
@@ -189,7 +193,18 @@ class ClipReader:
             start=0.0,
             duration=max(float(times[-1]) if len(times) else 0.0, len(waveform) / sampling_rate),
             detector=face.detector,
+            persons=tuple(face.persons),
         )
+
+    @property
+    def has_person_rows(self) -> bool:
+        """Whether a row is of one person: of each, or of one by name."""
+        return self.options.person == ALL or is_name(self.options.person)
+
+    @property
+    def _followed(self) -> str:
+        """Who is followed so that [`person_rows`] can tell who is seen alone."""
+        return ALL if self.has_person_rows else self.options.person
 
     @property
     def features(self) -> "Features":
@@ -202,10 +217,14 @@ class ClipReader:
             columns["audio"] = {"bytes": Value("binary"), "path": Value("string")}
         if self.modality != "audio":
             columns |= {"faces": List(Image(decode=False)), "face_times": List(Value("float32"))}
-        return Features(columns | {name: Value(kind) for name, kind in REPORT_COLUMNS.items()})
+        return Features(columns | {name: Value(kind) for name, kind in self._report_columns.items()})
+
+    @property
+    def _report_columns(self) -> dict[str, str]:
+        return REPORT_COLUMNS | ({"person": "string"} if self.has_person_rows else {})
 
     def rows(self, row: dict, cells: Callable[[ClipInputs], dict] | None = None) -> Iterator[dict]:
-        """The rows that a row of a dataset becomes, one for each window of its clip.
+        """The rows that a row of a dataset becomes, one for each window of its clip, and each person if asked for.
 
         Args:
             row: holds the clip in `video`, `audio`, `file` or `path`.
@@ -214,14 +233,20 @@ class ClipReader:
         Raises:
             InputError: the clip cannot be read.
         """
-        for inputs in self.windows(clip_source(row)):
+        for inputs in self._person_rows(clip_source(row)):
             made = row | (self.encode if cells is None else cells)(inputs)
             del inputs  # its crops, before the next window is read
             yield made
 
+    def _person_rows(self, source: str | bytes) -> Iterator[ClipInputs]:
+        try:
+            yield from person_rows(self.windows(source), self.options.person)
+        except ValueError as error:
+            raise error if isinstance(error, InputError) else InputError(str(error)) from error
+
     def encode(self, inputs: ClipInputs, media: bool = True) -> dict:
         """The cells of [`features`] for a window; without `media`, those beside sound and crops alone."""
-        cells = {name: getattr(inputs, name) for name in REPORT_COLUMNS}
+        cells = {name: getattr(inputs, name) for name in self._report_columns}
         if self.modality != "audio":
             cells["face_times"] = inputs.face_times.tolist()
             if media:

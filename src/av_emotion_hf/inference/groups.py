@@ -51,10 +51,13 @@ class GroupPredictor:
         """As [`EmotionPredictor.measure`]."""
         return self.predictor.measure(clip.source, alive)
 
-    def __call__(self, clip: GroupedClip, alive: Callable[[], None]) -> Prediction:
+    def __call__(self, clip: GroupedClip, alive: Callable[[], None]) -> Prediction | list[Prediction]:
         """As [`EmotionPredictor`]."""
         baseline = None if clip.group is None else self.baselines.get(clip.group)
-        return replace(self.predictor(clip.source, alive, baseline, self.digits), path=clip.name)
+        found = self.predictor(clip.source, alive, baseline, self.digits)
+        if isinstance(found, list):
+            return [replace(one, path=clip.name) for one in found]
+        return replace(found, path=clip.name)
 
 
 def grouped_clips(name: str, group_column: str) -> list[GroupedClip]:

@@ -9,15 +9,14 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..checkpoints import DEFAULT_CHECKPOINT, SHIPPED_CHECKPOINTS, VOICE_CHECKPOINT, load_classifier
 from ..data.reader import ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
 from ..models.collections_av_emotion import several_clips
 from ..models.person_baseline_av_emotion import PersonBaseline
-from ..models.pipeline_av_emotion import AVEmotionPipeline
+from ..models.persons_av_emotion import ALL, LARGEST, SPEAKING, in_order, is_name
+from ..models.pipeline_av_emotion import AVEmotionPipeline, by_person
 from ..models.windows_av_emotion import check_fps, check_window
 
 DIGITS = 4  # of a score
@@ -26,7 +25,7 @@ VOICE = "voice"  # of a baseline: statistics of the same voice for the second mo
 
 @dataclass(frozen=True)
 class Prediction:
-    """The emotion of one clip.
+    """The emotion of one clip, or of one person in it.
 
     Attributes:
         path: the clip.
@@ -39,6 +38,7 @@ class Prediction:
         baseline: `clips` and `seconds` of the person's baseline that was used; `None` without.
         checkpoint: folder or Hub name of the model that answered; of those in this package the name.
         balanced: whether the scores were balanced over the clips of a group, see [`balance_scores`].
+        person: whose face was used, such as `person-1`; several with a comma between them; `None` if nobody's was.
     """
 
     path: str
@@ -51,6 +51,7 @@ class Prediction:
     baseline: dict[str, float] | None = None
     checkpoint: str | None = None
     balanced: bool = False
+    person: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as one JSON object."""
@@ -73,9 +74,13 @@ class EmotionPredictor:
         window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged. `"whole"`
             for one window of the whole clip, which is then in memory.
         device: where the model runs, see [`choose_device`].
-        speaker: which of several faces is followed: `size` or `speech`, see [`face_windows`].
+        person: who is followed if several persons are seen, see [`face_windows`]: `largest`, `speaking`, one by name,
+            such as `person-2`, or `all`, which returns a list of predictions, one for each. Of a person who is not the
+            only one in a window, the voice is not used, as it may be another's; `largest` and `speaking` use it
+            always.
         baseline: unlabeled clips of the person that speaks in the clips, in any form that the pipeline accepts, or a
             [`PersonBaseline`]; predictions are marked with it. See [`person_baseline`].
+        speaker: old name of `person`, until 0.3: `size` or `speech`.
 
     Raises:
         InputError: the checkpoint is missing, or has no trained classifier for clips; a setting, or not one clip of
@@ -96,13 +101,14 @@ class EmotionPredictor:
         fps: float = 10.0,
         window: float | str | None = None,
         device: str = "auto",
-        speaker: str = "size",
+        person: str = LARGEST,
         baseline: Any = None,
+        speaker: str | None = None,
     ):
         with _input_errors():  # before anything is loaded
             self.window, fps = check_window(window), check_fps(fps)
-        self.options: dict[str, Any] = {"fps": fps, "detector": detector, "speaker": speaker}
-        ReaderOptions(**self.options)
+        self.person = ReaderOptions(fps=fps, detector=detector, person=person, speaker=speaker).person
+        self.options: dict[str, Any] = {"fps": fps, "detector": detector, "person": self.person}
         self.choice = choose_device(device)
         self.has_voice_model, checkpoint = checkpoint is None, checkpoint or DEFAULT_CHECKPOINT
         self.name = Path(checkpoint).name if checkpoint in SHIPPED_CHECKPOINTS.values() else checkpoint
@@ -112,6 +118,8 @@ class EmotionPredictor:
                 f"{checkpoint}: is an expression recognizer of single images; clips need an audio, image or fusion "
                 "model: fine-tune one with it as --init"
             )
+        if self.modality == "audio" and self.person not in (LARGEST, SPEAKING):
+            raise InputError(f"person={self.person!r}: {self.name} hears voices and sees nobody; leave it out")
         self.baseline: PersonBaseline | None = None if baseline is None else self.person_baseline(baseline)
 
     @cached_property
@@ -127,7 +135,8 @@ class EmotionPredictor:
     @cached_property
     def voice(self) -> "EmotionPredictor":
         """What predicts clips without a face; loaded when the first one comes."""
-        return EmotionPredictor(VOICE_CHECKPOINT, window=self.window, device=str(self.choice.device), **self.options)
+        options = self.options | {"person": LARGEST}  # nobody is seen
+        return EmotionPredictor(VOICE_CHECKPOINT, window=self.window, device=str(self.choice.device), **options)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "pipeline"}
@@ -139,10 +148,11 @@ class EmotionPredictor:
         a single clip does no harm, since it counts as much as it lasts (`baseline_prior` of the configuration).
 
         Raises:
-            InputError: no clip can be read, or has audio (a face) that is used; or the baseline is another model's.
+            InputError: no clip can be read, or has audio (a face) that is used; or the baseline is another model's, or
+                one for all persons.
         """
         with self.choice.limited_threads(), _input_errors():
-            if isinstance(clips, PersonBaseline) or not self.has_voice_model:
+            if isinstance(clips, PersonBaseline) or not self.has_voice_model or self.person == ALL:
                 return self.pipeline.person_baseline(clips, self.window, **self.options)
             several = several_clips(clips)
             return PersonBaseline.collect(map(self._measured, [clips] if several is None else several))
@@ -155,7 +165,8 @@ class EmotionPredictor:
         """
 
         def windows() -> Iterator[dict[str, Any]]:
-            for item in self._items(source):
+            person = LARGEST if is_name(self.person) else self.person  # another one may have the name in this clip
+            for item in self._items(source, person=person):
                 yield item
                 alive()
 
@@ -181,46 +192,73 @@ class EmotionPredictor:
         alive: Callable[[], None] = lambda: None,
         baseline: PersonBaseline | None = None,
         digits: int | None = DIGITS,
-    ) -> Prediction:
+    ) -> Prediction | list[Prediction]:
         """Predict one clip, given as a path or as bytes; `alive` is called after each window of it.
 
-        A `baseline` takes the place of the predictor's own. Scores are rounded to `digits`, or not at all if that is
-        `None`. The other forms of a clip that the pipeline accepts, such as `{"waveform": ..., "faces": ...}`, are
-        accepted as well.
+        With `person="all"` the result is a list with a prediction for each person, in the order in which they appear;
+        of a clip in which nobody is seen, with one of the voice. A `baseline` takes the place of the predictor's own.
+        Scores are rounded to `digits`, or not at all if that is `None`. The other forms of a clip that the pipeline
+        accepts, such as `{"waveform": ..., "faces": ...}`, are accepted as well.
 
         Raises:
-            InputError: the clip cannot be read, or there are several.
+            InputError: the clip cannot be read, or there are several; or nobody in it has the name.
         """
+        found = self.persons(source, alive, baseline, digits)
+        return found if self.person == ALL else found[0]
+
+    def persons(
+        self,
+        source: Any,
+        alive: Callable[[], None] = lambda: None,
+        baseline: PersonBaseline | None = None,
+        digits: int | None = DIGITS,
+    ) -> list[Prediction]:
+        """As a call, but a list with whatever choice of a person: of one prediction unless all are asked for."""
         parts = []
         again, baseline = _Rewound(source), baseline or self.baseline
+        if baseline is not None and self.person == ALL:
+            raise InputError("a baseline is one person's, and person='all' asks for several; give the name of one")
         with self.choice.limited_threads():
             for item in self._items(source):
                 parts.append(self.pipeline.forward(item, baseline=baseline))
                 alive()
-        facts = [part["facts"] for part in parts]
-        modalities = sorted({name for each in facts for name in each["modalities"]})
-        if self.has_voice_model and modalities == ["audio"]:
-            heard = self.voice(again(), alive, baseline and _of_voice(baseline), digits)
-            return replace(heard, detector=next((each["detector"] for each in facts if each["detector"]), None))
-        probabilities = [self.pipeline.probabilities(part) for part in parts]
-        found = [each for each in probabilities if each is not None]
-        ranked = self.pipeline.ranked(np.mean(found, axis=0)) if found else []
-        scores = {one["label"]: one["score"] if digits is None else round(one["score"], digits) for one in ranked}
-        frames = sum(each["num_frames"] for each in facts)
-        return Prediction(
+        detector = next((part["facts"]["detector"] for part in parts if part["facts"]["detector"]), None)
+        if self.has_voice_model and {name for part in parts for name in part["facts"]["modalities"]} == {"audio"}:
+            heard = self.voice.persons(again(), alive, baseline and _of_voice(baseline), digits)
+            return [replace(one, detector=detector) for one in heard]
+        windows = {part["facts"]["start"]: part["facts"] for part in parts}.values()
+        whole = Prediction(
             path=fspath(source) if isinstance(source, str | PathLike) else f"<{type(source).__name__}>",
-            emotion=next(iter(scores), None),
-            scores=scores,
-            modalities=modalities,
-            duration=round(facts[-1]["end"], 3),
-            face_coverage=round(sum(each["num_faces"] for each in facts) / frames, 3) if frames else 0.0,
-            detector=next((each["detector"] for each in facts if each["detector"] is not None), None),
+            emotion=None,
+            scores={},
+            modalities=[],
+            duration=round(parts[-1]["facts"]["end"], 3),
+            face_coverage=0.0,
+            detector=detector,
             baseline=None if baseline is None else baseline.mark,
             checkpoint=self.name,
         )
+        frames = sum(each["num_frames"] for each in windows)
+        rows = by_person(parts).values() if self.person == ALL else [parts]
+        return [self._of_person(whole, own, frames, digits) for own in rows]
 
-    def _items(self, source: Any) -> Iterator[dict[str, Any]]:
-        """The windows of one clip as model inputs.
+    def _of_person(self, whole: Prediction, parts: list[dict], frames: int, digits: int | None) -> Prediction:
+        """The prediction from the windows of one person, of a clip with so many frames."""
+        facts = [part["facts"] for part in parts]
+        ranked = self.pipeline.mean(parts)
+        scores = {one["label"]: one["score"] if digits is None else round(one["score"], digits) for one in ranked}
+        names = {name for each in facts for name in (each["person"] or "").split(", ") if name}
+        return replace(
+            whole,
+            emotion=next(iter(scores), None),
+            scores=scores,
+            modalities=sorted({name for each in facts for name in each["modalities"]}),
+            face_coverage=round(sum(each["num_faces"] for each in facts) / frames, 3) if frames else 0.0,
+            person=", ".join(in_order(names)) or None,
+        )
+
+    def _items(self, source: Any, **changes: Any) -> Iterator[dict[str, Any]]:
+        """The windows of one clip as model inputs, read with the predictor's options but for some changes.
 
         Raises:
             InputError: the clip cannot be read, or there are several.
@@ -231,7 +269,7 @@ class EmotionPredictor:
                     f"several clips, as {type(source).__name__}: here one is predicted at a time; give them one by "
                     "one, or all to the pipeline audio-visual-emotion-recognition"
                 )
-            yield from self.pipeline.preprocess(source, self.window, **self.options)
+            yield from self.pipeline.preprocess(source, self.window, **(self.options | changes))
 
 
 def _is_heard(baseline: PersonBaseline) -> bool:

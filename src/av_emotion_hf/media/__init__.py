@@ -7,17 +7,17 @@ from ..deprecated import renamed_names
 from .clip import Clip, open_clip
 from .crops import crop_square
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
-from .faces import FollowedFace, face_windows, track_faces
+from .faces import FollowedFace, face_windows, person_choice, track_faces
 from .memory_clip import MemoryClip
 from .paths import expand_paths
 from .source import ClipError
-from .speaker import SPEAKERS
 
 __getattr__ = renamed_names(
     __name__,
     {
         "FaceReport": "plots.contact_sheet.FaceReport",
         "FaceTrack": "media.faces.FollowedFace",
+        "SPEAKERS": "models.persons_av_emotion.SPEAKERS",
         "FrameSequence": "media.memory_clip.MemoryClip",
         "draw_faces": "plots.contact_sheet.draw_faces",
     },
@@ -25,7 +25,6 @@ __getattr__ = renamed_names(
 
 __all__ = [
     "DETECTORS",
-    "SPEAKERS",
     "Clip",
     "ClipError",
     "FaceDetector",
@@ -38,5 +37,6 @@ __all__ = [
     "load_detector",
     "open_clip",
     "parse_detector",
+    "person_choice",
     "track_faces",
 ]

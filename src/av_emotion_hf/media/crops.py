@@ -29,6 +29,11 @@ def crop_square(frame: np.ndarray, box: np.ndarray, crop_size: int, margin: floa
     return cv2.resize(square, (crop_size, crop_size), interpolation=method)
 
 
+def area(box: np.ndarray) -> float:
+    """Of a box x0, y0, x1, y1, in pixels."""
+    return float((box[2] - box[0]) * (box[3] - box[1]))
+
+
 def fit_frame(frame: np.ndarray, long_side: int, multiple: int = 1) -> np.ndarray:
     """Scale a frame to a long side in pixels, and add black at the right or bottom.
 
@@ -52,4 +57,4 @@ def fit_frame(frame: np.ndarray, long_side: int, multiple: int = 1) -> np.ndarra
     return canvas
 
 
-__all__ = ["crop_square", "fit_frame"]
+__all__ = ["area", "crop_square", "fit_frame"]

@@ -7,7 +7,6 @@ import numpy as np
 from .clip import Clip
 from .memory_clip import MemoryClip
 
-SPEAKERS = ("size", "speech")
 MOUTH = (slice(0.62, 0.92), slice(0.3, 0.7))  # rows and columns of a square crop, as fractions of its side
 MIN_EVIDENCE = 0.2  # correlation from which on a mouth counts as moving with the audio
 MIN_MOUTH_FRAMES = 10  # fewer say nothing
@@ -53,11 +52,11 @@ def speech_evidence(crops: np.ndarray, times: np.ndarray, levels: np.ndarray) ->
     )
 
 
-def choose_speaker(sizes: dict[int, float], evidence: dict[int, float]) -> int:
-    """Number of the face whose mouth moves best with the audio, if well enough, else of the largest for longest.
+def choose_speaker(sizes: dict[str, float], evidence: dict[str, float]) -> str:
+    """The face whose mouth moves best with the audio, if well enough, else of the largest for longest.
 
     Args:
-        sizes: area times frames of each face, by the number of its track.
+        sizes: area times frames of each face, by the person's name.
         evidence: of each face, see [`speech_evidence`]; empty if the audio does not matter.
     """
     best = max(evidence, key=evidence.__getitem__, default=None)
@@ -72,4 +71,4 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / scale) if scale > 1e-9 else 0.0
 
 
-__all__ = ["SPEAKERS", "audio_levels", "choose_speaker", "speech_evidence"]
+__all__ = ["audio_levels", "choose_speaker", "speech_evidence"]

@@ -13,6 +13,7 @@ from transformers.pipelines.base import ChunkPipeline
 
 from .collections_av_emotion import several_clips
 from .person_baseline_av_emotion import PersonBaseline, clip_moments
+from .persons_av_emotion import ALL, LARGEST, check_person, in_order, is_name
 from .processing_av_emotion import AVEmotionProcessor
 from .windows_av_emotion import OPTIONS, ClipInputs, ClipWindows, check_window
 
@@ -46,7 +47,11 @@ class AVEmotionPipeline(ChunkPipeline):
             A remainder of less than half a window belongs to the window before it.
         fps (`float`, *optional*, defaults to 10): frames per second that are read from a clip.
         detector (`str`, *optional*, defaults to `"auto"`): name of the face detector.
-        speaker (`str`, *optional*, defaults to `"size"`): which of several faces is followed: `size` or `speech`.
+        person (`str`, *optional*, defaults to `"largest"`):
+            Who is followed if several persons are seen: `"largest"` or `"speaking"` (whose mouth moves with the audio)
+            in each shot, one by name, such as `"person-2"` (numbers count in the order in which persons appear), or
+            `"all"`. Of a person who is not the only one in a window, the voice is not used, as it may be another's;
+            `"largest"` and `"speaking"` use it always.
         baseline (*optional*):
             Unlabeled clips of the person that speaks in the clips, one or several in any of the forms above, or a
             [`PersonBaseline`]: the clips are standardized by that person's statistics instead of the dataset's alone.
@@ -55,7 +60,9 @@ class AVEmotionPipeline(ChunkPipeline):
     Returns (of one clip; several give a list, or from a dataset, its column or a generator an iterator):
         `[{"label": str, "score": float}, ...]` in descending order, or with `window`
         `[{"start": seconds, "end": seconds, "scores": [{"label", "score"}, ...]}, ...]`. There are no labels where
-        there is neither audio nor a face that the model could use.
+        there is neither audio nor a face that the model could use. With `person="all"` there is a row for each person
+        (in each window that shows that person): `[{"person": name, "scores": [...]}, ...]`, with `start` and `end`
+        where there are windows. The name is `None` in windows in which nobody is seen, and of a clip with nobody.
 
     Raises:
         ValueError: a clip cannot be read; one line that says what to do.
@@ -102,6 +109,7 @@ class AVEmotionPipeline(ChunkPipeline):
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Recognize emotions; see the class for what a clip may be."""
+        kwargs = _current_options(kwargs)
         clips = several_clips(inputs)
         if clips is None:
             # transformers would take a list or tuple for several clips
@@ -126,6 +134,7 @@ class AVEmotionPipeline(ChunkPipeline):
     def _sanitize_parameters(
         self, top_k: int | None = None, window: float | str | None = None, baseline: Any = None, **options: Any
     ) -> tuple[dict, dict, dict]:
+        options = _current_options(options)
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
             raise TypeError(
@@ -135,8 +144,9 @@ class AVEmotionPipeline(ChunkPipeline):
             raise ValueError(f"top_k={top_k}: at least one label has to be in the result; use 1 or more")
         check_window(window)
         cut = {} if window is None else {"window": window}
-        person = {} if baseline is None else {"baseline": baseline}
-        return cut | options, person, cut | ({} if top_k is None else {"top_k": top_k})
+        known = {} if baseline is None else {"baseline": baseline}
+        shown = {name: options[name] for name in ("person",) if name in options}
+        return cut | options, known, cut | shown | ({} if top_k is None else {"top_k": top_k})
 
     def preprocess(  # type: ignore[override]  # windows, where the base class has one input
         self, clip: Any, window: float | str | None = None, **options: Any
@@ -153,8 +163,8 @@ class AVEmotionPipeline(ChunkPipeline):
         """One window as in [`prepare`], as far as the model takes it, and what is known of it.
 
         Returns:
-            `input_values`, `pixel_values`, and `facts`: `start`, `end`, `modalities`, `num_frames`, `num_faces` and
-            `detector`.
+            `input_values`, `pixel_values`, and `facts`: `start`, `end`, `modalities`, `num_frames`, `num_faces`,
+            `detector` and `person`.
         """
         used = {"audio": self.has_audio, "image": self.has_video}
         facts = {
@@ -164,6 +174,7 @@ class AVEmotionPipeline(ChunkPipeline):
             "num_frames": inputs.num_frames,
             "num_faces": len(inputs.face_times),
             "detector": inputs.detector,
+            "person": inputs.person,
         }
         extractor = self.feature_extractor if self.has_audio else None
         return {"facts": facts} | prepare(inputs, extractor, self.image_processor if self.has_video else None)
@@ -179,6 +190,10 @@ class AVEmotionPipeline(ChunkPipeline):
         Raises:
             ValueError: no clip can be used, or the baseline does not fit the model.
         """
+        if options.get("person") == ALL:
+            raise ValueError("a baseline is one person's, and person='all' asks for several; give the name of one")
+        if is_name(options.get("person", LARGEST)):  # which somebody else may have in these clips
+            options["person"] = LARGEST
         if isinstance(clips, PersonBaseline):
             clips.statistics(self.model)  # it fits
             return clips
@@ -231,21 +246,32 @@ class AVEmotionPipeline(ChunkPipeline):
         return {"logits": self.model(**inputs).logits, "facts": items["facts"], "is_last": items["is_last"]}
 
     def postprocess(  # type: ignore[override]
-        self, parts: list[dict], window: float | str | None = None, top_k: int | None = None
+        self,
+        parts: list[dict],
+        window: float | str | None = None,
+        top_k: int | None = None,
+        person: str = LARGEST,
     ) -> list[dict]:
         """Scores of the windows of one clip where they were asked for, else those of the clip: the mean over them."""
-        probabilities = [self.probabilities(part) for part in parts]
         if window is None or isinstance(window, str):
-            found = [each for each in probabilities if each is not None]
-            return self.ranked(np.mean(found, axis=0), top_k) if found else []
+            if person == ALL:
+                return [{"person": name, "scores": self.mean(own, top_k)} for name, own in by_person(parts).items()]
+            return self.mean(parts, top_k)
         return [
             {
                 "start": round(float(part["facts"]["start"]), 3),
                 "end": round(float(part["facts"]["end"]), 3),
-                "scores": [] if scores is None else self.ranked(scores, top_k),
+                **({"person": part["facts"]["person"]} if person == ALL else {}),
+                "scores": self.mean([part], top_k),
             }
-            for part, scores in zip(parts, probabilities, strict=True)
+            for part in parts
         ]
+
+    def mean(self, parts: list[dict], top_k: int | None = None) -> list[dict]:
+        """Labels and scores, as in [`ranked`], of several windows: the mean over those with something to go by."""
+        probabilities = [self.probabilities(part) for part in parts]
+        found = [each for each in probabilities if each is not None]
+        return self.ranked(np.mean(found, axis=0), top_k) if found else []
 
     def probabilities(self, part: dict) -> np.ndarray | None:
         """Probability of each class `(K,)` in one window; `None` where the model has nothing to go by."""
@@ -273,6 +299,20 @@ def prepare(inputs: ClipInputs, feature_extractor: Any = None, image_processor: 
     return item
 
 
+def by_person(parts: list[dict]) -> dict[str | None, list[dict]]:
+    """The windows of each person in a clip, in the order in which persons appeared; of `None` if nobody did."""
+    seen: list[Any] = in_order(part["facts"]["person"] for part in parts if part["facts"]["person"] is not None)
+    return {name: [part for part in parts if part["facts"]["person"] == name] for name in seen or [None]}
+
+
+def _current_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Options with a checked choice of a person, which was called `speaker` and is so until 0.3."""
+    if not options.keys() & {"person", "speaker"}:
+        return options
+    chosen = check_person(options.get("person", LARGEST), options.get("speaker"))
+    return {name: value for name, value in options.items() if name != "speaker"} | {"person": chosen}
+
+
 def pad(values: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Arrays `(n, ...)` of different lengths as one tensor `(B, T, ...)`, T at least 1, and its mask `(B, T)`."""
     lengths = torch.tensor([len(value) for value in values])
@@ -282,4 +322,4 @@ def pad(values: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return padded, (torch.arange(padded.shape[1]) < lengths[:, None]).long()
 
 
-__all__ = ["AVEmotionPipeline", "pad", "prepare"]
+__all__ = ["AVEmotionPipeline", "by_person", "pad", "prepare"]

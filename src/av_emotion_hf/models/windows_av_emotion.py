@@ -19,6 +19,7 @@ import torch
 from .arrays_av_emotion import as_array
 from .downmix_av_emotion import to_mono
 from .parts_av_emotion import ClipParts, clip_parts, is_file
+from .persons_av_emotion import ALL, LARGEST, in_order, is_name, unknown_person
 from .pictures_av_emotion import Clip, to_clip
 from .waveforms_av_emotion import audible, check_rate, to_waveform
 
@@ -27,7 +28,7 @@ WHOLE = "whole"  # the window that is as long as the clip
 READER_RATE = 16000  # samples per second of the audio that the package reads
 FPS = 10.0  # of face crops and frames that come without times
 URL_TIMEOUT = 30  # seconds
-OPTIONS = ("fps", "detector", "speaker")
+OPTIONS = ("fps", "detector", "person")
 REMEDY = "pip install av-emotion-hf, which reads clips whole, or give {'waveform': ..., 'faces': ...}"
 
 
@@ -37,13 +38,14 @@ class ClipInputs:
 
     Attributes:
         waveform: `(samples,)` float32, mono; of length 0 when there is no audio, or nothing but silence.
-        crops: `(Tv, S, S, 3)` uint8 or a list of images: the followed face in the frames that show it.
+        crops: `(Tv, S, S, 3)` uint8 or a list of images: the followed faces in the frames that show them.
         face_times: `(Tv,)` seconds since the start of the window.
         num_frames: frames that were looked at.
         start: seconds from the start of the clip (after a black beginning) to that of the window.
         duration: seconds.
         lead_black: seconds of black frames that were cut from the start of the clip.
         detector: name of the face detector that ran, `None` when none did.
+        persons: Tv names, one for each of the crops; empty where the crops were given.
     """
 
     waveform: np.ndarray
@@ -54,11 +56,17 @@ class ClipInputs:
     duration: float
     lead_black: float = 0.0
     detector: str | None = None
+    persons: tuple[str, ...] = ()
 
     @property
     def face_coverage(self) -> float:
-        """Fraction of the frames that show the followed face; 0 without a video track."""
-        return len(self.face_times) / self.num_frames if self.num_frames else 0.0
+        """Fraction of the frames that show a followed face; 0 without a video track."""
+        return len(np.unique(self.face_times)) / self.num_frames if self.num_frames else 0.0
+
+    @property
+    def person(self) -> str | None:
+        """The person who is followed; several with a comma between them; `None` if nobody is."""
+        return ", ".join(in_order(self.persons)) or None
 
     @property
     def modalities(self) -> list[str]:
@@ -111,6 +119,50 @@ def concatenate(windows: list[ClipInputs], sampling_rate: int = READER_RATE) -> 
         duration=last.start + last.duration - first.start,
         lead_black=first.lead_black,
         detector=next((window.detector for window in windows if window.detector is not None), None),
+        persons=tuple(name for window in windows for name in window.persons),
+    )
+
+
+def person_rows(windows: Iterable[ClipInputs], person: str = LARGEST) -> Iterator[ClipInputs]:
+    """The windows of each person, if `all` or one by name is asked for; else the windows as they are.
+
+    The voice belongs to whom it comes from, which the picture does not tell. So it goes to a person in those windows
+    only that show nobody else. With `all`, a window without a person stays one row, of the voice alone; of one person
+    it is empty.
+
+    Args:
+        windows: of a clip, with all its persons.
+        person: the choice.
+
+    Yields:
+        For each window the persons in the order in which they appeared.
+
+    Raises:
+        ValueError: at the end, nobody had the name.
+    """
+    found: set[str] = set()
+    for window in windows:
+        names = in_order(window.persons)
+        found.update(names)
+        if is_name(person):
+            yield _of_person(window, person)
+        elif person == ALL and names:
+            yield from (_of_person(window, name) for name in names)
+        else:
+            yield window
+    if is_name(person) and person not in found:
+        raise ValueError(unknown_person(person, found))
+
+
+def _of_person(window: ClipInputs, person: str) -> ClipInputs:
+    """A window as it is of one person: with that person's crops, and with the voice if nobody else is seen."""
+    rows = [row for row, name in enumerate(window.persons) if name == person]
+    return replace(
+        window,
+        waveform=window.waveform if set(window.persons) == {person} else window.waveform[:0],
+        crops=window.crops[rows] if isinstance(window.crops, np.ndarray) else [window.crops[row] for row in rows],
+        face_times=window.face_times[rows],
+        persons=(person,) * len(rows),
     )
 
 
@@ -176,7 +228,7 @@ class ClipWindows:
         self._readers: dict[tuple, Any] = {}
 
     def __call__(self, clip: Any, window: float | str | None = None, **options: Any) -> Iterator[ClipInputs]:
-        """The windows of a clip, at least one.
+        """The windows of a clip, at least one; with `person="all"`, those of each person, see [`person_rows`].
 
         Args:
             clip: path, URL, bytes, open file, waveform, pair with a sampling rate, or dict, see `AVEmotionPipeline`.
@@ -191,10 +243,13 @@ class ClipWindows:
         options = options | {"fps": check_fps(options["fps"])} if "fps" in options else options
         modality = "both" if self.has_audio and self.has_video else "audio" if self.has_audio else "image"
         reader = self._reader(modality, length, options)
+        person = options.get("person", LARGEST)
+        if not self.has_video and (person == ALL or is_name(person)):
+            raise ValueError(f"person={person!r}: the model hears voices and sees nobody; leave it out")
         parts = clip_parts(clip)
         if parts.file is not None:
-            return self._file(parts.file, length, reader)
-        return self._cut(*self._arrays(parts, length, options), length)
+            return person_rows(self._file(parts.file, length, reader), person)
+        return person_rows(self._cut(*self._arrays(parts, length, options), length), person)
 
     def _reader(self, modality: str, length: float | str, options: dict[str, Any]) -> Any:
         """What reads files and finds faces, with its options checked; `None` where the package is not installed."""
@@ -291,6 +346,7 @@ class ClipWindows:
                 waveform=audible(clip.waveform[samples]),
                 crops=clip.crops[faces],
                 face_times=clip.face_times[faces] - start,
+                persons=clip.persons[faces],
                 num_frames=len(frame_times[frames]),
                 start=start,
                 duration=end - start,
@@ -364,4 +420,13 @@ def _soundfile_audio(file: Any, rate: int, name: str) -> np.ndarray:
     return mono if own == rate else _resample(mono, own, rate)
 
 
-__all__ = ["WHOLE", "WINDOW", "ClipInputs", "ClipWindows", "check_window", "concatenate", "merge_short_tail"]
+__all__ = [
+    "WHOLE",
+    "WINDOW",
+    "ClipInputs",
+    "ClipWindows",
+    "check_window",
+    "concatenate",
+    "merge_short_tail",
+    "person_rows",
+]
