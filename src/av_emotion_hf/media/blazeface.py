@@ -18,7 +18,7 @@ from .mtcnn import MTCNNDetector, distinct
 class BlazeFaceDetector:
     """BlazeFace for close-ups, and MTCNN for the faces that it does not see.
 
-    BlazeFace takes a fifth of MTCNN's time and sees faces from a seventh of the frame on. Where it is not sure, the
+    BlazeFace takes a third of MTCNN's time and sees faces from a seventh of the frame on. Where it is not sure, the
     last network of MTCNN has to agree. Frames without a close-up are searched by MTCNN, too.
     """
 

@@ -61,7 +61,7 @@ def load_detector(choice: str = "auto", device: str = "cpu") -> FaceDetector:
     """Load a face detector.
 
     Args:
-        choice: "mtcnn", whose weights are in the package; "blazeface", which takes a fifth of the time on close-ups
+        choice: "mtcnn", whose weights are in the package; "blazeface", which takes a third of the time on close-ups
             and leaves the rest to mtcnn; "sfd", "retinaface", "yunet" or "scrfd". The weights of all but mtcnn are
             face-alignment's: they are downloaded if they are not in `$TORCH_HOME` yet, or come from a path
             ("sfd=s3fd.pth"; for blazeface, a folder). "auto" is blazeface if its weights are there already, mtcnn
