@@ -10,6 +10,7 @@ from av_emotion_hf.deprecated import MOVED, RENAMED
 
 RENAMED_HERE = {
     "data.open_corpus": "data.dataset.open_dataset",
+    "media.SPEAKERS": "models.persons_av_emotion.SPEAKERS",
     "media.FaceReport": "plots.contact_sheet.FaceReport",
     "media.FaceTrack": "media.faces.FollowedFace",
     "media.FrameSequence": "media.memory_clip.MemoryClip",

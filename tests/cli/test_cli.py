@@ -93,8 +93,9 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         "baseline",
         "checkpoint",
         "balanced",
+        "person",
     ]
-    assert list(good) == facts and good["baseline"] is None and good["balanced"] is False
+    assert list(good) == facts and good["baseline"] is None and good["balanced"] is False and good["person"] is None
     assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]
     status, out, _ = run("predict", clip, "--detector", "mtcnn")
     assert status == 0 and good["emotion"] in out and "0.5 s" in out and "baseline" not in out

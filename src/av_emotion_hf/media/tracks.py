@@ -99,14 +99,14 @@ class TrackLinker:
     def add(self, time: float, found: np.ndarray) -> None:
         """Link the faces (k, 5) of the next frame."""
         recent = [track for track in self.tracks if not track.ended and time - track.times[-1] <= MAX_ABSENCE]
-        # a head that moves to and fro is where it was as often as where its motion leads
-        affinity = np.maximum(
+        # a head that moves back and forth is where it was as often as where its motion leads
+        scores = np.maximum(
             affinities([track.boxes[-1] for track in recent], found),
             affinities([track.expected(time) for track in recent], found),
         )
-        pairs, new = best_pairs(affinity)
+        pairs, new = best_pairs(scores)
         for row, column in pairs:
-            close = np.flatnonzero(affinity[:, column] > AMBIGUOUS * affinity[row, column]).tolist()
+            close = np.flatnonzero(scores[:, column] > AMBIGUOUS * scores[row, column]).tolist()
             rivals = [recent[k] for k in close if k != row and recent[k].was_beside(recent[row], time - MAX_MISS)]
             if rivals:  # either may be hidden behind the other
                 for track in (recent[row], *rivals):
