@@ -27,8 +27,8 @@ import pyarrow as pa
 import torch
 from collect_results import write_json
 from datasets import Dataset, concatenate_datasets
+from probes import drawn, folds_of, uar
 from transformers import set_seed
-from voice_protocols import drawn, folds_of, uar
 
 from av_emotion_hf import (
     ClipCollator,

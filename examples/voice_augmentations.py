@@ -31,21 +31,18 @@ import numpy as np
 import torch
 from collect_results import write_json
 from datasets import Dataset
-from voice_protocols import (
+from probes import (
     DEFAULT_PENALTY,
-    DESCRIPTORS,
     PENALTIES,
-    Corpus,
     Part,
     folds_of,
     merged,
     pooled,
-    read_beside,
-    split,
     statistics,
     uar,
     validation_speakers,
 )
+from voice_protocols import DESCRIPTORS, Corpus, read_beside, split
 from voice_vectors import COPY_KINDS, describe, facts_of, open_features, plain_encoder
 
 from av_emotion_hf import ClipCollator, InputError

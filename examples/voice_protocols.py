@@ -29,7 +29,6 @@ person or dataset (`balance_scores`), which reads no label but assumes that thes
 import argparse
 import itertools
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,22 +36,29 @@ from pathlib import Path
 import numpy as np
 import torch
 from collect_results import write_json
-from sklearn.svm import SVC
+from probes import (
+    Part,
+    by_group,
+    drawn,
+    folds_of,
+    learn,
+    merged,
+    pooled,
+    statistics,
+    support_vectors,
+    tested,
+    uar,
+)
 
-from av_emotion_hf import InputError, balance_scores
-from av_emotion_hf.training import choose_penalty, confusion_matrix, fit_linear_head
+from av_emotion_hf import InputError
+from av_emotion_hf.training import confusion_matrix
 
 FOUR = {"angry": "angry", "happy": "happy", "neutral": "neutral", "calm": "neutral", "sad": "sad"}
 FRACTIONS = (0.05, 0.1, 0.25, 1.0)
 DRAWS = 3
 BASELINE_CLIPS = (1, 3, 10, 30, None)
-PRIOR = 500.0  # frames of 20 ms: `baseline_prior`
-DEFAULT_PENALTY = 0.1
-PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)
 DESCRIPTORS, SUMS = 60, 3  # of a frame: descriptors of the front-end, and sums over layers of the speech encoder
-MOST_FOLDS = 12  # speakers up to which one is left out at a time
 BALANCED_ARMS = ("model", "trained on person alone")  # across datasets
-VALIDATION = 5  # one of so many speakers validates
 SURE = 0.5  # fraction of a pool that gets pseudo-labels: `finetune --pseudo-fraction`
 
 
@@ -119,67 +125,6 @@ def read_beside(folder: Path, name: str, kind: str, facts: dict[str, list[str]])
     return arrays
 
 
-def merged(moments: np.ndarray) -> np.ndarray:
-    """Moments (3, F) of all clips together from those of each (N, 3, F)."""
-    counts, means, squares = (moments[:, part].astype(np.float64) for part in range(3))
-    count = counts.sum(0)
-    mean = (counts * means).sum(0) / np.maximum(count, 1)
-    return np.stack([count, mean, (squares + counts * (means - mean) ** 2).sum(0)])
-
-
-def statistics(moments: np.ndarray, dataset: np.ndarray | None = None) -> np.ndarray:
-    """Mean and deviation (2, F), those of a person shrunk toward the dataset's as `PersonBaseline` does."""
-    count, mean, squares = moments
-    variance = squares / np.maximum(count, 1)
-    if dataset is not None:
-        share = count / (count + PRIOR)
-        mean = share * mean + (1 - share) * dataset[0]
-        variance = share * variance + (1 - share) * dataset[1] ** 2
-    return np.stack([mean, np.sqrt(np.where(variance > 0, variance, 1.0))])
-
-
-def pooled(voiced: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """What the classifier reads (N, 2 F) of clips standardized by mean and deviation (2, F) or (N, 2, F).
-
-    A value that is not defined, such as F0 without voice, is the mean after that, 0.
-    """
-    mean, std = (by[..., 0, :], by[..., 1, :]) if by.ndim == 3 else by
-    scaled = np.concatenate([(voiced[:, 0] - mean) / std, voiced[:, 1] / std], axis=1)
-    return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
-
-
-def by_group(corpus: Corpus, groups: np.ndarray, dataset: np.ndarray, clips: int | None = None) -> np.ndarray:
-    """Mean and deviation (N, 2, F) of each clip's group, or of so many other clips of it."""
-    found = np.zeros((len(groups), 2, corpus.voiced.shape[-1]))
-    rng = np.random.default_rng(0)
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        if clips is None:
-            found[rows] = statistics(merged(corpus.moments[rows]), dataset)
-            continue
-        for row in rows:
-            chosen = rng.permutation(rows[rows != row])[:clips]
-            found[row] = statistics(merged(corpus.moments[chosen]), dataset)
-    return found
-
-
-@dataclass
-class Part:
-    """Clips that are trained or tested on: what is read of them, by the way it is standardized."""
-
-    vectors: dict[str, np.ndarray]  # (N, D) by `plain`, `person`, `dataset`
-    classes: np.ndarray  # (N,)
-    cells: list[tuple[str, str]]  # dataset and class of each
-    speakers: np.ndarray
-    genders: np.ndarray  # (N,), "" where the dataset does not say it
-
-    def pick(self, rows: np.ndarray) -> "Part":
-        """Some of the clips."""
-        vectors = {name: each[rows] for name, each in self.vectors.items()}
-        cells = [self.cells[row] for row in rows]
-        return Part(vectors, self.classes[rows], cells, self.speakers[rows], self.genders[rows])
-
-
 def part_of(corpora: list[Corpus], labels: dict[str, str], classes: list[str], dataset: np.ndarray) -> Part:
     """All clips of some datasets that have one of the classes."""
     vectors: dict[str, list] = {"plain": [], "person": [], "dataset": []}
@@ -189,7 +134,7 @@ def part_of(corpora: list[Corpus], labels: dict[str, str], classes: list[str], d
         whole = np.full(len(corpus.emotion), corpus.name)
         vectors["plain"].append(pooled(corpus.voiced[rows], dataset))
         for kind, groups in (("person", corpus.speaker), ("dataset", whole)):
-            by = by_group(corpus, groups, dataset)[rows]
+            by = by_group(corpus.moments, groups, dataset)[rows]
             vectors[kind].append(pooled(corpus.voiced[rows], by))
         cells += [(corpus.name, labels[label]) for label in corpus.emotion[rows]]
         speakers.append(corpus.speaker[rows])
@@ -197,56 +142,6 @@ def part_of(corpora: list[Corpus], labels: dict[str, str], classes: list[str], d
     joined = {name: np.concatenate(each) for name, each in vectors.items()}
     numbers = np.array([classes.index(label) for _, label in cells])
     return Part(joined, numbers, cells, np.concatenate(speakers), np.concatenate(genders))
-
-
-def validation_speakers(part: Part) -> np.ndarray:
-    """Which clips validate: a fifth of the speakers of each dataset, one at least of those with more than two."""
-    chosen = []
-    for name in sorted({name for name, _ in part.cells}):
-        own = sorted(speaker for speaker in set(part.speakers) if speaker.startswith(f"{name}/"))
-        chosen += (
-            np.random.default_rng(0).permutation(own)[: -(-len(own) // VALIDATION) if len(own) > 2 else 0].tolist()
-        )
-    return np.isin(part.speakers, chosen)
-
-
-def learn(
-    part: Part,
-    kinds: tuple[str, ...],
-    num_classes: int,
-    validates: np.ndarray | None = None,
-    penalty: float = DEFAULT_PENALTY,
-):
-    """A linear head on clips standardized in each of some ways; returns it and its penalty, chosen if any validate."""
-    validates = validation_speakers(part) if validates is None else validates
-
-    def rows(chosen: np.ndarray):
-        each = part.pick(np.flatnonzero(chosen))
-        counts = Counter(each.cells)
-        weights = torch.tensor([1 / counts[cell] for cell in each.cells])
-        vectors = torch.from_numpy(np.concatenate([each.vectors[kind] for kind in kinds]))
-        classes = torch.from_numpy(each.classes).repeat(len(kinds))
-        return vectors, torch.nn.functional.one_hot(classes, num_classes).float(), weights.repeat(len(kinds)), classes
-
-    everything = np.ones(len(part.classes), dtype=bool)
-    if validates.any():
-        train, held_out = rows(~validates), rows(validates)
-        _, scores = choose_penalty(*train[:3], (held_out[0], held_out[3]), PENALTIES)
-        penalty = max(PENALTIES, key=lambda each: scores[each])
-    vectors, targets, weights, _ = rows(everything)
-    return fit_linear_head(vectors, targets, penalty, weights), penalty
-
-
-def uar(classes: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean recall of the classes that occur."""
-    return float(np.mean([(predicted[classes == each] == each).mean() for each in np.unique(classes)]))
-
-
-def tested(head, part: Part, kind: str, groups: np.ndarray | None = None) -> tuple[float, np.ndarray]:
-    """UAR of a head on clips standardized in one way, and what it answers; balanced over each of `groups` (N,)."""
-    scores = head(torch.from_numpy(part.vectors[kind])).double().softmax(1).numpy()
-    predicted = (scores if groups is None else balance_scores(scores, groups)).argmax(1)
-    return uar(part.classes, predicted), predicted
 
 
 def by_gender(part: Part, answers: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -258,26 +153,6 @@ def by_gender(part: Part, answers: dict[str, np.ndarray]) -> dict[str, dict[str,
             scores = {kind: uar(part.classes[own], each[own]) for kind, each in answers.items()}
             found[str(gender)] = {kind: round(score, 4) for kind, score in scores.items()}
     return found
-
-
-def support_vectors(train: np.ndarray, classes: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Control: an SVM with radial basis (C = 10, classes balanced) on vectors standardized over the training part."""
-    train, test = np.nan_to_num(train), np.nan_to_num(test)
-    mean, std = train.mean(0), train.std(0) + 1e-6
-    machine = SVC(C=10, class_weight="balanced").fit((train - mean) / std, classes)
-    return machine.predict((test - mean) / std)
-
-
-def folds_of(name: str, speakers: np.ndarray, folds: dict[str, list[list[str]]]) -> list[np.ndarray]:
-    """Which of the clips of a dataset, by their speakers (N,), each fold tests."""
-    own = sorted(set(speakers))
-    if name in folds:
-        groups = [[f"{name}/{actor}" for actor in actors] for actors in folds[name]]
-    elif len(own) <= MOST_FOLDS:
-        groups = [[speaker] for speaker in own]
-    else:
-        groups = [own[start::5] for start in range(5)]
-    return [np.isin(speakers, group) for group in groups]
 
 
 def split(corpus: Corpus, test: np.ndarray) -> tuple[Part, Part, list[str]]:
@@ -387,13 +262,6 @@ def from_one_corpus(corpora: dict[str, Corpus], folds: dict, train: str = "javas
         yield run
 
 
-def drawn(classes: np.ndarray, fraction: float, draw: int) -> np.ndarray:
-    """Rows of a fraction of the labels (N,) of each class, one at least."""
-    rng = np.random.default_rng(draw)
-    rows = [np.flatnonzero(classes == each) for each in np.unique(classes)]
-    return np.concatenate([rng.permutation(own)[: max(1, round(fraction * len(own)))] for own in rows])
-
-
 def self_train(few: Part, pool: Part, head, penalty: float, num_classes: int):
     """A head that learns from labels and from half of a pool, of each class the clips that another is surest of."""
     scores = head(torch.from_numpy(pool.vectors["person"])).softmax(1).numpy()
@@ -444,7 +312,7 @@ def baseline_clips(corpora: dict[str, Corpus], folds: dict) -> Iterator[dict]:
             dataset, own = statistics(merged(corpus.moments[~test])), corpus.select(np.flatnonzero(test))
             run = {"dataset": name, "fold": number, "uar": {"0": tested(head, held_out, "plain")[0]}}
             for clips in BASELINE_CLIPS:
-                held_out.vectors["some"] = pooled(own.voiced, by_group(own, own.speaker, dataset, clips))
+                held_out.vectors["some"] = pooled(own.voiced, by_group(own.moments, own.speaker, dataset, clips))
                 run["uar"]["all" if clips is None else str(clips)] = tested(head, held_out, "some")[0]
             yield run
 

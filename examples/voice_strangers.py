@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from collect_results import write_json
 from datasets import Dataset
-from voice_protocols import FOUR, uar
+from probes import uar
+from voice_protocols import FOUR
 
 from av_emotion_hf import EmotionPredictor
 from av_emotion_hf.data import open_dataset

@@ -29,8 +29,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import ClassLabel, Dataset
+from probes import folds_of
 from tqdm.auto import tqdm
-from voice_protocols import DESCRIPTORS, SUMS, folds_of
+from voice_protocols import DESCRIPTORS, SUMS
 
 from av_emotion_hf import (
     AVEmotionAudioConfig,

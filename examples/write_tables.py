@@ -9,6 +9,15 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+from face_tables import (
+    actors_table,
+    class_table,
+    confusion_of,
+    copies_table,
+    emotion_table,
+    few_labels_table,
+    groups_table,
+)
 from voice_tables import (
     augmentations_table,
     clips_table,
@@ -35,6 +44,7 @@ CHECKPOINT = CHECKPOINTS / "av-emotion-small"
 VOICE = CHECKPOINTS / "av-emotion-voice"
 MIT_VOICE = CHECKPOINTS / "av-emotion-voice-mit"
 SMALL_VOICE = CHECKPOINTS / "av-emotion-voice-small"
+FACE = CHECKPOINTS / "av-emotion-face"
 ROWS = [  # name of the results, what the model sees, what it learned from beforehand
     ("audio_scratch", "voice", "nothing"),
     ("audio_patent", "voice", "unlabeled voices, 10 % single frames hidden (patent)"),
@@ -66,6 +76,21 @@ AUGMENTATIONS = """\
 Each augmentation alone, in the same folds. `with` learned from the clips and from one changed copy of each, `without`
 from the clips; `changed clips` are the test clips with the same augmentation, and `together` is those of waveforms at
 once, each with probability one half. No person's baseline; differences with their standard error over folds:"""
+
+
+FACES = """\
+Faces alone, Java-SED clips of ten actors, six acted emotions: what has learned from pictures of faces and from no clip
+as it ships, beside the best of four linear heads on the same frames, which learned from the other nine actors.
+Every arm: [examples](examples/README.md#faces-that-a-model-has-never-met)."""
+FACE_ARMS = {"`FACE_CHECKPOINT`": "model", "linear head on its frames": "chosen head"}
+STRANGERS = """\
+Mean and standard deviation over actors. Nothing of the tested actor was learned from; `person's baseline` reads the
+frames of that actor's other clips without their labels, and `balanced` assumes that they hold every emotion equally
+often:"""
+FRACTIONS = "The linear head on mean and deviation, with fewer labels of the other actors:"
+CONDITIONS = (
+    "The expression recognizer on test faces, and on copies of them; sharpness, brightness and symmetry as measured:"
+)
 
 
 def of_seeds(scores: dict, name: str) -> list[dict]:
@@ -328,6 +353,49 @@ def small_voice_card(record: dict, measured: dict) -> str:
     return render_card("small_voice_checkpoint.md.jinja", facts)
 
 
+def face_card(record: dict, measured: dict) -> str:
+    """The card of the model for clips with a face alone."""
+    runs = measured["strangers"]
+    facts = record | {
+        "megabytes": (FACE / "model.safetensors").stat().st_size / 1e6,
+        "clips": sum(run["clips"] for run in runs),
+        "actors": len(runs),
+        "actors_table": actors_table(runs),
+        "emotion_table": emotion_table(runs, "model"),
+        "confusion_table": confusion_table(confusion_of(runs, "model, plain")),
+        "class_table": class_table(record["test"], record["test_before"]),
+        "faces_confusion_table": confusion_table(record["test"]),
+        "reliability_table": reliability_table({"after": record["test"]}),
+        "clips_reliability_table": reliability_table({"after": measured["conditions"]["calibration"]}),
+        "conditions": measured["conditions"],
+        "copies_table": copies_table(measured["conditions"]),
+        "faces_table": groups_table(measured["conditions"], "faces"),
+        "clips_table": groups_table(measured["conditions"], "clips"),
+    }
+    return render_card("face_checkpoint.md.jinja", facts)
+
+
+def write_face(results: Path) -> None:
+    """What was measured of faces, as far as it was."""
+    measured = read_if_there(results / "face.json")
+    for name, introduction, table in (
+        ("face-strangers", STRANGERS, actors_table(measured["strangers"]) if "strangers" in measured else ""),
+        ("face-fractions", FRACTIONS, few_labels_table(measured.get("label-fractions", []))),
+        ("face-conditions", CONDITIONS, copies_table(measured["conditions"]) if "conditions" in measured else ""),
+    ):
+        replace_block(ROOT / "examples" / "README.md", name, introduced(introduction, table))
+    shown = actors_table(measured["strangers"], FACE_ARMS) if "strangers" in measured else ""
+    replace_block(ROOT / "README.md", "face", introduced(FACES, shown))
+    if FACE.is_dir():
+        record = json.loads((results / "face_checkpoint.json").read_text())
+        (FACE / "README.md").write_text(face_card(record, measured), encoding="utf-8")
+
+
+def read_if_there(path: Path) -> dict:
+    """Results, none if nothing was measured yet."""
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 def introduced(introduction: str, table: str) -> str:
     """A table that says what it is about, or nothing where nothing was measured yet."""
     return f"{introduction}\n\n{table}" if table else ""
@@ -390,6 +458,7 @@ def main() -> None:
     replace_block(ROOT / "examples" / "README.md", "voice-unlabeled", unlabeled_table(unlabeled))
     replace_block(ROOT / "README.md", "voice", summary_table(measured))
     replace_block(ROOT / "README.md", "voice-price", PRICE.format(**price(measured, strangers())))
+    write_face(ROOT / "examples" / "results")
     record = json.loads((ROOT / "examples" / "results" / "voice_checkpoint.json").read_text())["runs"]
     for folder, card_of in ((VOICE, voice_card), (MIT_VOICE, mit_voice_card), (SMALL_VOICE, small_voice_card)):
         (folder / "README.md").write_text(card_of(record[folder.name], measured), encoding="utf-8")

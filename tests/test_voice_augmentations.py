@@ -106,7 +106,7 @@ def test_copies_of_validation_speakers_choose_no_penalty(vectors, script):
     penalties = []
     for test in protocols["folds_of"]("one", corpus.speaker, {}):
         train, _, classes = protocols["split"](corpus, test)
-        validates = protocols["validation_speakers"](train)
+        validates = script("probes.py")["validation_speakers"](train)
         targets = torch.nn.functional.one_hot(torch.from_numpy(train.classes), 4).float()
         copies = train.vectors["plain"].copy()
         head, penalty = names["learned"](train, len(classes), (copies, targets))

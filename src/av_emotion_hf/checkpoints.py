@@ -48,6 +48,8 @@ SHIPPED_CHECKPOINTS = {
     Path(path).name: path
     for path in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, MIT_VOICE_CHECKPOINT, SMALL_VOICE_CHECKPOINT)
 }
+# by modality: what predicts clips in which nothing else is found, where no checkpoint was chosen
+SINGLE_MODALITY_CHECKPOINTS = {"audio": VOICE_CHECKPOINT}
 
 # by `model_type`: what a checkpoint is, and its modality; an expression recognizer is the backbone of an image model
 KINDS = {
@@ -376,6 +378,7 @@ __all__ = [
     "MIT_VOICE_CHECKPOINT",
     "ModelBundle",
     "SHIPPED_CHECKPOINTS",
+    "SINGLE_MODALITY_CHECKPOINTS",
     "SMALL_VOICE_CHECKPOINT",
     "VOICE_CHECKPOINT",
     "SpeechEncoder",

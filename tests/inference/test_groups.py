@@ -3,6 +3,7 @@
 import json
 import logging
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -237,6 +238,81 @@ def test_a_voice_is_no_baseline_of_a_face(config, takes, tmp_path):
     voice_baseline = av.PersonBaseline({"audio": torch.ones(3, 28)}, 1, 1.0)
     with pytest.raises(InputError, match="a baseline of audio for a model of image; measure it with this one"):
         av.EmotionPredictor(str(tmp_path / "face"), "mtcnn", device="cpu", baseline=voice_baseline)
+
+
+@pytest.fixture
+def looks(tmp_path, paste_faces):
+    """Two clips of each of two faces that look differently, and a table of them; the path of each by name."""
+    paths = {}
+    for person in ("sharp", "soft"):
+        for number in range(2):
+            frames = [paste_faces((100 + i, 40, 140 - 20 * number)) for i in range(5)]
+            frames = [cv2.GaussianBlur(frame, (0, 0), 4) if person == "soft" else frame for frame in frames]
+            paths[f"{person}{number}"] = write_clip(tmp_path / f"{person}{number}.mp4", frames, 10)
+    lines = [f"{path.name},{name[:-1]}" for name, path in paths.items()]
+    (tmp_path / "looks.csv").write_text("\n".join(["path,speaker", *lines]) + "\n")
+    return paths | {"table": tmp_path / "looks.csv"}
+
+
+@pytest.fixture
+def face_checkpoint(image_config, looks, tmp_path):
+    """A face model with the statistics of these clips; half a second of a person is as much as the dataset."""
+    torch.manual_seed(0)
+    image_config.pool_features, image_config.baseline_prior = True, 0.5
+    model = av.AVEmotionImageForSequenceClassification(image_config).eval()
+    processor = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
+    encoder, folder = model.image_encoder, tmp_path / "face"
+    with torch.no_grad():
+        frames = torch.cat([frames_of(encoder, processor, looks[name]) for name in ("sharp0", "soft0")])
+        encoder.set_feature_statistics(frames.mean(0), frames.std(0) + 1e-3)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return str(folder)
+
+
+@torch.no_grad()
+def frames_of(encoder, processor, path):
+    """The raw features (Tv, F) of the face in a clip."""
+    crops = av.track_faces(av.open_clip(path, fps=10), "cascade").crops
+    return encoder.extract_features(processor([crops], return_tensors="pt").pixel_values)[0][0]
+
+
+def test_a_face_is_standardized_by_its_own_frames_on_every_road(looks, face_checkpoint, capfd, monkeypatch):
+    """Mean and deviation of the person's ten frames, blended with the dataset's by hand."""
+    model = av.AVEmotionImageForSequenceClassification.from_pretrained(face_checkpoint).eval()
+    processor, encoder = av.AVEmotionImageProcessor.from_pretrained(face_checkpoint), model.image_encoder
+    expected = {}
+    for person in ("sharp", "soft"):
+        own = [frames_of(encoder, processor, looks[f"{person}{number}"]) for number in range(2)]
+        frames, (mean, std) = torch.cat(own).double(), encoder.feature_statistics.double()
+        assert len(frames) == 10
+        share = 10 / (10 + 5)
+        blended = torch.lerp(mean, frames.mean(0), share), (1 - share) * std**2 + share * frames.var(0, correction=0)
+        statistics = torch.stack([blended[0], blended[1].sqrt()]).float()[None]
+        for number in range(2):
+            with torch.no_grad():
+                logits = model(image_features=own[number][None], image_statistics=statistics).logits
+            expected[f"{person}{number}"] = dict(
+                zip(("angry", "happy", "sad"), logits.softmax(-1)[0].tolist(), strict=True)
+            )
+    words = ["predict", looks["table"], "--group-column", "speaker", "--checkpoint", face_checkpoint, "--detector"]
+    words += ["cascade", "--device", "cpu", "--workers", "0", "--json"]
+    monkeypatch.setattr("sys.argv", ["av-emotion", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert len(lines) == 4 and all(line["baseline"] == {"clips": 2, "seconds": 1.0} for line in lines)
+    for line, (name, scores) in zip(lines, expected.items(), strict=True):
+        assert line["scores"] == pytest.approx(scores, abs=1e-4), name
+    clips = [looks["soft0"], looks["soft1"]]
+    predictor = av.EmotionPredictor(face_checkpoint, "cascade", device="cpu", baseline=clips)
+    assert predictor(looks["soft1"]).as_dict() == lines[3]
+    pipe = pipeline(TASK, model=face_checkpoint, device="cpu")
+    found = pipe(str(looks["soft1"]), baseline=list(map(str, clips)), detector="cascade")
+    assert {one["label"]: one["score"] for one in found} == pytest.approx(expected["soft1"], abs=1e-5)
+    plain = av.EmotionPredictor(face_checkpoint, "cascade", device="cpu")(looks["soft1"])
+    assert max(abs(plain.scores[name] - score) for name, score in expected["soft1"].items()) > 0.01
 
 
 @pytest.mark.slow

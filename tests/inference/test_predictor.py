@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -5,7 +6,12 @@ import torch
 from helpers.synthetic import gray_frames, voice, write_clip
 
 import av_emotion_hf as av
-from av_emotion_hf.checkpoints import DEFAULT_CHECKPOINT, MIT_VOICE_CHECKPOINT, VOICE_CHECKPOINT
+from av_emotion_hf.checkpoints import (
+    DEFAULT_CHECKPOINT,
+    MIT_VOICE_CHECKPOINT,
+    SINGLE_MODALITY_CHECKPOINTS,
+    VOICE_CHECKPOINT,
+)
 from av_emotion_hf.data import ClipReader
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.inference.predictor import EmotionPredictor
@@ -166,3 +172,32 @@ def test_the_voice_for_commercial_use_is_chosen_by_its_name(spoken):
     assert sorted(found.scores) == ["angry", "fearful", "happy", "neutral", "sad", "surprised"]
     assert sum(found.scores.values()) == pytest.approx(1, abs=1e-3) and max(found.scores.values()) > 1.2 / 6
     assert by_name(clip, baseline=by_name.person_baseline(takes)).scores != found.scores
+
+
+@pytest.mark.slow
+def test_a_clip_with_a_face_alone_is_predicted_by_the_model_for_it(image_config, paste_faces, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    folder = str(tmp_path / "face")
+    model = av.AVEmotionImageForSequenceClassification(image_config)
+    model.image_encoder.set_feature_statistics(torch.zeros(6), torch.full((6,), 0.1))
+    model.save_pretrained(folder)
+    av.AVEmotionImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    monkeypatch.setitem(SINGLE_MODALITY_CHECKPOINTS, "image", folder)
+    frames = [paste_faces((100 + i, 40, 140)) for i in range(8)]
+    blurred = [cv2.GaussianBlur(frame, (0, 0), 4) for frame in frames]
+    seen = write_clip(tmp_path / "seen.mp4", frames, 10)
+    quiet = write_clip(tmp_path / "quiet.mp4", blurred, 10, np.zeros((1, 12_800), np.float32), 16_000)
+    both = write_clip(tmp_path / "both.mp4", frames, 10, voice(1, 150), 16_000)
+    by_default = EmotionPredictor(detector="cascade", device="cpu")
+    faces = EmotionPredictor(folder, detector="cascade", device="cpu")
+    for clip in (seen, quiet):
+        found = by_default(clip)
+        assert found == faces(clip) and found.checkpoint == folder and found.modalities == ["image"]
+    assert by_default(both).checkpoint == "av-emotion-small"
+    person = by_default.person_baseline([both, quiet])
+    assert set(person.moments) == {"audio", "image", "voice", "face"}
+    expected = faces(seen, baseline=faces.person_baseline([both, quiet]))
+    marked = by_default(seen, baseline=person)
+    assert marked.scores == expected.scores != by_default(seen).scores and marked.baseline == person.mark
+    with pytest.raises(InputError, match="and this clip without a voice is predicted by another one; measure it with"):
+        by_default(seen, baseline=EmotionPredictor(DEFAULT_CHECKPOINT, "cascade", device="cpu").person_baseline(both))

@@ -5,7 +5,7 @@ from helpers.synthetic import tone, write_clip
 from PIL import Image
 
 from av_emotion_hf.errors import InputError
-from av_emotion_hf.media import face_windows
+from av_emotion_hf.media import MEASURES, face_windows, measure_faces, open_clip, track_faces
 from av_emotion_hf.plots import draw_faces
 from av_emotion_hf.plots.canvas import GAP
 from av_emotion_hf.plots.contact_sheet import BAR, COLORS, CROP, CROPS, _Seen
@@ -20,6 +20,10 @@ def test_the_sheet_shows_where_the_face_is_and_where_not(tmp_path, paste_faces):
     ((start, end),) = report.absent
     assert start == pytest.approx(1.2, abs=0.11) and end == pytest.approx(2.4, abs=0.05)
     assert sum(report.status.values()) == 24 and report.status["none"] == pytest.approx(12, abs=1)
+    (person,), face = report.persons, track_faces(open_clip(clip, fps=10), "mtcnn")
+    assert person.quality.keys() == set(MEASURES)
+    for name, values in measure_faces(face.crops, face.boxes).items():
+        assert person.quality[name] == pytest.approx(np.median(values), abs=1e-3)
 
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     bar = sheet[-4 * BAR - GAP + 5, GAP:-GAP]

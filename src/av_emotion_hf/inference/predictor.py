@@ -9,7 +9,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import DEFAULT_CHECKPOINT, SHIPPED_CHECKPOINTS, VOICE_CHECKPOINT, load_classifier
+from ..checkpoints import (
+    DEFAULT_CHECKPOINT,
+    SHIPPED_CHECKPOINTS,
+    SINGLE_MODALITY_CHECKPOINTS,
+    load_classifier,
+)
 from ..data.reader import ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
@@ -20,7 +25,9 @@ from ..models.pipeline_av_emotion import AVEmotionPipeline, by_person
 from ..models.windows_av_emotion import check_fps, check_window
 
 DIGITS = 4  # of a score
-VOICE = "voice"  # of a baseline: statistics of the same voice for the second model
+# of a baseline, by modality: the statistics for the model that predicts clips in which nothing else is found
+SPECIALISTS = {"audio": "voice", "image": "face"}
+OTHER = {"audio": "a face", "image": "a voice"}
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,9 @@ class EmotionPredictor:
         self.person = ReaderOptions(fps=fps, detector=detector, person=person, speaker=speaker).person
         self.options: dict[str, Any] = {"fps": fps, "detector": detector, "person": self.person}
         self.choice = choose_device(device)
-        self.has_voice_model, checkpoint = checkpoint is None, checkpoint or DEFAULT_CHECKPOINT
+        self.specialists = SINGLE_MODALITY_CHECKPOINTS if checkpoint is None else {}
+        self.loaded: dict[str, EmotionPredictor] = {}
+        checkpoint = checkpoint or DEFAULT_CHECKPOINT
         self.name = Path(checkpoint).name if checkpoint in SHIPPED_CHECKPOINTS.values() else checkpoint
         self.modality, self.classifier = load_classifier(checkpoint)
         if self.modality == "expression":
@@ -132,11 +141,14 @@ class EmotionPredictor:
             device=self.choice.device,
         )
 
-    @cached_property
-    def voice(self) -> "EmotionPredictor":
-        """What predicts clips without a face; loaded when the first one comes."""
-        options = self.options | {"person": LARGEST}  # nobody is seen
-        return EmotionPredictor(VOICE_CHECKPOINT, window=self.window, device=str(self.choice.device), **options)
+    def specialist(self, modality: str) -> "EmotionPredictor":
+        """What predicts clips of one modality alone; loaded when the first one comes."""
+        if modality not in self.loaded:
+            options = self.options | ({"person": LARGEST} if modality == "audio" else {})  # nobody is seen
+            self.loaded[modality] = EmotionPredictor(
+                self.specialists[modality], window=self.window, device=str(self.choice.device), **options
+            )
+        return self.loaded[modality]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "pipeline"}
@@ -152,7 +164,7 @@ class EmotionPredictor:
                 one for all persons.
         """
         with self.choice.limited_threads(), _input_errors():
-            if isinstance(clips, PersonBaseline) or not self.has_voice_model or self.person == ALL:
+            if isinstance(clips, PersonBaseline) or not self.specialists or self.person == ALL:
                 return self.pipeline.person_baseline(clips, self.window, **self.options)
             several = several_clips(clips)
             return PersonBaseline.collect(map(self._measured, [clips] if several is None else several))
@@ -173,9 +185,10 @@ class EmotionPredictor:
         again = _Rewound(source)
         with self.choice.limited_threads(), _input_errors():
             found = self.pipeline.measure(windows())
-        if self.has_voice_model and _is_heard(found):
-            heard = self.voice.measure(again(), alive)
-            found = replace(found, moments=found.moments | {VOICE: heard.moments["audio"]})
+        for modality in self.specialists:
+            if _has(found, modality):
+                own = self.specialist(modality).measure(again(), alive)
+                found = replace(found, moments=found.moments | {SPECIALISTS[modality]: own.moments[modality]})
         return found
 
     def _measured(self, clip: Any) -> tuple[str, PersonBaseline | str]:
@@ -223,9 +236,12 @@ class EmotionPredictor:
                 parts.append(self.pipeline.forward(item, baseline=baseline))
                 alive()
         detector = next((part["facts"]["detector"] for part in parts if part["facts"]["detector"]), None)
-        if self.has_voice_model and {name for part in parts for name in part["facts"]["modalities"]} == {"audio"}:
-            heard = self.voice.persons(again(), alive, baseline and _of_voice(baseline), digits)
-            return [replace(one, detector=detector) for one in heard]
+        modalities = {name for part in parts for name in part["facts"]["modalities"]}
+        if len(modalities) == 1 and modalities <= self.specialists.keys():
+            (modality,) = modalities
+            own = baseline and _of_specialist(baseline, modality)
+            found = self.specialist(modality).persons(again(), alive, own, digits)
+            return [replace(one, detector=detector) for one in found]
         windows = {part["facts"]["start"]: part["facts"] for part in parts}.values()
         whole = Prediction(
             path=fspath(source) if isinstance(source, str | PathLike) else f"<{type(source).__name__}>",
@@ -272,21 +288,22 @@ class EmotionPredictor:
             yield from self.pipeline.preprocess(source, self.window, **(self.options | changes))
 
 
-def _is_heard(baseline: PersonBaseline) -> bool:
-    """Whether the person speaks in it."""
-    return "audio" in baseline.moments and bool(baseline.moments["audio"][0].any())
+def _has(baseline: PersonBaseline, modality: str) -> bool:
+    """Whether the person is heard (seen) in it."""
+    return modality in baseline.moments and bool(baseline.moments[modality][0].any())
 
 
-def _of_voice(baseline: PersonBaseline) -> PersonBaseline | None:
-    """The part of a baseline that is for clips without a face; `None` where the person was not heard."""
-    if not _is_heard(baseline):
+def _of_specialist(baseline: PersonBaseline, modality: str) -> PersonBaseline | None:
+    """The part of a baseline that is for clips of one modality; `None` where the person has none of it."""
+    if not _has(baseline, modality):
         return None
-    if VOICE not in baseline.moments:
+    name = SPECIALISTS[modality]
+    if name not in baseline.moments:
         raise InputError(
-            "the baseline was measured by a model, and this clip without a face is predicted by another one; measure "
-            "it with EmotionPredictor.person_baseline, or choose a checkpoint"
+            f"the baseline was measured by a model, and this clip without {OTHER[modality]} is predicted by another "
+            "one; measure it with EmotionPredictor.person_baseline, or choose a checkpoint"
         )
-    return replace(baseline, moments={"audio": baseline.moments[VOICE]})
+    return replace(baseline, moments={modality: baseline.moments[name]})
 
 
 class _Rewound:

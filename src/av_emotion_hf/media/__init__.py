@@ -7,6 +7,7 @@ from ..deprecated import renamed_names
 from .clip import Clip, open_clip
 from .crops import crop_square
 from .detector import DETECTORS, FaceDetector, blazeface_is_cached, load_detector, parse_detector
+from .face_quality import MEASURES, measure_faces
 from .faces import FollowedFace, face_windows, person_choice, track_faces
 from .memory_clip import MemoryClip
 from .paths import expand_paths
@@ -29,12 +30,14 @@ __all__ = [
     "ClipError",
     "FaceDetector",
     "FollowedFace",
+    "MEASURES",
     "MemoryClip",
     "blazeface_is_cached",
     "crop_square",
     "expand_paths",
     "face_windows",
     "load_detector",
+    "measure_faces",
     "open_clip",
     "parse_detector",
     "person_choice",

@@ -64,8 +64,8 @@ class AVEmotionEncoderConfig(PreTrainedConfig):
         pool_voiced (`bool`, *optional*, defaults to `False`):
             Count voiced frames only, in these statistics and in those that normalize features; for voices.
         baseline_prior (`float`, *optional*, defaults to 10.0):
-            Seconds of a person's frames at which that person's statistics weigh as much as the dataset's, see
-            [`PersonBaseline`].
+            Seconds of a person's frames, ten per second of a face, at which that person's statistics weigh as much as
+            the dataset's, see [`PersonBaseline`].
         mask_time_prob (`float`, *optional*, defaults to 0.1):
             Fraction of the real frames that pre-training hides (CN112633263A: 10 %).
         mask_time_length (`int`, *optional*, defaults to 1): frames in one hidden span (CN112633263A: single frames).

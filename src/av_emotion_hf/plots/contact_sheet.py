@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from ..errors import InputError
 from ..media.clip import open_clip
 from ..media.detector import FaceDetector, load_detector
+from ..media.face_quality import measure_faces
 from ..media.faces import FollowedFace, face_windows
 from ..models.persons_av_emotion import ALL, in_order
 from .canvas import BACKGROUND, GAP, INK, draw_time_axis, font, require_image_name, write_image
@@ -31,6 +32,7 @@ class PersonReport:
         face_coverage: fraction of the frames that show the person.
         status: number of frames by how the face was found: `detected`, `tracked`, `none`.
         absent: (start, end) in seconds of the stretches without the person.
+        quality: median of each measure of [`measure_faces`] over the frames that show the person.
     """
 
     name: str
@@ -38,6 +40,7 @@ class PersonReport:
     face_coverage: float
     status: dict[str, int]
     absent: list[tuple[float, float]]
+    quality: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class _Seen:
         self.times: list[float] = []
         self.words: list[str] = []
         self.found: dict[str, dict[float, str]] = {}  # by person and time, how the face was found
+        self.measured: dict[str, dict[str, list[float]]] = {}  # by person and measure
         self.crops: dict[str, list[tuple[float, np.ndarray]]] = {}  # by person some crops with their times
         self.gaps: dict[str, float] = {}  # seconds between two of them, which grow with the clip
         self.boxes: list[list[tuple[str, str, np.ndarray]]] = [[] for _ in wanted]  # of each tile
@@ -148,6 +152,8 @@ class _Seen:
         for name in window.names:
             own = window.of(name)
             self.found.setdefault(name, {}).update(zip(own.timestamps.tolist(), own.found, strict=True))
+            for measure, values in measure_faces(own.crops, own.boxes).items():
+                self.measured.setdefault(name, {}).setdefault(measure, []).extend(values.tolist())
             crops = self.crops.setdefault(name, [])
             for time, crop in zip(own.timestamps.tolist(), own.crops, strict=True):
                 if not crops or time - crops[-1][0] >= self.gaps.setdefault(name, 0.2):
@@ -175,7 +181,8 @@ class _Seen:
         """How a person was followed."""
         coverage, status, absent = self.summary(self.words_of(name))
         seconds = self.duration - sum(end - start for start, end in absent)
-        return PersonReport(name, round(seconds, 3), coverage, status, absent)
+        quality = {measure: round(float(np.median(own)), 3) for measure, own in self.measured[name].items()}
+        return PersonReport(name, round(seconds, 3), coverage, status, absent, quality)
 
     def stretches(self, words: list[str]) -> list[tuple[float, float, str]]:
         """Start, end and status of frames with the same status in a row."""
