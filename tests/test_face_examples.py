@@ -335,7 +335,7 @@ def test_conditions_are_measured_by_the_package(network, faces, tmp_path, paste_
     Dataset.from_list(rows, features=columns).to_parquet(str(tmp_path / "clips" / "train-00000-of-00001.parquet"))
     out = tmp_path / "face.json"
     out.write_text('{"strangers": []}')
-    words = (network, faces, tmp_path / "model", tmp_path / "clips", "--detector", "cascade", "--out", out)
+    words = (network, faces, tmp_path / "model", tmp_path / "clips", "--detector", "mtcnn", "--out", out)
     script("face_conditions.py", *words)
     results = json.loads(out.read_text())
     assert results["strangers"] == [] and str(tmp_path) not in out.read_text()

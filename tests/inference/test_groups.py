@@ -273,7 +273,7 @@ def face_checkpoint(image_config, looks, tmp_path):
 @torch.no_grad()
 def frames_of(encoder, processor, path):
     """The raw features (Tv, F) of the face in a clip."""
-    crops = av.track_faces(av.open_clip(path, fps=10), "cascade").crops
+    crops = av.track_faces(av.open_clip(path, fps=10), "mtcnn").crops
     return encoder.extract_features(processor([crops], return_tensors="pt").pixel_values)[0][0]
 
 
@@ -296,7 +296,7 @@ def test_a_face_is_standardized_by_its_own_frames_on_every_road(looks, face_chec
                 zip(("angry", "happy", "sad"), logits.softmax(-1)[0].tolist(), strict=True)
             )
     words = ["predict", looks["table"], "--group-column", "speaker", "--checkpoint", face_checkpoint, "--detector"]
-    words += ["cascade", "--device", "cpu", "--workers", "0", "--json"]
+    words += ["mtcnn", "--device", "cpu", "--workers", "0", "--json"]
     monkeypatch.setattr("sys.argv", ["av-emotion", *map(str, words)])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -306,12 +306,12 @@ def test_a_face_is_standardized_by_its_own_frames_on_every_road(looks, face_chec
     for line, (name, scores) in zip(lines, expected.items(), strict=True):
         assert line["scores"] == pytest.approx(scores, abs=1e-4), name
     clips = [looks["soft0"], looks["soft1"]]
-    predictor = av.EmotionPredictor(face_checkpoint, "cascade", device="cpu", baseline=clips)
+    predictor = av.EmotionPredictor(face_checkpoint, "mtcnn", device="cpu", baseline=clips)
     assert predictor(looks["soft1"]).as_dict() == lines[3]
     pipe = pipeline(TASK, model=face_checkpoint, device="cpu")
-    found = pipe(str(looks["soft1"]), baseline=list(map(str, clips)), detector="cascade")
+    found = pipe(str(looks["soft1"]), baseline=list(map(str, clips)), detector="mtcnn")
     assert {one["label"]: one["score"] for one in found} == pytest.approx(expected["soft1"], abs=1e-5)
-    plain = av.EmotionPredictor(face_checkpoint, "cascade", device="cpu")(looks["soft1"])
+    plain = av.EmotionPredictor(face_checkpoint, "mtcnn", device="cpu")(looks["soft1"])
     assert max(abs(plain.scores[name] - score) for name, score in expected["soft1"].items()) > 0.01
 
 

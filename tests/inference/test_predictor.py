@@ -188,8 +188,8 @@ def test_a_clip_with_a_face_alone_is_predicted_by_the_model_for_it(image_config,
     seen = write_clip(tmp_path / "seen.mp4", frames, 10)
     quiet = write_clip(tmp_path / "quiet.mp4", blurred, 10, np.zeros((1, 12_800), np.float32), 16_000)
     both = write_clip(tmp_path / "both.mp4", frames, 10, voice(1, 150), 16_000)
-    by_default = EmotionPredictor(detector="cascade", device="cpu")
-    faces = EmotionPredictor(folder, detector="cascade", device="cpu")
+    by_default = EmotionPredictor(detector="mtcnn", device="cpu")
+    faces = EmotionPredictor(folder, detector="mtcnn", device="cpu")
     for clip in (seen, quiet):
         found = by_default(clip)
         assert found == faces(clip) and found.checkpoint == folder and found.modalities == ["image"]
@@ -200,4 +200,4 @@ def test_a_clip_with_a_face_alone_is_predicted_by_the_model_for_it(image_config,
     marked = by_default(seen, baseline=person)
     assert marked.scores == expected.scores != by_default(seen).scores and marked.baseline == person.mark
     with pytest.raises(InputError, match="and this clip without a voice is predicted by another one; measure it with"):
-        by_default(seen, baseline=EmotionPredictor(DEFAULT_CHECKPOINT, "cascade", device="cpu").person_baseline(both))
+        by_default(seen, baseline=EmotionPredictor(DEFAULT_CHECKPOINT, "mtcnn", device="cpu").person_baseline(both))
