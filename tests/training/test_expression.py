@@ -247,6 +247,20 @@ def test_a_start_keeps_its_weights_and_gets_a_new_last_layer(start):
     assert maps.shape[2:] == (4, 4)  # 2 x 2 with the stride of 32 that it was trained with
 
 
+def test_classes_of_a_start_keep_their_weights_by_name(start, tmp_path):
+    old = MobileNetV2ForImageClassification.from_pretrained(start)
+    labels = ["LABEL_7", "surprise", "LABEL_2"]
+    model = expression.pretrained_expression_model(start, labels)
+    model.save_pretrained(tmp_path / "saved")
+    saved = AutoModelForImageClassification.from_pretrained(tmp_path / "saved")
+    assert saved.config.id2label == dict(enumerate(labels)) and saved.num_labels == 3
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        before, after = old.eval()(pixels).logits, saved.eval()(pixels).logits
+    assert torch.allclose(after[:, [0, 2]], before[:, [7, 2]], atol=1e-6)
+    assert (after[:, 1:2] - before).abs().amax(0).min() > 1e-4  # none of them
+
+
 def test_starts_that_cannot_be_used_are_named(start, tmp_path):
     with pytest.raises(InputError, match="a mobilenet_v2 has no field 'depths'; among those it has are depth_mult"):
         expression.pretrained_expression_model(start, ["a", "b"], {"depths": [1]})

@@ -107,7 +107,7 @@ def expression_model(
 def pretrained_expression_model(
     checkpoint: str, labels: list[str], config_overrides: dict[str, Any] | None = None
 ) -> PreTrainedModel:
-    """A trained image classifier; with another number of classes, its last layer starts from scratch.
+    """A trained image classifier with these classes; those that it does not know by name start from scratch.
 
     Args:
         checkpoint: folder or Hub name.
@@ -128,11 +128,7 @@ def pretrained_expression_model(
             raise InputError(f"{checkpoint}: is of the type {config.model_type!r}; {remedy}")
         _require_fields(config, overrides)
         model, info = AutoModelForImageClassification.from_pretrained(
-            checkpoint,
-            **label_maps(labels),
-            **overrides,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
+            checkpoint, **overrides, ignore_mismatched_sizes=True, output_loading_info=True
         )
     except InputError:
         raise
@@ -146,7 +142,23 @@ def pretrained_expression_model(
         raise InputError(
             f"{checkpoint}: has no weights for {min(wrong)} with the fields {overrides}; leave out --config, or --init"
         )
+    _set_classes(model, labels)
     return _ready(model)
+
+
+def _set_classes(model: PreTrainedModel, labels: list[str]) -> None:
+    """Give the network these classes: those that it knows by name keep their weights, others have random ones."""
+    known, name = model.config.label2id, _last_layer(model)
+    old = model.get_submodule(name)
+    new = nn.Linear(old.in_features, len(labels), bias=old.bias is not None)
+    kept = [row for row, label in enumerate(labels) if label in known]
+    places = [known[labels[row]] for row in kept]
+    with torch.no_grad():
+        for each, before in zip(new.parameters(), old.parameters(), strict=True):
+            each[kept] = before[places]
+    model.set_submodule(name, new)
+    model.config.update(label_maps(labels))
+    model.num_labels = len(labels)
 
 
 def _ready(model: PreTrainedModel) -> PreTrainedModel:
