@@ -27,7 +27,7 @@ from loops import repeat_clip  # noqa: E402
 from memory import peak_mb  # noqa: E402
 from transformers import pipeline  # noqa: E402
 
-from av_emotion_hf.checkpoints import build_model  # noqa: E402
+from av_emotion_hf.checkpoints import FACE_CHECKPOINT, build_model  # noqa: E402
 from av_emotion_hf.data import ClipReader, FeatureReader, open_dataset  # noqa: E402
 from av_emotion_hf.data.extraction import extract  # noqa: E402
 from av_emotion_hf.data.workers import call_in_workers  # noqa: E402
@@ -165,7 +165,7 @@ class Decode:
 
 def speed(shared: Path) -> dict:
     """Seconds of clip per second, from file to image features at 10 frames a second, in two processes."""
-    image = build_model("pretraining", "image", [DEFAULT_CHECKPOINT])
+    image = build_model("pretraining", "image", [FACE_CHECKPOINT])
     features = FeatureReader(image_model=image.model.base_model.eval(), image_processor=image.image_processor)
     results = {}
     with tempfile.TemporaryDirectory() as folder:

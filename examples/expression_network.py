@@ -21,6 +21,7 @@ NAMES = {
 }
 LEFT_OUT = ("contempt",)
 BATCH_SIZE = 128
+FIELDS = 4  # into which a layer is divided in each direction
 
 
 @dataclass
@@ -89,14 +90,18 @@ class ExpressionNetwork:
 
     @torch.no_grad()
     def layers(self, pictures: list, depths: tuple[float, ...]) -> list[np.ndarray]:
-        """The features `(N, F)`, and the layers at depths from 0 to 1, averaged over the picture `(N, channels)`."""
+        """The features `(N, F)`, and the layers at depths from 0 to 1, averaged over 4 x 4 fields `(N, 16 channels)`.
+
+        A layer of fewer fields is taken as it is.
+        """
         found: list[list[torch.Tensor]] = [[] for _ in (None, *depths)]
         for start in range(0, len(pictures), BATCH_SIZE):
             clip = self.bundle.image_processor([pictures[start : start + BATCH_SIZE]], return_tensors="pt")
             output = self.backbone(clip.pixel_values[0], output_hidden_states=bool(depths))
             found[0].append(output.pooler_output.flatten(1))
             for each, depth in zip(found[1:], depths, strict=True):
-                each.append(output.hidden_states[round(depth * (len(output.hidden_states) - 1))].mean((2, 3)))
+                layer = output.hidden_states[round(depth * (len(output.hidden_states) - 1))]
+                each.append(nn.functional.adaptive_avg_pool2d(layer, min(FIELDS, layer.shape[-1])).flatten(1))
         return [torch.cat(each).numpy() for each in found]
 
     def randomize(self) -> None:

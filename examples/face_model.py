@@ -99,6 +99,15 @@ def clip_model(network: ExpressionNetwork, folder: str, features: np.ndarray, bi
     return model, bundle.image_processor
 
 
+def training_facts(network: Path) -> list[dict]:
+    """Settings and costs of the trainings that made a recognizer, from the first one whose folder stands beside it."""
+    record = json.loads((network / "run.json").read_text(encoding="utf-8"))
+    starts = [network.parent / name for name in record["settings"].get("init", [])]
+    before = [facts for start in starts if (start / "run.json").is_file() for facts in training_facts(start)]
+    wanted = ("options", "settings", "seconds", "hardware", "threads")
+    return [*before, {key: record[key] for key in wanted if key in record}]
+
+
 def main() -> None:
     """Write the model, and what is known of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -122,8 +131,7 @@ def main() -> None:
     facts["parameters"] = model.num_parameters()
     model.save_pretrained(args.model)
     processor.save_pretrained(args.model)
-    record = json.loads((Path(args.network) / "run.json").read_text(encoding="utf-8"))
-    facts["network"] = {key: record[key] for key in ("settings", "seconds", "hardware", "threads") if key in record}
+    facts["network"] = training_facts(Path(args.network))
     write_json(args.out, facts, indent=1)
     test = facts["test"]
     print(f"{args.model}: test faces: accuracy {test['accuracy']}, UAR {test['uar']}, ECE {test['ece']}")

@@ -80,9 +80,9 @@ once, each with probability one half. No person's baseline; differences with the
 
 FACES = """\
 Faces alone, Java-SED clips of ten actors, six acted emotions: what has learned from pictures of faces and from no clip
-as it ships, beside the best of four linear heads on the same frames, which learned from the other nine actors.
+as it ships, beside the mean of linear heads on layers of the same network, which learned from the other nine actors.
 Every arm: [examples](examples/README.md#faces-that-a-model-has-never-met)."""
-FACE_ARMS = {"`FACE_CHECKPOINT`": "model", "linear head on its frames": "chosen head"}
+FACE_ARMS = {"`FACE_CHECKPOINT`": "model", "mean of linear heads": "mean of the heads"}
 STRANGERS = """\
 Mean and standard deviation over actors. Nothing of the tested actor was learned from; `person's baseline` reads the
 frames of that actor's other clips without their labels, and `balanced` assumes that they hold every emotion equally

@@ -277,6 +277,12 @@ def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
     assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None
 
 
+def test_the_face_model_is_small_and_knows_seven_emotions():
+    model = load_classifier("av-emotion-face")[1].model
+    assert model.num_parameters() <= 4e6 and model.config.num_labels == 7
+    assert (Path(av.FACE_CHECKPOINT) / "model.safetensors").stat().st_size < 8e6
+
+
 def test_the_small_voice_hears_without_a_speech_encoder():
     config = load_classifier("av-emotion-voice-small")[1].model.config
     assert config.backbone_config is None and config.num_labels == 7 and config.rnn_type == "gru"

@@ -18,6 +18,7 @@ from PIL import Image as PILImage
 from transformers import AutoModelForImageClassification
 
 from av_emotion_hf import (
+    FACE_CHECKPOINT,
     MIT_VOICE_CHECKPOINT,
     SMALL_VOICE_CHECKPOINT,
     VOICE_CHECKPOINT,
@@ -199,6 +200,12 @@ def test_tables_are_those_of_the_results(script):
     for folder, card_of in (cards | {SMALL_VOICE_CHECKPOINT: "small_voice_card"}).items():
         card = (Path(folder) / "README.md").read_text(encoding="utf-8")
         assert card == names[card_of](shipped[Path(folder).name], voice), "run `make tables`"
+    faces, record = (
+        json.loads((EXAMPLES / "results" / f"{name}.json").read_text()) for name in ("face", "face_checkpoint")
+    )
+    card = (Path(FACE_CHECKPOINT) / "README.md").read_text(encoding="utf-8")
+    assert card == names["face_card"](record, faces), "run `make tables`"
+    assert names["actors_table"](faces["strangers"], names["FACE_ARMS"]) in README, "run `make tables`"
     assert names["PRICE"].format(**names["price"](voice, names["strangers"]())) in README, "run `make tables`"
     for table in (
         names["expression_table"](choices),
@@ -215,6 +222,9 @@ def test_tables_are_those_of_the_results(script):
         names["clips_table"](voice["baseline-clips"]),
         names["gender_table"](voice),
         names["augmentations_table"](voice.get("augmentations", [])),
+        names["actors_table"](faces["strangers"]),
+        names["few_labels_table"](faces["label-fractions"]),
+        names["copies_table"](faces["conditions"]),
     ):
         assert table in text, "run `make tables`"
 

@@ -13,6 +13,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "acoustics.descriptors": ("acoustic_descriptors", "acoustic_functionals", "stream_descriptors"),
     "checkpoints": (
         "DEFAULT_CHECKPOINT",
+        "FACE_CHECKPOINT",
         "MIT_VOICE_CHECKPOINT",
         "SMALL_VOICE_CHECKPOINT",
         "VOICE_CHECKPOINT",

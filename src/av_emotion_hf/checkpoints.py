@@ -44,12 +44,13 @@ DEFAULT_CHECKPOINT = str(SHIPPED / "av-emotion-small")  # voice and face
 VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice")  # of many datasets, for research
 MIT_VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice-mit")  # of one dataset, also for commercial use
 SMALL_VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice-small")  # distilled, without a speech encoder, for research
+FACE_CHECKPOINT = str(SHIPPED / "av-emotion-face")  # of pictures of faces, for research
 SHIPPED_CHECKPOINTS = {
     Path(path).name: path
-    for path in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, MIT_VOICE_CHECKPOINT, SMALL_VOICE_CHECKPOINT)
+    for path in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, MIT_VOICE_CHECKPOINT, SMALL_VOICE_CHECKPOINT, FACE_CHECKPOINT)
 }
 # by modality: what predicts clips in which nothing else is found, where no checkpoint was chosen
-SINGLE_MODALITY_CHECKPOINTS = {"audio": VOICE_CHECKPOINT}
+SINGLE_MODALITY_CHECKPOINTS = {"audio": VOICE_CHECKPOINT, "image": FACE_CHECKPOINT}
 
 # by `model_type`: what a checkpoint is, and its modality; an expression recognizer is the backbone of an image model
 KINDS = {

@@ -253,7 +253,7 @@ def test_classes_of_a_start_keep_their_weights_by_name(start, tmp_path):
     model = expression.pretrained_expression_model(start, labels)
     model.save_pretrained(tmp_path / "saved")
     saved = AutoModelForImageClassification.from_pretrained(tmp_path / "saved")
-    assert saved.config.id2label == dict(enumerate(labels)) and saved.num_labels == 3
+    assert saved.config.id2label == dict(enumerate(labels)) and model.config.num_labels == 3
     pixels = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         before, after = old.eval()(pixels).logits, saved.eval()(pixels).logits

@@ -73,9 +73,10 @@ class EmotionPredictor:
 
     Args:
         checkpoint: folder or Hub name of an audio, image or fusion classifier. By default those in this package:
-            `DEFAULT_CHECKPOINT` where a face is seen, and of other clips `VOICE_CHECKPOINT`, which knows many more
-            voices and recordings. Of those in this package the name is enough, such as `av-emotion-voice-mit`; that is
-            `MIT_VOICE_CHECKPOINT`, a voice model whose license allows commercial use, unlike that of the other two.
+            `DEFAULT_CHECKPOINT` for clips with a voice and a face; `VOICE_CHECKPOINT` for a voice alone and
+            `FACE_CHECKPOINT` for a face alone, which know many more people and recordings. Of those in this package
+            the name is enough, such as `av-emotion-voice-mit`; that is `MIT_VOICE_CHECKPOINT`, a voice model whose
+            license allows commercial use, unlike those of the other three.
         detector: name of the face detector, see [`load_detector`].
         fps: frames per second.
         window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged. `"whole"`

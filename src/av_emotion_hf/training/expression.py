@@ -148,17 +148,17 @@ def pretrained_expression_model(
 
 def _set_classes(model: PreTrainedModel, labels: list[str]) -> None:
     """Give the network these classes: those that it knows by name keep their weights, others have random ones."""
-    known, name = model.config.label2id, _last_layer(model)
-    old = model.get_submodule(name)
+    name = _last_layer(model)
+    old, known = model.get_submodule(name), dict(model.config.label2id or {})
+    assert isinstance(old, nn.Linear)  # that is what the name says
     new = nn.Linear(old.in_features, len(labels), bias=old.bias is not None)
-    kept = [row for row, label in enumerate(labels) if label in known]
-    places = [known[labels[row]] for row in kept]
+    kept = torch.tensor([row for row, label in enumerate(labels) if label in known], dtype=torch.long)
+    places = torch.tensor([known[label] for label in labels if label in known], dtype=torch.long)
     with torch.no_grad():
         for each, before in zip(new.parameters(), old.parameters(), strict=True):
             each[kept] = before[places]
     model.set_submodule(name, new)
     model.config.update(label_maps(labels))
-    model.num_labels = len(labels)
 
 
 def _ready(model: PreTrainedModel) -> PreTrainedModel:
