@@ -49,16 +49,7 @@ finetune() {
 
 # What ships: the same weights in half precision.
 halve() {
-  python - "$runs/$name" "$runs/$name-half" <<'EOF'
-import shutil, sys
-
-import torch
-from av_emotion_hf import AVEmotionAudioForSequenceClassification
-
-source, target = sys.argv[1:]
-AVEmotionAudioForSequenceClassification.from_pretrained(source, dtype=torch.float16).save_pretrained(target)
-shutil.copy(f"{source}/preprocessor_config.json", target)
-EOF
+  python "$(dirname "$0")/halve.py" "$runs/$name" "$runs/$name-half"
 }
 
 for stage in $stages; do "$stage"; done

@@ -181,6 +181,30 @@ def frames(clips, network, script):
     )
 
 
+def test_the_trainings_before_are_told_in_order(tmp_path, script):
+    for name, start, seconds in (("large", "small", 5), ("small", "elsewhere", 7)):
+        (tmp_path / name).mkdir()
+        record = {"settings": {"init": [start]}, "seconds": seconds, "history": []}
+        (tmp_path / name / "run.json").write_text(json.dumps(record))
+    told = script("face_model.py")["training_facts"](tmp_path / "large")
+    assert told == [
+        {"settings": {"init": ["elsewhere"]}, "seconds": 7},
+        {"settings": {"init": ["small"]}, "seconds": 5},
+    ]
+
+
+def test_a_model_is_halved(network, faces, tmp_path, script):
+    script("face_model.py", network, faces, tmp_path / "model", "--out", tmp_path / "out.json")
+    script("halve.py", tmp_path / "model", tmp_path / "half")
+    whole, half = (
+        AVEmotionImageForSequenceClassification.from_pretrained(tmp_path / each) for each in ("model", "half")
+    )
+    assert half.dtype == torch.float16
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(half.state_dict()[name].float(), tensor.float(), rtol=1e-3, atol=1e-3)
+    assert AVEmotionImageProcessor.from_pretrained(tmp_path / "half").size["height"] == 24
+
+
 def test_frames_are_the_features_of_the_model(clips, frames, network):
     own, layers = frames
     reader = FeatureReader.from_checkpoints("image", [network])

@@ -249,6 +249,9 @@ def test_a_start_keeps_its_weights_and_gets_a_new_last_layer(start):
 
 def test_classes_of_a_start_keep_their_weights_by_name(start, tmp_path):
     old = MobileNetV2ForImageClassification.from_pretrained(start)
+    torch.nn.init.normal_(old.classifier.weight)
+    torch.nn.init.normal_(old.classifier.bias)  # else all logits of random weights are near 0
+    old.save_pretrained(start)
     labels = ["LABEL_7", "surprise", "LABEL_2"]
     model = expression.pretrained_expression_model(start, labels)
     model.save_pretrained(tmp_path / "saved")
