@@ -5,8 +5,9 @@
 #
 # START is a MobileNetV2 trained on ImageNet (`imagenet_start.py`). DATA holds the dataset folders `ferplus` (pictures:
 # `image`, `emotion` and a column for each vote; train, validation, test) and `javased_video` (clips: `video`,
-# `emotion`, `speaker`); RUNS gets everything that is made. STAGE is one or more of: network model protocols conditions
-# halve (all of them, in this order, by default). The results are in RESULTS.
+# `emotion`, `speaker`), and for the stage `own_labels` `fer2013` (pictures) and `fer2013_ferplus.csv` (their votes);
+# RUNS gets everything that is made. STAGE is one or more of: network model protocols conditions halve changes
+# own_labels (the first five, in this order, by default). The results are in RESULTS.
 set -euo pipefail
 data=$1 runs=$2
 shift 2
@@ -26,9 +27,12 @@ network() {
 }
 
 train() {  # recognizer, further options
+  learn "$1" --slow-rate 1 --mixup 0.2 --augment "$crops" "${@:2}"
+}
+
+learn() {  # recognizer, further options
   av-emotion train-expression "$data/ferplus" --out "$1" --vote-columns "$columns" --min-votes 2 \
-    --ignored-votes contempt,unknown,NF --batch-size 64 --slow-rate 1 --label-smoothing 0 --mixup 0.2 \
-    --augment "$crops" "${@:2}"
+    --ignored-votes contempt,unknown,NF --batch-size 64 --label-smoothing 0 "${@:2}"
 }
 
 # Module 6 without a clip: the classifier of the network reads the mean frame.
@@ -52,6 +56,35 @@ conditions() {
 # What ships: the same weights in half precision.
 halve() {
   python "$here/halve.py" "$runs/$name" "$runs/$name-half"
+}
+
+# What each change to a small network buys, and what the network that ships scores.
+changes() {
+  local table=$runs/changes
+  change() { learn "$table/$1" --image-size 48 --epochs 3 --learning-rate 1e-3 "${@:2}"; }
+  change start --targets mode
+  change distribution
+  change crops --targets mode --augment "$crops"
+  change mixup --targets mode --mixup 0.2
+  change size64 --targets mode --image-size 64
+  change mobilenet --targets mode --architecture mobilenet_v2
+  change imagenet --targets mode --init "${START:?name the folder that imagenet_start.py wrote}" --slow-rate 1
+  score ferplus "$table"/{start,distribution,crops,mixup,size64,mobilenet,imagenet} "$small" "$network"
+}
+
+score() {  # dataset, recognizers
+  python "$here/expression_choices.py" "$data/$1" "$results/expression_votes.json" "${@:2}" --min-votes 2 \
+    --vote-columns ${columns//,/ } --ignored-votes contempt unknown NF
+}
+
+# The labels that FER2013 came with, which one person gave: the network goes on from the votes.
+own_labels() {
+  python "$here/fer2013_votes.py" "$data/fer2013" "$data/fer2013_ferplus.csv" "$runs/fer2013_votes"
+  av-emotion train-expression "$runs/fer2013_votes" --out "$runs/fer2013_own" --init "$network" --image-size 96 \
+    --vote-columns neutral,happy,surprised,sad,angry,disgust,fearful --epochs 3 --batch-size 64 --learning-rate 4e-4 \
+    --slow-rate 1 --label-smoothing 0 --mixup 0.2 \
+    --augment '{"resolution": 0.1, "blur": 0.1, "occlusion": 0.15, "box": 0.1}'
+  python "$here/expression_choices.py" "$runs/fer2013_votes" "$results/expression.json" "$runs/fer2013_own"
 }
 
 for stage in $stages; do "$stage"; done

@@ -30,7 +30,9 @@ Arms that learn from the clips of the other actors, each clip once as it is and 
   both, and of an earlier layer in 4 x 4 fields of the picture, at 0.4, 0.55 or 0.7 of the depth. Its penalty, and the
   prior, are chosen on validation actors, every third of those that are trained on in turn; then it is fitted again
   with all of them. `chosen head` is the one of all these that did best on validation actors, `mean of the heads` has
-  the mean of their probabilities.
+  the mean of their probabilities, and `mean of the layers` that of the heads on the three earlier layers.
+- `... each way alone`: the same with heads that learn from clips as they are alone, for `plain`, and from clips
+  standardized by their person alone, for `person`.
 - `head on a random network`: on mean and deviation of features of the same network with random weights; a control.
 - `SVM on mean and deviation`: with radial basis, C = 10, and a prior of 10 seconds; a control.
 - `RNN`: `finetune` on the features: mean and deviation of the states of a GRU of 48 values.
@@ -38,9 +40,9 @@ Arms that learn from the clips of the other actors, each clip once as it is and 
   stays where training does not beat it. Two validation actors choose the epoch; a seed draws these and the weights.
 
 Changed after a first run of the heads, in which the strongest penalty, then 1, was chosen nearly always (`chosen head`
-had 46.2, 58.3 and 59.6 % UAR): penalties up to 10, and a prior of 3 seconds. Changed after runs with other networks on
-all clips: the earlier layers alone, and in fields, of which those at 0.4 to 0.7 of the depth did best; and the mean of
-the heads. What is said of these arms is therefore better than it would be for further clips.
+had 46.2, 58.3 and 59.6 % UAR): penalties up to 10, and a prior of 3 seconds. Added after runs with other networks on
+all clips: the earlier layers alone, and in fields, of which those at 0.4 to 0.7 of the depth did best; the means of
+heads; heads that learn each way alone. What is said of these arms is therefore better than for further clips.
 
 Every arm is in the results, whichever wins.
 """
@@ -100,6 +102,8 @@ EPOCHS = 20
 RNN = {"rnn_type": "gru", "hidden_size": 48, "num_hidden_layers": 1, "pooling": "statistics"}
 RNNS = {"RNN": (RNN, False), "RNN and features, head first": (RNN | {"pool_features": True}, True)}
 KINDS = ("plain", "person")
+WAYS = {"": (KINDS,), ", each way alone": tuple((kind,) for kind in KINDS)}  # what a head learns from
+CONTROL = "a random network"
 SHOWN = ("model", "chosen head")  # whose confusions are in the results
 
 
@@ -190,14 +194,14 @@ class Choice:
     penalty: float
 
 
-def choose(frames: Frames, train: np.ndarray, has_deviation: bool) -> Choice:
+def choose(frames: Frames, train: np.ndarray, kinds: tuple[str, ...], has_deviation: bool) -> Choice:
     """The prior and penalty of a head with the best mean UAR on validation actors among those that are trained on."""
     actors = sorted(set(frames.speaker[train]))
     found = []
     for prior in PRIORS:
         part = frames.part(train, prior, has_deviation).pick(np.flatnonzero(train))
         thirds = [np.isin(part.speakers, actors[start::SPLITS]) for start in range(min(SPLITS, len(actors)))]
-        scores = [penalty_scores(part, KINDS, len(frames.classes), each, PENALTIES) for each in thirds]
+        scores = [penalty_scores(part, kinds, len(frames.classes), each, PENALTIES) for each in thirds]
         found += [Choice(float(np.mean([each[own] for each in scores])), prior, own) for own in PENALTIES]
     return max(found, key=lambda choice: choice.score)
 
@@ -212,9 +216,17 @@ def answered(run: dict, title: str, classes: np.ndarray, scores: dict[str, np.nd
             run.setdefault("confusion", {})[f"{title}, {kind}"] = confusion.tolist()
 
 
-def head_scores(head, part: Part) -> dict[str, np.ndarray]:
-    """Probabilities `(n, K)` of clips by how they are standardized."""
-    return {kind: head(torch.from_numpy(part.vectors[kind])).double().softmax(1).numpy() for kind in KINDS}
+def head_scores(
+    frames: Frames, test: np.ndarray, kinds: tuple[str, ...], has_deviation: bool
+) -> tuple[Choice, dict[str, np.ndarray]]:
+    """Probabilities `(n, K)` of the clips that are tested `(N,)`, by a head that learns from the others."""
+    choice = choose(frames, ~test, kinds, has_deviation)
+    part = frames.part(~test, choice.prior, has_deviation)
+    train, held_out = (part.pick(np.flatnonzero(clips)) for clips in (~test, test))
+    none = np.zeros(len(train.classes), dtype=bool)
+    head, _ = learn(train, kinds, len(frames.classes), none, choice.penalty)
+    vectors = {kind: torch.from_numpy(held_out.vectors[kind]) for kind in kinds}
+    return choice, {kind: head(each).double().softmax(1).numpy() for kind, each in vectors.items()}
 
 
 def untrained(frames: Frames, network: ExpressionNetwork, model) -> dict[str, dict[str, np.ndarray]]:
@@ -275,9 +287,10 @@ def tuned(rows: Dataset, network: str, actor: str, seeds: int) -> dict[str, list
 
 
 def heads_of(frames: Frames, layers: list[list[np.ndarray]], network: ExpressionNetwork) -> dict[str, Frames]:
-    """What heads read, but for that on the mean alone, by what it is called."""
+    """What heads read, by what it is called."""
     logits = list(map(network.logits, frames.clips))
     found = {
+        "mean": frames,
         "mean and deviation": frames,
         "logits": Frames(logits, frames.facts),
         "features and logits": frames.beside(logits),
@@ -287,36 +300,54 @@ def heads_of(frames: Frames, layers: list[list[np.ndarray]], network: Expression
     }
 
 
+def answer_with_heads(run: dict, heads: dict[str, Frames], test: np.ndarray, suffix: str, ways) -> None:
+    """Write what heads reach on the clips that are tested `(N,)`, each and together, into a run.
+
+    Args:
+        run: results of the actor that is tested.
+        heads: what each reads.
+        test: which of the clips are tested.
+        suffix: of the titles of the arms.
+        ways: the ways to standardize that a head learns from, for each that is fitted.
+    """
+    frames = heads["mean"]
+    classes, actors = frames.numbers[test], frames.speaker[test]
+    choices: dict[str, list[Choice]] = {}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for title, own in heads.items():
+        fits = [head_scores(own, test, kinds, title != "mean") for kinds in ways]
+        choices[title] = [choice for choice, _ in fits]
+        found[title] = {kind: scores for _, each in fits for kind, scores in each.items()}
+        answered(run, f"head on {title}{suffix}", classes, found[title], actors)
+    run[f"choices{suffix}"] = {
+        title: [[choice.prior, choice.penalty] for choice in each] for title, each in choices.items()
+    }
+    known = [title for title in heads if title != CONTROL]
+    best = max(known, key=lambda title: sum(choice.score for choice in choices[title]))
+    run[f"chosen{suffix}"] = best
+    answered(run, f"chosen head{suffix}", classes, found[best], actors)
+    for name, titles in (("heads", known), ("layers", [title for title in known if "layer" in title])):
+        means = {kind: np.mean([found[title][kind] for title in titles], axis=0) for kind in KINDS}
+        answered(run, f"mean of the {name}{suffix}", classes, means, actors)
+
+
 def strangers(args: argparse.Namespace) -> Iterator[dict]:
     """Every arm on every actor."""
     network = ExpressionNetwork(args.network)
     frames, layers = read_frames(args.inputs, network)
     model = AVEmotionImageForSequenceClassification.from_pretrained(args.model).eval()
     without = untrained(frames, network, model)
-    heads = {"mean": frames} | heads_of(frames, layers, network)
+    heads = heads_of(frames, layers, network)
     network.randomize()
-    heads["a random network"] = read_frames(args.inputs, network)[0]
-    count, rows = len(frames.classes), frames.rows
+    heads[CONTROL] = read_frames(args.inputs, network)[0]
+    rows = frames.rows
     for number, test in enumerate(folds_of("", frames.speaker, {})):
         classes, actors = frames.numbers[test], frames.speaker[test]
         run = {"fold": number, "actor": str(actors[0]), "clips": int(test.sum()), "labels": frames.classes, "uar": {}}
         for title, scores in without.items():
             answered(run, title, classes, {kind: each[test] for kind, each in scores.items()}, actors)
-        chosen, found = {}, {}
-        for title, own in heads.items():
-            has_deviation = title != "mean"
-            choice = choose(own, ~test, has_deviation)
-            part = own.part(~test, choice.prior, has_deviation)
-            train, held_out = (part.pick(np.flatnonzero(clips)) for clips in (~test, test))
-            head, _ = learn(train, KINDS, count, np.zeros(len(train.classes), dtype=bool), choice.penalty)
-            chosen[title], found[title] = choice, head_scores(head, held_out)
-            answered(run, f"head on {title}", classes, found[title], actors)
-        run["choices"] = {title: [choice.prior, choice.penalty] for title, choice in chosen.items()}
-        chosen.pop("a random network")
-        run["chosen"] = max(chosen, key=lambda title: chosen[title].score)
-        answered(run, "chosen head", classes, found[run["chosen"]], actors)
-        means = {kind: np.mean([found[title][kind] for title in chosen], axis=0) for kind in KINDS}
-        answered(run, "mean of the heads", classes, means, actors)
+        for suffix, ways in WAYS.items():
+            answer_with_heads(run, heads, test, suffix, ways)
         for kind, vectors in frames.part(~test).vectors.items():
             answers = support_vectors(vectors[~test], frames.numbers[~test], vectors[test])
             run["uar"][f"SVM on mean and deviation, {kind}"] = uar(classes, answers)

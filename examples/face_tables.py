@@ -5,6 +5,7 @@ from voice_tables import by_arm, percent
 
 Runs = list[dict]
 KINDS = {"as it is": "plain", "person's baseline": "person", "and balanced": "person, balanced"}
+WAYS = {"": "", "each way alone, ": ", each way alone"}  # that a head has learned from
 # UAR in percent in the same folds, plain and by actor: histograms of oriented gradients, 100 principal components, SVM
 HOG = ("37.1", "50.0")
 
@@ -14,20 +15,28 @@ def actors_table(runs: Runs, wanted: dict[str, str] | None = None) -> str:
 
     Args:
         runs: of `strangers`.
-        wanted: arms by their titles; all under their own names by default.
+        wanted: arms by their titles. By default all under their own names, and heads that have learned each way alone
+            beside those that have learned both.
     """
-    names = [arm.removesuffix(", plain") for arm in runs[0]["uar"] if arm.endswith(", plain")]
-    arms = wanted or {name: name for name in names}
-    lines = [f"| UAR %, {len(runs[0]['labels'])} emotions | {' | '.join(KINDS)} |", "|---" * (1 + len(KINDS)) + "|"]
+    keys = runs[0]["uar"]
+    names = [key.removesuffix(", plain") for key in keys if key.endswith(", plain")]
+    arms = wanted or {name: name for name in names if not name.endswith(WAYS["each way alone, "])}
+    columns = {
+        f"{before}{title}": f"{way}, {kind}"
+        for before, way in list(WAYS.items())[: 1 if wanted else None]
+        for title, kind in KINDS.items()
+    }
+    lines = [
+        f"| UAR %, {len(runs[0]['labels'])} emotions | {' | '.join(columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
     for title, arm in arms.items():
-        cells = [
-            percent(run["uar"][f"{arm}, {kind}"] for run in runs if f"{arm}, {kind}" in run["uar"])
-            for kind in KINDS.values()
-        ]
+        cells = [percent(run["uar"][arm + own] for run in runs if arm + own in run["uar"]) for own in columns.values()]
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    lines.append(f"| histograms of gradients, SVM | {HOG[0]} | {HOG[1]} | - |")
+    others = " | -" * (len(columns) - 2)
+    lines.append(f"| histograms of gradients, SVM | {HOG[0]} | {HOG[1]}{others} |")
     chance = f"{100 / len(runs[0]['labels']):.1f}"
-    lines.append(f"| chance | {chance} | {chance} | {chance} |")
+    lines.append(f"| chance{f' | {chance}' * len(columns)} |")
     return "\n".join(lines)
 
 

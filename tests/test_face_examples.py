@@ -252,6 +252,56 @@ def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
 
 
+VOTED = "split,row,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+
+
+def fer2013(folder, labels):
+    """Folder of pictures under their labels, the same ones in each split."""
+    cell = {"bytes": encode_crop(crop(0, 0, np.random.default_rng(0))), "path": None}
+    rows = [{"image": cell, "emotion": label} for label in labels]
+    columns = Features({"image": Image(decode=False), "emotion": Value("string")})
+    for split in ("train", "validation", "test"):
+        Dataset.from_list(rows, features=columns).to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
+    return folder
+
+
+def test_votes_are_put_beside_own_labels(tmp_path, script):
+    """By split and row; a picture without a line has its own label alone, and so has every one that is tested."""
+    faces = fer2013(tmp_path / "fer2013", ["surprise", "fear", "happy"])
+    (tmp_path / "votes.csv").write_text(
+        f"{VOTED}\ntrain,2,1,6,0,0,0,0,0,2,1,0\ntrain,0,0,0,7,0,0,0,3,0,0,0\ntest,1,10,0,0,0,0,0,0,0,0,0\n"
+    )
+    script("fer2013_votes.py", faces, tmp_path / "votes.csv", tmp_path / "out")
+    columns = ["emotion", "neutral", "happy", "surprised", "sad", "angry", "disgust", "fearful"]
+    pictures = Dataset.from_parquet(str(faces / "train-00000-of-00001.parquet")).cast_column(
+        "image", Image(decode=False)
+    )
+    for split, expected in {
+        "train": [
+            ("surprised", 0, 0, 17, 0, 0, 0, 3),
+            ("fearful", 0, 0, 0, 0, 0, 0, 10),
+            ("happy", 1, 16, 0, 0, 0, 0, 0),
+        ],
+        "test": [
+            ("surprised", 0, 0, 10, 0, 0, 0, 0),
+            ("fearful", 0, 0, 0, 0, 0, 0, 10),
+            ("happy", 0, 10, 0, 0, 0, 0, 0),
+        ],
+    }.items():
+        found = Dataset.from_parquet(str(tmp_path / "out" / f"{split}-00000-of-00001.parquet"))
+        assert [tuple(row[name] for name in columns) for row in found.remove_columns("image")] == expected
+        found = found.cast_column("image", Image(decode=False))
+        assert [cell["bytes"] for cell in found["image"]] == [cell["bytes"] for cell in pictures["image"]]
+
+
+def test_a_label_that_fer2013_does_not_have_is_named(tmp_path, script):
+    faces = fer2013(tmp_path / "fer2013", ["happy", "bored"])
+    (tmp_path / "votes.csv").write_text(f"{VOTED}\n")
+    with pytest.raises(InputError, match="'bored' is not a class of FER2013; they are neutral, happy, surprise, sad"):
+        script("fer2013_votes.py", faces, tmp_path / "votes.csv", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_clip_without_a_face_is_named(tmp_path, network, script):
     cell = {"bytes": encode_crop(crop(0, 0, np.random.default_rng(0))), "path": None}
     folder = write_clips(tmp_path, [{"faces": [cell] * count, "emotion": 0, "speaker": "01"} for count in (2, 0)])
@@ -278,20 +328,28 @@ def test_every_arm_is_tested_on_actors_that_are_not_known(clips, network, faces,
     assert uar["head on mean and deviation, person"] > 0.8 and uar["SVM on mean and deviation, person"] > 0.7
     heads = ["mean", "mean and deviation", "logits", "features and logits", "a random network"]
     heads += [f"a layer at {depth}" for depth in (0.4, 0.55, 0.7)]
-    arms = ["mean of decisions", "mean of logits", "model", "chosen head", "mean of the heads"]
-    arms += ["RNN", "RNN and features, head first"]
-    arms += [f"head on {each}" for each in heads]
+    arms = ["mean of decisions", "mean of logits", "model", "RNN", "RNN and features, head first"]
+    learned = [f"head on {each}" for each in heads] + ["chosen head", "mean of the heads", "mean of the layers"]
+    arms += learned + [f"{arm}, each way alone" for arm in learned]
     assert {f"{arm}, {kind}" for arm in arms for kind in ("plain", "person", "person, balanced")} <= set(uar)
     assert len(uar) == 3 * len(arms) + 2 and all(len(each) == 1 for run in runs for each in run["seeds"].values())
     for run in runs:
-        assert run["uar"]["chosen head, person"] == run["uar"][f"head on {run['chosen']}, person"]
-        assert run["chosen"] != "a random network" and set(run["choices"]) == set(heads)
+        for way, count in (("", 1), (", each way alone", 2)):
+            chosen = run[f"chosen{way}"]
+            assert run["uar"][f"chosen head{way}, person"] == run["uar"][f"head on {chosen}{way}, person"]
+            assert chosen != "a random network" and set(run[f"choices{way}"]) == set(heads)
+            assert all(len(fits) == count for fits in run[f"choices{way}"].values())
         assert np.sum(run["confusion"]["model, plain"]) == run["clips"] == 4
     few = results["label-fractions"]
     assert len(few) == 4 * 7 and {run["clips"] for run in few} == {2, 4, 12}
     tables = script("face_tables.py")
     lines = tables["actors_table"](runs).splitlines()
-    assert len(lines) == 2 + len(arms) + 3 and lines[-1] == "| chance | 50.0 | 50.0 | 50.0 |"
+    assert len(lines) == 2 + 5 + len(learned) + 3 and lines[-1] == "| chance" + 6 * " | 50.0" + " |"
+    row = next(line for line in lines if line.startswith("| mean of the layers "))
+    alone = [run["uar"]["mean of the layers, each way alone, plain"] for run in runs]
+    assert row.split(" | ")[4].startswith(f"{100 * np.mean(alone):.1f} ±")
+    few_arms = tables["actors_table"](runs, {"shipped": "model"}).splitlines()
+    assert len(few_arms) == 2 + 3 and few_arms[-1] == "| chance | 50.0 | 50.0 | 50.0 |"
     assert tables["few_labels_table"](few).splitlines()[0] == "| UAR % with so many labels | 10 % | 25 % | 100 % |"
 
 
@@ -321,7 +379,7 @@ def test_prior_and_penalty_are_chosen_on_actors_in_turn(script):
     facts = [{"emotion": number % 2, "speaker": str(number // 6)} for number in range(42)]
     frames = names["Frames"]([each.astype(np.float32) for each in values], Dataset.from_list(facts, features=columns))
     train = frames.speaker != "6"
-    choice = names["choose"](frames, train, True)
+    choice = names["choose"](frames, train, ("plain", "person"), True)
     means = {}
     for prior in (10.0, 3.0):
         part = frames.part(train, prior).pick(np.flatnonzero(train))
@@ -341,6 +399,51 @@ def test_prior_and_penalty_are_chosen_on_actors_in_turn(script):
     expected = (frames.clips[40].mean(0) - (mean + share * (theirs.mean(0) - mean))) / np.sqrt(variance)
     np.testing.assert_allclose(own.vectors["person"][40, :8], expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(own.vectors["plain"][40, 8:], frames.clips[40].std(0) / std, rtol=1e-3)
+
+
+def test_a_head_learns_from_what_it_is_told(frames, script):
+    """Heads of each way alone have the scores of `learn` on that way; those of `plain` know nothing of persons."""
+    names, probes = script("face_protocols.py"), script("probes.py")
+    own = frames[0]
+    test = own.speaker == "02"
+    for kinds in (("plain", "person"), ("plain",), ("person",)):
+        choice, scores = names["head_scores"](own, test, kinds, True)
+        assert set(scores) == set(kinds)
+        part = own.part(~test, choice.prior)
+        head, _ = probes["learn"](part.pick(np.flatnonzero(~test)), kinds, 2, np.zeros(12, dtype=bool), choice.penalty)
+        for kind in kinds:
+            logits = head(torch.from_numpy(part.vectors[kind][test])).numpy()
+            np.testing.assert_allclose(scores[kind], softmax(logits), atol=1e-6)
+        if kinds == ("plain",):
+            part.vectors["person"][:] = 0  # of no consequence
+            again, _ = probes["learn"](
+                part.pick(np.flatnonzero(~test)), kinds, 2, np.zeros(12, dtype=bool), choice.penalty
+            )
+            vectors = torch.from_numpy(part.vectors["plain"])
+            torch.testing.assert_close(again(vectors), head(vectors))
+
+
+def test_means_are_of_the_heads_that_know_the_faces(frames, network, script):
+    names = script("face_protocols.py")
+    two = script("expression_network.py")["ExpressionNetwork"](network)
+    heads = names["heads_of"](*frames, two)
+    heads["a random network"] = names["Frames"](
+        [np.zeros_like(each) + number for number, each in enumerate(frames[0].clips)], frames[0].facts
+    )
+    test = frames[0].speaker == "01"
+    run = {"uar": {}}
+    names["answer_with_heads"](run, heads, test, "", [("plain", "person")])
+    found = {
+        title: names["head_scores"](own, test, ("plain", "person"), title != "mean")[1]["person"]
+        for title, own in heads.items()
+    }
+    answers = np.mean([found[f"a layer at {depth}"] for depth in (0.4, 0.55, 0.7)], axis=0).argmax(1)
+    classes = frames[0].numbers[test]
+    by_class = [(answers[classes == each] == each).mean() for each in (0, 1)]
+    assert run["uar"]["mean of the layers, person"] == pytest.approx(np.mean(by_class))
+    answers = np.mean([found[title] for title in found if "random" not in title], axis=0).argmax(1)
+    by_class = [(answers[classes == each] == each).mean() for each in (0, 1)]
+    assert run["uar"]["mean of the heads, person"] == pytest.approx(np.mean(by_class))
 
 
 def test_copies_are_what_they_are_called(face, script):
