@@ -86,7 +86,7 @@ FACE_ARMS = {"`FACE_CHECKPOINT`": "model", "mean of linear heads": "mean of the 
 STRANGERS = """\
 Mean and standard deviation over actors. Nothing of the tested actor was learned from; `person's baseline` reads the
 frames of that actor's other clips without their labels, and `balanced` assumes that they hold every emotion equally
-often:"""
+often. Heads have learned from clips as they are and from clips standardized by their person, or `each way alone`:"""
 FRACTIONS = "The linear head on mean and deviation, with fewer labels of the other actors:"
 CONDITIONS = (
     "The expression recognizer on test faces, and on copies of them; sharpness, brightness and symmetry as measured:"
