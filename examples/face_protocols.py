@@ -380,7 +380,7 @@ def main() -> None:
     parser.add_argument("inputs")
     parser.add_argument("--network", required=True)
     parser.add_argument("--model", help="for strangers")
-    parser.add_argument("--seeds", type=int, default=3, help="of the recurrent networks")
+    parser.add_argument("--seeds", type=int, default=2, help="of the recurrent networks")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     if args.protocol == "strangers" and not args.model:

@@ -80,9 +80,14 @@ once, each with probability one half. No person's baseline; differences with the
 
 FACES = """\
 Faces alone, Java-SED clips of ten actors, six acted emotions: what has learned from pictures of faces and from no clip
-as it ships, beside the mean of linear heads on layers of the same network, which learned from the other nine actors.
-Every arm: [examples](examples/README.md#faces-that-a-model-has-never-met)."""
-FACE_ARMS = {"`FACE_CHECKPOINT`": "model", "mean of linear heads": "mean of the heads"}
+as it ships, beside what has learned from the clips of the other nine actors, on frames of the same network. Every arm:
+[examples](examples/README.md#faces-that-a-model-has-never-met)."""
+FACE_ARMS = {
+    "`FACE_CHECKPOINT`": "model",
+    "recurrent network": "RNN",
+    "mean of linear heads": "mean of the heads",
+    "mean of linear heads on its layers, learned each way alone": "mean of the layers, each way alone",
+}
 STRANGERS = """\
 Mean and standard deviation over actors. Nothing of the tested actor was learned from; `person's baseline` reads the
 frames of that actor's other clips without their labels, and `balanced` assumes that they hold every emotion equally
