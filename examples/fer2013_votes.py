@@ -14,10 +14,9 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from datasets import Dataset, Image, Value
+from datasets import ClassLabel, Dataset, Image, Value
 
 from av_emotion_hf import InputError, open_dataset
-from av_emotion_hf.data.labels import class_names
 
 OWN = 10  # as many as there are annotators
 # class, its name in FER2013, its column of votes
@@ -46,7 +45,8 @@ def with_votes(pictures: Dataset, votes: dict[int, dict[str, str]]) -> Dataset:
         InputError: a label is not one of FER2013.
     """
     names = {own: name for name, own, _ in CLASSES}
-    labels = class_names(pictures, "emotion")
+    feature = pictures.features["emotion"]
+    labels = [feature.names[each] if isinstance(feature, ClassLabel) else each for each in pictures["emotion"]]
     unknown = sorted({str(label) for label in labels} - set(names))
     if unknown:
         raise InputError(f"column 'emotion': {unknown[0]!r} is not a class of FER2013; they are {', '.join(names)}")
