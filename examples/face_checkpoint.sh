@@ -69,11 +69,8 @@ changes() {
   change size64 --targets mode --image-size 64
   change mobilenet --targets mode --architecture mobilenet_v2
   change imagenet --targets mode --init "${START:?name the folder that imagenet_start.py wrote}" --slow-rate 1
-  score ferplus "$table"/{start,distribution,crops,mixup,size64,mobilenet,imagenet} "$small" "$network"
-}
-
-score() {  # dataset, recognizers
-  python "$here/expression_choices.py" "$data/$1" "$results/expression_votes.json" "${@:2}" --min-votes 2 \
+  python "$here/expression_choices.py" "$data/ferplus" "$results/expression_votes.json" \
+    "$table"/{start,distribution,crops,mixup,size64,mobilenet,imagenet} "$small" "$network" --min-votes 2 \
     --vote-columns ${columns//,/ } --ignored-votes contempt unknown NF
 }
 

@@ -52,7 +52,7 @@ import functools
 import itertools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -300,7 +300,9 @@ def heads_of(frames: Frames, layers: list[list[np.ndarray]], network: Expression
     }
 
 
-def answer_with_heads(run: dict, heads: dict[str, Frames], test: np.ndarray, suffix: str, ways) -> None:
+def answer_with_heads(
+    run: dict, heads: dict[str, Frames], test: np.ndarray, suffix: str, ways: Sequence[tuple[str, ...]]
+) -> None:
     """Write what heads reach on the clips that are tested `(N,)`, each and together, into a run.
 
     Args:

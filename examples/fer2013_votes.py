@@ -33,9 +33,19 @@ TRAIN = "train"
 
 
 def read_votes(path: Path) -> dict[int, dict[str, str]]:
-    """The line of each row of the training split that has one."""
+    """The line of each row of the training split that has one.
+
+    Raises:
+        InputError: there is no such file, or it lacks a column.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; give the table of votes of FER+")
     with path.open(encoding="utf-8", newline="") as file:
-        return {int(line["row"]): line for line in csv.DictReader(file) if line["split"] == TRAIN}
+        table = csv.DictReader(file)
+        missing = sorted({"split", "row", *(votes for _, _, votes in CLASSES)} - set(table.fieldnames or ()))
+        if missing:
+            raise InputError(f"{path.name}: has no column {missing[0]!r}; give the table of votes of FER+")
+        return {int(line["row"]): line for line in table if line["split"] == TRAIN}
 
 
 def with_votes(pictures: Dataset, votes: dict[int, dict[str, str]]) -> Dataset:

@@ -294,6 +294,17 @@ def test_votes_are_put_beside_own_labels(tmp_path, script):
         assert [cell["bytes"] for cell in found["image"]] == [cell["bytes"] for cell in pictures["image"]]
 
 
+def test_a_table_without_votes_is_named(tmp_path, script):
+    faces, votes = fer2013(tmp_path / "fer2013", ["happy"]), tmp_path / "votes.csv"
+    with pytest.raises(InputError, match=r"votes\.csv: there is no such file; give the table of votes"):
+        script("fer2013_votes.py", faces, votes, tmp_path / "out")
+    for text, column in (("", "anger"), (f"{VOTED.replace('fear,', '')}\n", "fear")):
+        votes.write_text(text)
+        with pytest.raises(InputError, match=rf"votes\.csv: has no column '{column}'; give the table of votes"):
+            script("fer2013_votes.py", faces, votes, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_label_that_fer2013_does_not_have_is_named(tmp_path, script):
     faces = fer2013(tmp_path / "fer2013", ["happy", "bored"])
     (tmp_path / "votes.csv").write_text(f"{VOTED}\n")
