@@ -364,6 +364,18 @@ def test_every_arm_is_tested_on_actors_that_are_not_known(clips, network, faces,
     assert tables["few_labels_table"](few).splitlines()[0] == "| UAR % with so many labels | 10 % | 25 % | 100 % |"
 
 
+def test_heads_that_learn_each_way_alone_stand_beside_the_others(script):
+    kinds = ("plain", "person", "person, balanced")
+    scores = {f"head, {kind}": 0.1 * number for number, kind in enumerate(kinds)}
+    scores |= {f"head, each way alone, {kind}": 0.5 + 0.1 * number for number, kind in enumerate(kinds)}
+    table = script("face_tables.py")["actors_table"]
+    runs = [{"uar": scores | {"SVM, plain": 0.9}, "labels": ["a", "b"]}]
+    lines = table(runs).splitlines()
+    assert lines[2:4] == ["| head | 0.0 | 10.0 | 20.0 | 50.0 | 60.0 | 70.0 |", "| SVM | 90.0 | - | - | - | - | - |"]
+    few = table(runs, {"alone": "head, each way alone"}).splitlines()
+    assert few[2] == "| alone | 50.0 | 60.0 | 70.0 |" and lines[0].count("|") == 8 and few[0].count("|") == 5
+
+
 def test_answers_are_balanced_and_counted(script):
     names = script("face_protocols.py")
     scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.55, 0.45]])
