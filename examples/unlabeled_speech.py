@@ -137,8 +137,12 @@ def frozen_vectors(args: argparse.Namespace, tested: str, size: str, arm: str, s
         estimate_statistics(bundle.model, "audio", joined(args.heard), collate)
     rows = encode_labels(dataset, "emotion", labels)
     rows = rows.with_format("numpy", columns=["input_features"], output_all_columns=True)
-    vectors, targets = sentence_vectors(bundle.model, rows, collate, BATCH_SIZE)
-    return vectors, targets.argmax(1).numpy(), np.array([f"{tested}/{name}" for name in dataset["speaker"]])
+    found = sentence_vectors(bundle.model, rows, collate, BATCH_SIZE)
+    return (
+        found.vectors["classifier"],
+        found.targets.argmax(1).numpy(),
+        np.array([f"{tested}/{name}" for name in dataset["speaker"]]),
+    )
 
 
 def joined(datasets: list):

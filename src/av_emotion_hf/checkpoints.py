@@ -18,13 +18,12 @@ from transformers import (
 )
 
 from .errors import InputError
+from .models.backbones_av_emotion import cut_layers, depth
 from .models.configuration_av_emotion import (
     SPEECH_ENCODERS,
     AVEmotionAudioConfig,
     AVEmotionConfig,
     AVEmotionImageConfig,
-    cut_layers,
-    depth,
 )
 from .models.feature_extraction_av_emotion import AVEmotionFeatureExtractor
 from .models.image_processing_av_emotion import AVEmotionImageProcessor
@@ -69,6 +68,7 @@ MODALITY_OF = {
     "resnet": "expression",
     "timm_wrapper": "expression",
 }
+FUSION_FIELDS = ("fusion", "fusion_size", "late_rule")  # of a fusion model that another one begins with
 # by modality: the parts that a checkpoint has and that a model needs
 PARTS = {"audio": {"audio"}, "image": {"image"}, "fusion": {"audio", "image"}, "expression": {"image"}}
 MODELS: dict[tuple[str, str], type[AVEmotionPreTrainedModel]] = {
@@ -291,12 +291,9 @@ def build_model(
         image_processor = AVEmotionImageProcessor()
     normalized: set[str] = set()
     for checkpoint, config in found.items():
-        own = MODALITY_OF[config.model_type]
-        _copy_parts(load_weights(AutoModel, checkpoint), model)
-        if image_processor is not None and "image" in PARTS[own]:
+        normalized |= _copy_parts(load_weights(AutoModel, checkpoint), model, checkpoint)
+        if image_processor is not None and "image" in PARTS[MODALITY_OF[config.model_type]]:
             image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint)
-        if own != "expression":
-            normalized |= PARTS[own]
     return ModelBundle(model, feature_extractor, image_processor, frozenset(normalized))
 
 
@@ -305,19 +302,21 @@ def _configuration(
 ) -> PreTrainedConfig:
     """The configuration of a new model: the checkpoints' for the parts that they have, changed by `overrides`."""
     parts: dict[str, dict] = {"audio": {}, "image": {}}
+    fusion = {}
     for config in found:
         own = MODALITY_OF[config.model_type]
         if own == "expression":
             parts["image"]["backbone_config"] = _fields(config) | {"model_type": config.model_type}
         elif own == "fusion":
             parts = {part: _fields(getattr(config, f"{part}_config")) for part in parts}
+            fusion = {name: getattr(config, name) for name in FUSION_FIELDS}
         else:
             parts[own] = _fields(config)
     names = {} if labels is None else label_maps(labels)
     if modality == "fusion":
         audio_config = AVEmotionAudioConfig.from_dict(parts["audio"] | overrides.pop("audio_config", {}))
         image_config = AVEmotionImageConfig.from_dict(parts["image"] | overrides.pop("image_config", {}))
-        return AVEmotionConfig(audio_config=audio_config, image_config=image_config, **names, **overrides)
+        return AVEmotionConfig(audio_config=audio_config, image_config=image_config, **(names | fusion | overrides))
     config_class = AVEmotionAudioConfig if modality == "audio" else AVEmotionImageConfig
     return config_class.from_dict(parts[modality] | names | overrides)
 
@@ -330,17 +329,43 @@ def _fields(config: PreTrainedConfig) -> dict:
     return fields
 
 
-def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel) -> None:
-    """Copy the encoders of `trained`, or its backbone, into the model."""
+def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel, checkpoint: str) -> set[str]:
+    """Copy the encoders of `trained`, or its backbone, into the model.
+
+    Returns:
+        The parts whose feature statistics came along: not those of a backbone that is read at other layers.
+
+    Raises:
+        InputError: the configuration of the model gives an encoder other sizes.
+    """
     own = MODALITY_OF[trained.config.model_type]
     if own == "expression":
         model.get_submodule("image_encoder.backbone").load_state_dict(trained.state_dict())
-        return
+        return set()
+    normalized = set()
     for part in ("audio", "image"):
-        target = getattr(model, f"{part}_encoder", None)
-        source = trained if own == part else getattr(trained, f"{part}_encoder", None)
-        if target is not None and source is not None:
+        target: Any = getattr(model, f"{part}_encoder", None)
+        source: Any = trained if own == part else getattr(trained, f"{part}_encoder", None)
+        if target is None or source is None:
+            continue
+        if part == "image" and _read_layers(source.config) != _read_layers(target.config):
+            target.backbone.load_state_dict(source.backbone.state_dict())
+            continue
+        try:
             target.load_state_dict(source.state_dict())
+        except RuntimeError as error:
+            name = str(error).split("for ", 2)[-1].split(":", 1)[0]
+            raise InputError(
+                f"{checkpoint}: its {part} encoder has other sizes than --config asks for ({name}); leave those "
+                "fields out, or train without this --init"
+            ) from error
+        normalized.add(part)
+    return normalized
+
+
+def _read_layers(config: AVEmotionImageConfig) -> tuple:
+    """What decides which values of the backbone a frame holds."""
+    return config.backbone_layers, None if config.backbone_layers is None else config.backbone_fields
 
 
 def load_classifier(checkpoint: str) -> tuple[str, ModelBundle]:

@@ -7,7 +7,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from av_emotion_hf import AVEmotionAudioConfig, AVEmotionAudioForPreTraining, AVEmotionAudioModel
 from av_emotion_hf.models import speech_backbone_av_emotion
-from av_emotion_hf.models.configuration_av_emotion import cut_layers, depth
+from av_emotion_hf.models.backbones_av_emotion import cut_layers, depth
 from av_emotion_hf.models.speech_backbone_av_emotion import SpeechBackbone, blocks, mel_filters
 
 

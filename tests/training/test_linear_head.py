@@ -146,8 +146,9 @@ def test_vectors_are_what_the_classifier_reads(features, options, small):
     bundle = build_model("classification", "audio", labels=["happy", "sad"], config_overrides=small["audio"])
     rows = features.map(lambda row: {"labels": int(row["emotion"] == "sad")})
     collate = ClipCollator("audio", bundle.feature_extractor, None, bundle.feature_sizes)
-    vectors, targets = sentence_vectors(bundle.model, rows, collate, 5)
-    assert targets.argmax(1).tolist() == rows["labels"][:]
+    found = sentence_vectors(bundle.model, rows, collate, 5)
+    vectors, targets = found.vectors["classifier"], found.targets
+    assert found.present["classifier"].all() and targets.argmax(1).tolist() == rows["labels"][:]
     with torch.no_grad():
         logits = bundle.model.eval()(**{k: v for k, v in collate([rows[3]]).items() if k != "labels"}).logits
     torch.testing.assert_close(bundle.model.classifier(vectors[3:4]), logits, atol=1e-5, rtol=1e-5)
@@ -158,13 +159,13 @@ def test_vectors_are_what_the_classifier_reads(features, options, small):
         return collate(batch)
 
     by_class = rows.select(sorted(range(len(rows)), key=rows["labels"][:].__getitem__))
-    in_order, sorted_targets = sentence_vectors(bundle.model, by_class, mixing, 4)
+    in_order = sentence_vectors(bundle.model, by_class, mixing, 4)
     assert all(len(set(labels)) == 1 for labels in batches[:2])
     batches.clear()
-    shuffled, same = sentence_vectors(bundle.model, by_class, mixing, 4, shuffle=True)
+    shuffled = sentence_vectors(bundle.model, by_class, mixing, 4, shuffle=True)
     assert any(len(set(labels)) == 2 for labels in batches)
-    torch.testing.assert_close(shuffled, in_order, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(same, sorted_targets)
+    torch.testing.assert_close(shuffled.vectors, in_order.vectors, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(shuffled.targets, in_order.targets)
 
 
 def test_the_head_learns_from_batches_that_mix_the_classes(features, small):

@@ -14,7 +14,7 @@ _HOMES = {
     "splits": ("GroupSplit", "drop_augmented", "drop_groups", "group_names", "keep_groups", "split_groups"),
     "statistics": ("RunningStatistics",),
     "votes": ("VoteOptions",),
-    "waveform_augmentation": ("WAVEFORM_AUGMENTATIONS", "augment_waveform"),
+    "waveform_augmentation": ("WAVEFORM_AUGMENTATIONS", "add_noise", "augment_waveform", "make_babble"),
 }
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -56,7 +56,8 @@ class FeatureReader:
             checkpoints: folders or Hub names, see [`build_model`].
             device: where the features are computed.
             speech_encoder: backbone of a new audio model.
-            config_overrides: configuration fields of a new audio model to change, such as `backbone_sums`.
+            config_overrides: configuration fields to change, such as `backbone_sums` of a new audio model or
+                `backbone_layers` of an image model; with `both` nested in `audio_config` and `image_config`.
 
         Raises:
             InputError: image features are asked for and there is no checkpoint, or one cannot be read.
@@ -66,12 +67,20 @@ class FeatureReader:
         if modality != "audio" and not checkpoints:
             raise InputError("image features are computed by a trained backbone: name its checkpoint with --init")
         wanted = ("audio", "image") if modality == "both" else (modality,)
+        overrides = config_overrides or {}
+        own = {name: overrides.get(f"{name}_config", {}) if modality == "both" else overrides for name in wanted}
+        unknown = sorted(set(overrides) - {"audio_config", "image_config"}) if modality == "both" else []
+        if unknown:
+            raise InputError(
+                f"--config {unknown[0]!r}: with --modality both, fields belong to one of the two models; nest them in "
+                '"audio_config" or "image_config"'
+            )
         initial = {
             name: build_model(
                 "pretraining",
                 name,
                 [each for each in checkpoints if fits(each, name)],
-                config_overrides=config_overrides if name == "audio" else None,
+                config_overrides=own[name],
                 speech_encoder=speech_encoder if name == "audio" else None,
             )
             for name in wanted
@@ -81,8 +90,8 @@ class FeatureReader:
         return cls(encoders.get("audio"), encoders.get("image"), processor, device)
 
     @property
-    def settings(self) -> dict[str, str]:
-        """A digest of the weights that decide each feature, as JSON values."""
+    def settings(self) -> dict[str, Any]:
+        """A digest of the weights that decide each feature, and the layers that are read, as JSON values."""
         parts: dict[str, torch.nn.Module] = {}
         if self.audio_model is not None:
             parts["audio"] = self.audio_model.frontend
@@ -90,7 +99,11 @@ class FeatureReader:
                 parts["audio"] = torch.nn.ModuleList([self.audio_model.frontend, self.audio_model.backbone])
         if self.image_model is not None:
             parts["image"] = self.image_model.backbone
-        return {FEATURE_COLUMNS[name]: _digest(part) for name, part in parts.items()}
+        found: dict[str, Any] = {FEATURE_COLUMNS[name]: _digest(part) for name, part in parts.items()}
+        if self.image_model is not None and self.image_model.config.backbone_layers is not None:
+            config = self.image_model.config
+            found |= {"backbone_layers": config.backbone_layers, "backbone_fields": config.backbone_fields}
+        return found
 
     @property
     def features(self) -> Features:

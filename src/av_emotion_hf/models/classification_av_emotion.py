@@ -25,13 +25,18 @@ def classify(
     logits = layer(F.dropout(pooled, dropout, layer.training))
     loss = None
     if labels is not None:
-        if labels.ndim == 1 and labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[-1]:
-            raise ValueError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}, the model has {logits.shape[-1]} "
-                "classes; load it with num_labels=... and ignore_mismatched_sizes=True to change that"
-            )
+        check_labels(labels, logits.shape[-1])
         loss = F.cross_entropy(logits.float(), labels if labels.ndim == 1 else labels.float())
     return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
-__all__ = ["classify"]
+def check_labels(labels: Tensor, num_labels: int) -> None:
+    """Raise `ValueError` where a class index of `labels (B,)` is not below K; distributions `(B, K)` have none."""
+    if labels.ndim == 1 and labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < num_labels:
+        raise ValueError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}, the model has {num_labels} "
+            "classes; load it with num_labels=... and ignore_mismatched_sizes=True to change that"
+        )
+
+
+__all__ = ["check_labels", "classify"]

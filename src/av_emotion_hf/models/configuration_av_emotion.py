@@ -7,32 +7,16 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .backbones_av_emotion import as_config, default_backbone, depth, feature_size
 from .descriptors_av_emotion import select_descriptors
 
 RNN_TYPES = ("lstm", "gru")
-FUSION_TYPES = ("concat",)
+FUSION_TYPES = ("concat", "gated", "attention", "late")
+LATE_RULES = ("product", "mean")
+PRESENCES = ("audio", "image", "both")  # what a clip has
 SPEECH_ENCODERS = ("whisper", "wav2vec2", "hubert", "wavlm")  # model types
-DEPTH_FIELDS = {"whisper": "encoder_layers"}  # of a speech encoder; `num_hidden_layers` of the others
 POOLINGS = ("mean", "statistics", "attention")
 OBJECTIVES = ("complete", "hidden", "future", "mixed", "distill")
-
-
-def _default_backbone() -> PreTrainedConfig:
-    """A ResNet of 1.3 million parameters, sized for faces of 96 x 96 pixels on a CPU."""
-    from transformers import ResNetConfig  # takes seconds that the acoustic descriptors do not need
-
-    return ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 128], depths=[2, 2, 2, 2], layer_type="basic")
-
-
-def _as_config(fields: dict, default: str) -> PreTrainedConfig:
-    """The configuration of a backbone, of the type that it names or of the default one."""
-    from transformers import CONFIG_MAPPING
-
-    fields = dict(fields)
-    model_type = fields.pop("model_type", default)
-    if model_type not in CONFIG_MAPPING:
-        raise ValueError(f"backbone_config is of the unknown model type {model_type!r}; give one of transformers")
-    return CONFIG_MAPPING[model_type].from_dict(fields)
 
 
 def _without_remote_pipeline(fields: dict) -> dict:
@@ -237,7 +221,7 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
 
     def __post_init__(self, **kwargs):
         if isinstance(self.backbone_config, dict):
-            self.backbone_config = _as_config(self.backbone_config, "whisper")
+            self.backbone_config = as_config(self.backbone_config, "whisper")
         super().__post_init__(**kwargs)
 
     @classmethod
@@ -334,25 +318,6 @@ class AVEmotionAudioConfig(AVEmotionEncoderConfig):
             )
 
 
-def depth(backbone_config: PreTrainedConfig) -> int:
-    """Number L of layers of an encoder."""
-    return getattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"))
-
-
-def cut_layers(backbone_config: PreTrainedConfig, layers: int) -> None:
-    """Leave the first layers of an encoder in its configuration.
-
-    Raises:
-        ValueError: it has fewer.
-    """
-    if not 1 <= layers <= depth(backbone_config):
-        raise ValueError(
-            f"{layers} layers of a {backbone_config.model_type} encoder: it has {depth(backbone_config)}; choose from "
-            f"1 to {depth(backbone_config)}"
-        )
-    setattr(backbone_config, DEPTH_FIELDS.get(backbone_config.model_type, "num_hidden_layers"), layers)
-
-
 @strict
 class AVEmotionImageConfig(AVEmotionEncoderConfig):
     r"""Configuration of the image models: expression backbone and RNN (CN112633263A, modules 4 to 6).
@@ -363,6 +328,11 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
             `TimmWrapperConfig(architecture="densenet121")` is a DenseNet (extra `timm`).
         backbone_batch_size (`int`, *optional*, defaults to 256):
             Face crops that pass through the backbone at once, which bounds the memory for long clips.
+        backbone_layers (`list[int]`, *optional*):
+            Numbers of the backbone's hidden states that stand side by side in each frame, instead of its pooled
+            output. Layers halfway up tell more of emotions than the last one, which knows those of pictures alone.
+        backbone_fields (`int`, *optional*, defaults to 4):
+            Each of these layers is averaged over so many fields of the picture in each direction.
 
     Example:
     ```python
@@ -377,12 +347,14 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
 
     backbone_config: dict | PreTrainedConfig | None = None
     backbone_batch_size: int = 256
+    backbone_layers: list[int] | None = None
+    backbone_fields: int = 4
 
     def __post_init__(self, **kwargs):
         if self.backbone_config is None:
-            self.backbone_config = _default_backbone()
+            self.backbone_config = default_backbone()
         elif isinstance(self.backbone_config, dict):
-            self.backbone_config = _as_config(self.backbone_config, "resnet")
+            self.backbone_config = as_config(self.backbone_config, "resnet")
         super().__post_init__(**kwargs)
 
     def validate_modality(self):
@@ -397,27 +369,16 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
 
     @property
     def image_feature_size(self) -> int:
-        """Size F of the backbone's pooled features."""
-        hidden_sizes = getattr(self.backbone_config, "hidden_sizes", None)
-        if hidden_sizes is None:
-            return pooled_size(self.backbone_config)  # type: ignore[arg-type]  # no dict after `__post_init__`
-        return hidden_sizes[-1]
+        """Size F of what is read from the backbone in each frame."""
+        backbone: Any = self.backbone_config  # no dict after `__post_init__`
+        return feature_size(backbone, self.backbone_layers, self.backbone_fields)
 
-
-def pooled_size(backbone_config: PreTrainedConfig) -> int:
-    """Size F of the pooled features of an image model, read from the network itself."""
-    import torch
-    from transformers import AutoModel
-
-    try:
-        with torch.device("meta"):
-            model = AutoModel.from_config(backbone_config).eval()
-            return model(torch.zeros(1, 3, 64, 64)).pooler_output.shape[1]
-    except ImportError as error:
-        raise ImportError(
-            f"backbone {backbone_config.architecture!r} needs timm, which is not installed: "
-            "pip install 'av-emotion-hf[timm]'"
-        ) from error
+    def validate_layers(self):
+        """Check the choice of layers; whether the backbone has them is known only once it is built."""
+        if self.backbone_layers is not None and not self.backbone_layers:
+            raise ValueError("backbone_layers=[]: leave it out for the pooled output, or name layers, such as [7, 10]")
+        if self.backbone_fields < 1:
+            raise ValueError(f"backbone_fields={self.backbone_fields} must be at least 1")
 
 
 @strict
@@ -427,7 +388,17 @@ class AVEmotionConfig(PreTrainedConfig):
     Args:
         audio_config (`AVEmotionAudioConfig` or `dict`, *optional*): the audio encoder.
         image_config (`AVEmotionImageConfig` or `dict`, *optional*): the image encoder.
-        fusion (`str`, *optional*, defaults to `"concat"`): one of `FUSION_TYPES`.
+        fusion (`str`, *optional*, defaults to `"concat"`):
+            How voice and face come together: one of `FUSION_TYPES`. Their sentence-level vectors are concatenated
+            (CN112633263A), mixed by a gate (`gated`) or by `attention` over the two; or each has a classifier of its
+            own, whose distributions are combined (`late`).
+        fusion_size (`int`, *optional*, defaults to 128): size of the fused vector of `gated` and `attention`.
+        late_rule (`str`, *optional*, defaults to `"product"`):
+            Whether `late` takes the `product` or the `mean` of the two distributions.
+        temperatures (`dict[str, float]`, *optional*):
+            By what the logits are divided so that scores are as high as they are often right: of clips with `audio`
+            alone, with `image` alone and with `both`. With `late`, the first two also divide the logits of each
+            modality before the two are combined.
         modality_dropout (`float`, *optional*, defaults to 0.0):
             Probability that training drops one modality of a clip, so that one checkpoint also serves audio only and
             video only. Never both modalities of a clip. The patent has no such dropout.
@@ -450,6 +421,9 @@ class AVEmotionConfig(PreTrainedConfig):
     audio_config: dict | PreTrainedConfig | None = None
     image_config: dict | PreTrainedConfig | None = None
     fusion: str = "concat"
+    fusion_size: int = 128
+    late_rule: str = "product"
+    temperatures: dict | None = None
     modality_dropout: float | int = 0.0
     classifier_dropout: float | int = 0.0
 
@@ -475,6 +449,16 @@ class AVEmotionConfig(PreTrainedConfig):
         """Check the fields of the fusion."""
         if self.fusion not in FUSION_TYPES:
             raise ValueError(f"fusion={self.fusion!r} is not one of {FUSION_TYPES}")
+        if self.late_rule not in LATE_RULES:
+            raise ValueError(f"late_rule={self.late_rule!r} is not one of {LATE_RULES}")
+        if self.fusion_size < 1:
+            raise ValueError(f"fusion_size={self.fusion_size} must be at least 1")
+        for name, value in (self.temperatures or {}).items():
+            if name not in PRESENCES or isinstance(value, bool) or not 0 < value < math.inf:
+                raise ValueError(
+                    f"temperatures={self.temperatures}: each of {', '.join(PRESENCES)} has a positive number, and "
+                    f"{name!r} has {value!r}"
+                )
         if not 0 <= self.modality_dropout <= 1:
             raise ValueError(f"modality_dropout={self.modality_dropout} must be between 0 and 1")
         if not 0 <= self.classifier_dropout < 1:
@@ -486,6 +470,4 @@ __all__ = [
     "AVEmotionConfig",
     "AVEmotionEncoderConfig",
     "AVEmotionImageConfig",
-    "cut_layers",
-    "depth",
 ]

@@ -3,225 +3,39 @@
 Axes: B batch, S samples, Ta and Tv frames of audio and video (T of either), F values per frame, D hidden, K classes.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModel
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
 from .base_av_emotion import AVEmotionPreTrainedModel, FrameEncoder
-from .classification_av_emotion import classify
+from .classification_av_emotion import check_labels, classify
 from .configuration_av_emotion import (
     AVEmotionAudioConfig,
     AVEmotionConfig,
     AVEmotionEncoderConfig,
     AVEmotionImageConfig,
 )
-from .frontend_av_emotion import AcousticFrontEnd
-from .fusion_av_emotion import drop_modality, present_or_absent
-from .masking_av_emotion import as_frame_mask
-from .outputs_av_emotion import AVEmotionEncoderOutput, AVEmotionForPreTrainingOutput, AVEmotionOutput
-from .person_baseline_av_emotion import standardize
-from .pooling_av_emotion import SentencePooling
+from .encoders_av_emotion import AVEmotionAudioModel, AVEmotionImageModel
+from .fusion_av_emotion import (
+    AttentionFusion,
+    GatedFusion,
+    LateFusion,
+    drop_modality,
+    each_loss,
+    present_or_absent,
+    shares_of_sum,
+    temperature_of,
+)
+from .outputs_av_emotion import AVEmotionClassifierOutput, AVEmotionForPreTrainingOutput, AVEmotionOutput
 from .pretraining_av_emotion import FramePreTrainer
-from .rnn_av_emotion import MaskedRNN
-from .speech_backbone_av_emotion import SpeechBackbone
 
 if TYPE_CHECKING:  # never run: transformers copies the files that a file imports, so the pipeline goes with a model
     from .pipeline_av_emotion import AVEmotionPipeline  # noqa: F401
-
-
-class AVEmotionAudioModel(FrameEncoder):
-    """Acoustic front-end, RNN and pooling to the sentence-level acoustic vector (module 3 without its classifier).
-
-    With a speech backbone, its states follow the descriptors in each frame.
-    """
-
-    config: AVEmotionAudioConfig
-    base_model_prefix = "audio_encoder"
-    main_input_name = "input_values"
-    input_names = ("input_values", "attention_mask", "input_features")
-    input_modalities = "audio"
-
-    def __init__(self, config: AVEmotionAudioConfig):
-        super().__init__(config)
-        self.frontend = AcousticFrontEnd(config)
-        self.backbone: SpeechBackbone | None = None
-        if config.backbone_config is not None:
-            self.backbone = SpeechBackbone(
-                config.backbone_config,  # type: ignore[arg-type]  # no dict after `__post_init__`
-                config.backbone_normalize,
-                config.frames_per_second,
-                config.freeze_backbone,
-                config.backbone_sums,
-            )
-        self.rnn = MaskedRNN(config, self.num_features)
-        self.pooling = SentencePooling(config, self.num_features, self.frontend.voicing_column)
-        self.post_init()
-        self.train(self.training)  # which freezes the backbone
-
-    @property
-    def num_features(self) -> int:
-        """Number F of values per frame: descriptors, and states of the backbone."""
-        return len(self.frontend.descriptor_names) + (self.backbone.num_states if self.backbone else 0)
-
-    @property
-    def mean_features(self) -> Tensor:
-        """The dataset's mean frame `(F,)` after normalization."""
-        offset = self.frontend.offset.detach()
-        return F.pad(offset, (0, self.num_features - len(offset)))
-
-    def extract_features(self, input_values: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Descriptors in physical units and backbone states `(B, Ta, F)` of waveforms `(B, S)`, and frame mask."""
-        features, frame_mask = self.frontend.descriptors(input_values, attention_mask)
-        if self.backbone is not None:
-            exporting = torch.compiler.is_exporting()
-            waveform, lengths = self.frontend.unpadded(input_values, attention_mask, check=not exporting)
-            hear = self.backbone.trace if exporting else self.backbone
-            states = hear(waveform, lengths, features.shape[1])
-            features = torch.cat([features, states.masked_fill(~frame_mask[..., None], 0)], dim=-1)
-        return features, frame_mask
-
-    def normalize(self, features: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """As in the base class; descriptors are scaled by the front-end's learnable gain and offset as well."""
-        if self.backbone is None:
-            return self.frontend.normalize(features, statistics)
-        descriptors, states = self._split(features)
-        of_descriptors, of_states = (None, None) if statistics is None else self._split(statistics)
-        parts = self.frontend.normalize(descriptors, of_descriptors), self.backbone.standardize(states, of_states)
-        return torch.cat(parts, dim=-1)
-
-    def defined_cells(self, features: Tensor) -> Tensor:
-        """Which of the features `(..., F)` are defined: F0 and others in voiced frames only."""
-        descriptors, states = self._split(features)
-        return torch.cat([self.frontend.defined_cells(descriptors), torch.ones_like(states, dtype=torch.bool)], dim=-1)
-
-    @property
-    def _standardized(self) -> list[Any]:
-        return [self.frontend] if self.backbone is None else [self.frontend, self.backbone]
-
-    def _split(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features `(..., F)` as descriptors and states."""
-        count = len(self.frontend.descriptor_names)
-        return features[..., :count], features[..., count:]
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_values: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        input_features: Tensor | None = None,
-        audio_statistics: Tensor | None = None,
-        **kwargs: object,
-    ) -> AVEmotionEncoderOutput:
-        r"""Encode a batch of clips.
-
-        Args:
-            input_values (`(B, S)`): mono waveforms in [-1, 1].
-            attention_mask (`(B, S)`, or `(B, Ta)` with `input_features`): 1 = real.
-            input_features (`(B, Ta, F)`): descriptors from [`extract_features`] instead of waveforms.
-            audio_statistics (`(B, 2, F)`):
-                Mean and deviation by which each clip is standardized instead of by those of the dataset, see
-                [`PersonBaseline`].
-            **kwargs: ignored.
-        """
-        frames = self.frame_features(input_values, attention_mask, input_features)
-        return self._encode_clips(*frames, audio_statistics)
-
-
-class AVEmotionImageModel(FrameEncoder):
-    """Expression backbone, RNN and pooling to the sentence-level image vector (module 6 without its classifier)."""
-
-    config: AVEmotionImageConfig
-    base_model_prefix = "image_encoder"
-    main_input_name = "pixel_values"
-    input_names = ("pixel_values", "pixel_mask", "image_features")
-    input_modalities = "video"
-    feature_mean: Tensor
-    feature_std: Tensor
-
-    def __init__(self, config: AVEmotionImageConfig):
-        super().__init__(config)
-        # in the type that is being loaded, not in the one that the backbone's own configuration remembers
-        self.backbone = AutoModel.from_config(config.backbone_config, dtype=torch.get_default_dtype())
-        num_features = config.image_feature_size
-        self.register_buffer("feature_mean", torch.zeros(num_features))
-        self.register_buffer("feature_std", torch.ones(num_features))
-        self.rnn = MaskedRNN(config, num_features)
-        self.pooling = SentencePooling(config, num_features)
-        self.post_init()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if module is self:
-            init.zeros_(self.feature_mean)
-            init.ones_(self.feature_std)
-
-    @property
-    def num_features(self) -> int:
-        """Number F of image features per frame."""
-        return len(self.feature_mean)
-
-    @property
-    def mean_features(self) -> Tensor:
-        """The dataset's mean frame `(F,)` after normalization."""
-        return torch.zeros_like(self.feature_mean)
-
-    def train(self, mode: bool = True) -> Self:
-        """As in torch, but batch norms of the backbone keep their statistics: a clip's frames are not independent."""
-        super().train(mode)
-        for module in self.backbone.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-        return self
-
-    def extract_features(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Pooled backbone features `(B, Tv, F)` of face crops `(B, Tv, 3, H, W)`, and their frame mask `(B, Tv)`.
-
-        Only real frames pass through the backbone.
-        """
-        frame_mask = as_frame_mask(pixel_values, pixel_mask)
-        if torch.compiler.is_exporting():  # all frames: how many are real is known only when the graph runs
-            pooled = self.backbone(pixel_values.flatten(0, 1).to(self.backbone.dtype)).pooler_output.flatten(1)
-            features = pooled.unflatten(0, frame_mask.shape).float()
-            return features.masked_fill(~frame_mask.unsqueeze(-1), 0), frame_mask
-        frames = pixel_values[frame_mask].to(self.backbone.dtype).contiguous(memory_format=torch.channels_last)
-        parts = [
-            self.backbone(part).pooler_output.flatten(1) for part in frames.split(self.config.backbone_batch_size)
-        ]
-        features = torch.zeros(*frame_mask.shape, self.num_features, dtype=torch.float32, device=pixel_values.device)
-        if len(frames):
-            features = features.masked_scatter(frame_mask.unsqueeze(-1), torch.cat(parts).float())
-        return features, frame_mask
-
-    def normalize(self, features: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Features `(B, Tv, F)`, standardized by the dataset's mean and deviation, or by `statistics (B, 2, F)`."""
-        return standardize(features, self.feature_mean, self.feature_std, statistics)
-
-    @can_return_tuple
-    def forward(
-        self,
-        pixel_values: Tensor | None = None,
-        pixel_mask: Tensor | None = None,
-        image_features: Tensor | None = None,
-        image_statistics: Tensor | None = None,
-        **kwargs: object,
-    ) -> AVEmotionEncoderOutput:
-        r"""Encode a batch of clips.
-
-        Args:
-            pixel_values (`(B, Tv, 3, H, W)`): face crops from the image processor.
-            pixel_mask (`(B, Tv)`): 1 = real frame. One value per frame, where ViLT and DETR have one per pixel.
-            image_features (`(B, Tv, F)`): features from [`extract_features`] instead of face crops.
-            image_statistics (`(B, 2, F)`): as in [`AVEmotionAudioModel.forward`].
-            **kwargs: ignored.
-        """
-        return self._encode_clips(*self.frame_features(pixel_values, pixel_mask, image_features), image_statistics)
 
 
 class AVEmotionAudioForPreTraining(FramePreTrainer):
@@ -365,7 +179,16 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
         # the sentence-level vectors of a modality that a clip lacks
         self.audio_absent = nn.Parameter(torch.zeros(self.audio_encoder.pooling.size))
         self.image_absent = nn.Parameter(torch.zeros(self.image_encoder.pooling.size))
+        fusions = {"gated": GatedFusion, "attention": AttentionFusion}
+        self.fusion: nn.Module | None = None
+        if config.fusion in fusions:
+            self.fusion = fusions[config.fusion](self.vector_sizes, config.fusion_size)
         self.post_init()
+
+    @property
+    def vector_sizes(self) -> tuple[int, int]:
+        """Sizes Da and Di of the sentence-level vectors."""
+        return len(self.audio_absent), len(self.image_absent)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -407,9 +230,15 @@ class AVEmotionModel(AVEmotionPreTrainedModel):
         has_video = absent if image is None else image.frame_mask.any(dim=1)
         if self.training and self.config.modality_dropout > 0:
             has_audio, has_video = drop_modality(has_audio, has_video, self.config.modality_dropout)
-        audio_embeds = present_or_absent(audio and audio.pooler_output, has_audio, self.audio_absent)
-        image_embeds = present_or_absent(image and image.pooler_output, has_video, self.image_absent)
-        return AVEmotionOutput(audio_embeds, image_embeds, torch.cat([audio_embeds, image_embeds], dim=-1))
+        vectors = (
+            present_or_absent(audio and audio.pooler_output, has_audio, self.audio_absent),
+            present_or_absent(image and image.pooler_output, has_video, self.image_absent),
+        )
+        present = torch.stack([has_audio, has_video], dim=1)
+        fused, shares = torch.cat(vectors, dim=-1), None
+        if self.fusion is not None:
+            fused, shares = self.fusion(vectors, present)
+        return AVEmotionOutput(*vectors, fused, present, shares)
 
 
 class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the names of its weights have no prefix
@@ -417,8 +246,13 @@ class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the 
 
     def __init__(self, config: AVEmotionConfig):
         super().__init__(config)
-        size = len(self.audio_absent) + len(self.image_absent)
-        self.classifier = nn.Linear(size, config.num_labels)  # type: ignore[arg-type]  # an int
+        num_labels: int = config.num_labels  # type: ignore[assignment]  # always one
+        self.classifier: nn.Linear | LateFusion
+        if config.fusion == "late":
+            self.classifier = LateFusion(self.vector_sizes, num_labels, config.late_rule)
+        else:
+            size = sum(self.vector_sizes) if self.fusion is None else config.fusion_size
+            self.classifier = nn.Linear(size, num_labels)
         self.post_init()
 
     @can_return_tuple
@@ -434,14 +268,41 @@ class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the 
         image_statistics: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: object,
-    ) -> SequenceClassifierOutput:
+    ) -> AVEmotionClassifierOutput:
         r"""Classify a batch of clips; `labels`, class indices `(B,)` or class distributions `(B, K)`, add the loss.
 
-        For the other arguments see [`AVEmotionModel.forward`].
+        With late fusion, the classifier of each modality learns from the clips that have it. For the other arguments
+        see [`AVEmotionModel.forward`].
         """
         inputs = (input_values, attention_mask, pixel_values, pixel_mask, input_features, image_features)
         fused = super().forward(*inputs, audio_statistics, image_statistics, return_dict=True)
-        return classify(self.classifier, fused.fused_embeds, self.config.classifier_dropout, labels)
+        vectors, present = (fused.audio_embeds, fused.image_embeds), fused.modality_mask
+        temperature = temperature_of(self.config.temperatures, present)
+        if isinstance(self.classifier, LateFusion):
+            return self._decide_late(vectors, present, temperature, labels)
+        output = classify(self.classifier, fused.fused_embeds, self.config.classifier_dropout, labels)
+        shares = fused.modality_shares
+        if shares is None:  # what each part of the vector adds to the logits
+            weights = self.classifier.weight.split(self.vector_sizes, dim=1)
+            parts = [F.linear(vector, weight) for vector, weight in zip(vectors, weights, strict=True)]
+            shares = shares_of_sum(torch.stack(parts, dim=1), present)
+        return AVEmotionClassifierOutput(output.loss, output.logits / temperature, shares.detach())
+
+    def _decide_late(
+        self, vectors: tuple[Tensor, Tensor], present: Tensor, temperature: Tensor, labels: Tensor | None
+    ) -> AVEmotionClassifierOutput:
+        """The combined decision, and the sum of the losses of both classifiers."""
+        dropout = self.config.classifier_dropout
+        alone = self.classifier([F.dropout(vector, dropout, self.training) for vector in vectors])
+        loss = None
+        if labels is not None:
+            check_labels(labels, alone.shape[-1])
+            loss = each_loss(alone, present, labels)
+        own = self.config.temperatures or {}
+        divisors = alone.new_tensor([own.get("audio", 1.0), own.get("image", 1.0)])
+        logits, shares = self.classifier.combine(alone / divisors[:, None], present)  # type: ignore[operator]
+        calibrated = torch.where(present.all(dim=1, keepdim=True), logits / temperature, logits)
+        return AVEmotionClassifierOutput(loss, calibrated, shares.detach())
 
 
 __all__ = [

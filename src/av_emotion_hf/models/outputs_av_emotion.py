@@ -58,12 +58,38 @@ class AVEmotionOutput(ModelOutput):
     Args:
         audio_embeds (`torch.FloatTensor` of shape `(B, Da)`): sentence-level acoustic vector.
         image_embeds (`torch.FloatTensor` of shape `(B, Di)`): sentence-level image vector.
-        fused_embeds (`torch.FloatTensor` of shape `(B, Da + Di)`): the two, concatenated.
+        fused_embeds (`torch.FloatTensor` of shape `(B, H)`): the fused vector; of `concat` and `late` both in a row.
+        modality_mask (`torch.BoolTensor` of shape `(B, 2)`): True = the clip has audio (a face).
+        modality_shares (`torch.FloatTensor` of shape `(B, 2)`):
+            How much of the fused vector comes from audio and image, where `gated` or `attention` decides that.
     """
 
     audio_embeds: Tensor | None = None
     image_embeds: Tensor | None = None
     fused_embeds: Tensor | None = None
+    modality_mask: Tensor | None = None
+    modality_shares: Tensor | None = None
 
 
-__all__ = ["AVEmotionEncoderOutput", "AVEmotionForPreTrainingOutput", "AVEmotionOutput"]
+@dataclass
+class AVEmotionClassifierOutput(ModelOutput):
+    """What a fusion classifier returns.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `(1,)`): cross-entropy; `None` without labels.
+        logits (`torch.FloatTensor` of shape `(B, K)`): calibrated, if the checkpoint is.
+        modality_shares (`torch.FloatTensor` of shape `(B, 2)`):
+            How much of the decision comes from audio and image; both are 0 where the clip has neither.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    modality_shares: Tensor | None = None
+
+
+__all__ = [
+    "AVEmotionClassifierOutput",
+    "AVEmotionEncoderOutput",
+    "AVEmotionForPreTrainingOutput",
+    "AVEmotionOutput",
+]

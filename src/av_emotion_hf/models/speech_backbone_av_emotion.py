@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig
 
-from .configuration_av_emotion import depth
+from .backbones_av_emotion import depth
 from .person_baseline_av_emotion import standardize
 
 SAMPLING_RATE = 16000  # of all these encoders

@@ -7,7 +7,14 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "arguments": ("EmotionTrainingArguments", "read_config_overrides"),
-        "calibration": ("expected_calibration_error", "fit_temperature", "probabilities", "reliability"),
+        "calibration": (
+            "calibrate_fusion",
+            "coverage",
+            "expected_calibration_error",
+            "fit_temperature",
+            "probabilities",
+            "reliability",
+        ),
         "evaluation": ("seen_in_training",),
         "linear_head": ("LinearHead", "balanced_rows", "choose_penalty", "fit_linear_head", "sentence_vectors"),
         "metrics": ("EmotionScores", "compute_metrics", "confusion_matrix"),

@@ -7,6 +7,7 @@ frozen model, with the strength of its penalty chosen on validation groups.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from transformers import PreTrainedModel
 
 from ..data.collators import ClipCollator
 from ..data.draws import numbered_draws
+from ..errors import InputError
+from ..models.fusion_av_emotion import LateFusion
 from .metrics import confusion_matrix, unweighted_average_recall
 
 logger = logging.getLogger(__name__)
@@ -26,6 +29,7 @@ logger = logging.getLogger(__name__)
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)  # weights of the squared norm, from the strongest
 DEFAULT_PENALTY = 0.1  # without validation groups
 ITERATIONS = 200  # of L-BFGS
+MASKS = {"audio": "attention_mask", "image": "pixel_mask"}  # of what the layers of late fusion read
 SMALLEST_DEVIATION = 1e-6  # a value that varies less is constant
 
 
@@ -131,6 +135,37 @@ def choose_penalty(
     return heads[max(penalties, key=lambda penalty: scores[penalty])], scores
 
 
+@dataclass
+class SentenceVectors:
+    """What enters the classifier of a frozen model; with late fusion each of its two layers.
+
+    Attributes:
+        vectors: by name of the layer, `(N, D)` float32 on the CPU.
+        present: by name of the layer, which of the rows `(N,)` have the modality that it reads.
+        targets: class distributions `(N, K)`.
+    """
+
+    vectors: dict[str, Tensor]
+    present: dict[str, Tensor]
+    targets: Tensor
+
+    def beside(self, others: "SentenceVectors") -> "SentenceVectors":
+        """These rows and then the others."""
+        vectors, present = (
+            {name: torch.cat([own[name], more[name]]) for name in own}
+            for own, more in ((self.vectors, others.vectors), (self.present, others.present))
+        )
+        return SentenceVectors(vectors, present, torch.cat([self.targets, others.targets]))
+
+
+def head_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """The fully connected layers that decide, by name: one, or with late fusion one for each modality."""
+    classifier: Any = model.get_submodule("classifier")
+    if isinstance(classifier, LateFusion):
+        return {"audio": classifier.audio, "image": classifier.image}
+    return {"classifier": classifier}
+
+
 @torch.no_grad()
 def sentence_vectors(
     model: PreTrainedModel,
@@ -138,8 +173,8 @@ def sentence_vectors(
     collate: Callable[[list], dict[str, Any]],
     batch_size: int,
     shuffle: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """What enters the classifier of a frozen model.
+) -> SentenceVectors:
+    """What enters the classifier of a frozen model, of the rows in their order.
 
     Args:
         model: a classifier.
@@ -147,32 +182,42 @@ def sentence_vectors(
         collate: makes batches of them.
         batch_size: clips per batch.
         shuffle: draw which clips share a batch, for a `collate` that mixes them.
-
-    Returns:
-        Vectors `(N, D)` float32 and class distributions `(N, K)` of the rows in their order, on the CPU.
     """
     order = torch.randperm(len(dataset)) if shuffle else torch.arange(len(dataset))
     loader = DataLoader(dataset, batch_size=batch_size, sampler=order.tolist(), collate_fn=collate)
     was_training = model.training
     model.eval()
-    vectors: list[Tensor] = []
-    classifier: nn.Linear = model.get_submodule("classifier")  # type: ignore[assignment]
-    hook = classifier.register_forward_pre_hook(lambda _, inputs: vectors.append(inputs[0].float().cpu()))
+    layers = head_layers(model)
+    vectors: dict[str, list[Tensor]] = {name: [] for name in layers}
+    present: dict[str, list[Tensor]] = {name: [] for name in layers}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda _, inputs: vectors[name].append(inputs[0].float().cpu())
+
+    hooks = [layer.register_forward_pre_hook(keep(name)) for name, layer in layers.items()]
     targets = []
     try:
         for batch in tqdm(loader, desc="Frozen vectors"):
             labels = batch.pop("labels")
-            targets.append(labels if labels.ndim == 2 else F.one_hot(labels, classifier.out_features).float())
+            one_hot = [F.one_hot(labels, layer.out_features).float() for layer in layers.values() if labels.ndim == 1]
+            targets.append(one_hot[0] if one_hot else labels)
+            for name, rows in present.items():
+                mask = batch.get(MASKS[name]) if name in MASKS else None
+                rows.append(torch.full((len(labels),), name not in MASKS) if mask is None else mask.any(dim=1).cpu())
             model(**{name: value.to(model.device) for name, value in batch.items()})
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
         model.train(was_training)
     rows = order.argsort()
-    return torch.cat(vectors)[rows], torch.cat(targets)[rows]
+    found, known = ({name: torch.cat(own)[rows] for name, own in each.items()} for each in (vectors, present))
+    return SentenceVectors(found, known, torch.cat(targets)[rows])
 
 
 class HeadStart:
     """Makes the classifier of a model a linear head on the rest of it as it is, and remembers that beginning.
+
+    With late fusion, each of its two layers becomes one, and learns from the rows that have its modality.
 
     Args:
         model: a classifier, which is changed.
@@ -185,8 +230,10 @@ class HeadStart:
         seed: of what is drawn.
 
     Attributes:
-        facts: for the record: `penalty`; with validation rows `uar`, what each penalty scored there; and after
-            [`restore_if_better`] `kept`, whether the beginning was better than every epoch.
+        uar: of the model on the validation rows at this beginning; `None` without them.
+        facts: for the record: `penalty`; with validation rows `uar`, what each penalty scored there; with late fusion
+            both of `audio` and `image`; and after [`restore_if_better`] `kept`, whether the beginning was better than
+            every epoch.
     """
 
     def __init__(
@@ -201,26 +248,17 @@ class HeadStart:
         seed: int = 0,
     ):
         with numbered_draws(seed):
-            vectors, targets = sentence_vectors(model, train, collate, batch_size)
-            if row_weights is None:
-                row_weights = balanced_rows(targets)
+            rows = sentence_vectors(model, train, collate, batch_size)
             if train_collator is not None:
-                changed, mixed = sentence_vectors(model, train, train_collator, batch_size, shuffle=True)
-                vectors, targets = torch.cat([vectors, changed]), torch.cat([targets, mixed])
-                row_weights = torch.cat([row_weights, row_weights])
-        self.uar = None
-        self.facts: dict[str, Any] = {"penalty": DEFAULT_PENALTY}
-        if validation is None:
-            head = fit_linear_head(vectors, targets, DEFAULT_PENALTY, row_weights)
-        else:
-            held_out, classes = sentence_vectors(model, validation, collate, batch_size)
-            head, scores = choose_penalty(vectors, targets, row_weights, (held_out, classes.argmax(dim=1)))
-            self.uar = max(scores.values())
-            self.facts = {
-                "penalty": next(penalty for penalty, score in scores.items() if score == self.uar),
-                "uar": {str(penalty): round(score, 4) for penalty, score in scores.items()},
-            }
-        head.copy_to(model.get_submodule("classifier"))  # type: ignore[arg-type]  # a linear layer
+                rows = rows.beside(sentence_vectors(model, train, train_collator, batch_size, shuffle=True))
+                row_weights = None if row_weights is None else torch.cat([row_weights, row_weights])
+        held_out = None if validation is None else sentence_vectors(model, validation, collate, batch_size)
+        facts = {}
+        for name, layer in head_layers(model).items():
+            head, facts[name] = _fitted(name, rows, row_weights, held_out)
+            head.copy_to(layer)
+        self.facts: dict[str, Any] = facts.get("classifier", facts)
+        self.uar = None if held_out is None else _validation_uar(model, held_out)
         logger.info("linear head on the frozen model: %s", self.facts)
         self.model = model
         self.weights = {
@@ -238,12 +276,58 @@ class HeadStart:
             self.model.load_state_dict(self.weights, strict=False)
 
 
+def _fitted(
+    name: str, rows: SentenceVectors, row_weights: Tensor | None, held_out: SentenceVectors | None
+) -> tuple[LinearHead, dict[str, Any]]:
+    """The linear head for one layer, and its facts for the record.
+
+    Raises:
+        InputError: no row has what the layer reads.
+    """
+    present = rows.present[name]
+    if not present.any():
+        raise InputError(f"no training clip has {'audio' if name == 'audio' else 'a face'}; late fusion needs both")
+    vectors, targets = rows.vectors[name][present], rows.targets[present]
+    weights = balanced_rows(targets) if row_weights is None else row_weights[present]
+    if held_out is None or not held_out.present[name].any():
+        return fit_linear_head(vectors, targets, DEFAULT_PENALTY, weights), {"penalty": DEFAULT_PENALTY}
+    chosen = held_out.present[name]
+    validation = held_out.vectors[name][chosen], held_out.targets[chosen].argmax(dim=1)
+    head, scores = choose_penalty(vectors, targets, weights, validation)
+    best = max(scores.values())
+    return head, {
+        "penalty": next(penalty for penalty, score in scores.items() if score == best),
+        "uar": {str(penalty): round(score, 4) for penalty, score in scores.items()},
+    }
+
+
+@torch.no_grad()
+def _validation_uar(model: PreTrainedModel, rows: SentenceVectors) -> float:
+    """UAR of the classifier of a model on validation rows."""
+    layers = head_layers(model)
+    logits = [F.linear(rows.vectors[name], *_weights(layer)) for name, layer in layers.items()]
+    answers = logits[0]
+    if len(layers) > 1:
+        late: Any = model.get_submodule("classifier")
+        answers, _ = late.combine(torch.stack(logits, dim=1), torch.stack(list(rows.present.values()), dim=1))
+    confusion = confusion_matrix(
+        rows.targets.argmax(dim=1).numpy(), answers.argmax(dim=1).numpy(), rows.targets.shape[1]
+    )
+    return unweighted_average_recall(confusion)
+
+
+def _weights(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    return layer.weight.float().cpu(), layer.bias.float().cpu()
+
+
 __all__ = [
     "PENALTIES",
     "HeadStart",
     "LinearHead",
+    "SentenceVectors",
     "balanced_rows",
     "choose_penalty",
     "fit_linear_head",
+    "head_layers",
     "sentence_vectors",
 ]
