@@ -3,15 +3,16 @@
     av-emotion extract CLIPS --out INPUTS
     python examples/fusion_vectors.py INPUTS --face FACE --babble VOICES --out OUT.npz
 
-INPUTS are labeled clips with sound and face crops (columns `audio`, `faces`, `emotion`, `speaker`), FACE an image model
-whose backbone is read at three layers halfway up, in 4 x 4 fields, and VOICES a dataset of other speakers, of which
+INPUTS are labeled clips with sound and face crops (columns `audio`, `faces`, `emotion`, `speaker`), FACE a model of
+faces whose backbone is read at three layers halfway up, in 4 x 4 fields, and VOICES a dataset of other speakers, of which
 babble is made. Of each clip, as `voice_vectors.py` describes a voice:
 
 - `voice_voiced (N, 2, Fa)`, `voice_moments (N, 3, Fa)`, and the same of `voice_babble10`, `voice_babble5` and
   `voice_babble0`, where seven other voices speak at so many decibels below the voice, and of `voice_random`, by an
   encoder with random weights;
 - `face_moments (N, 3, Fi)`, count, mean and squares, and the same of `face_hidden25` and `face_hidden50`, where the
-  face is not seen in so many percent of the frames, in one stretch; and `face_random` by a network with random weights.
+  face is not seen in so many percent of the frames, in one stretch; and of `face_random`, by a network with random
+  weights.
 """
 
 import argparse
@@ -35,7 +36,7 @@ VOICES = 7
 
 def layers_at(checkpoint: str, depths: tuple[float, ...] = DEPTHS) -> list[int]:
     """Numbers of the hidden states at these depths of the backbone of an image model."""
-    backbone = AutoModel.from_pretrained(checkpoint).backbone
+    backbone = AutoModel.from_pretrained(checkpoint, dtype=torch.float32).backbone
     with torch.no_grad():
         states = backbone(torch.zeros(1, 3, 96, 96), output_hidden_states=True).hidden_states
     return [round(depth * (len(states) - 1)) for depth in depths]

@@ -39,6 +39,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "media.faces": ("track_faces",),
     "models.frontend_av_emotion": ("AcousticFrontEnd",),
     "models.person_baseline_av_emotion": ("PersonBaseline",),
+    "training.combination": ("combine",),
     "training.arguments": ("EmotionTrainingArguments",),
     "training.evaluation": ("evaluate",),
     "training.expression": ("train_expression",),

@@ -66,8 +66,14 @@ def test_size_of_image_features():
 
 
 def test_every_fusion_type_is_accepted_and_no_other():
-    assert [AVEmotionConfig(fusion=name).fusion for name in FUSION_TYPES] == ["concat"]
+    assert [AVEmotionConfig(fusion=name).fusion for name in FUSION_TYPES] == ["concat", "gated", "attention", "late"]
     with pytest.raises(Exception, match="fusion='sum' is not one of"):
         AVEmotionConfig(fusion="sum")
+    with pytest.raises(Exception, match="late_rule='sum' is not one of"):
+        AVEmotionConfig(late_rule="sum")
+    with pytest.raises(Exception, match="'voice' has 2"):
+        AVEmotionConfig(temperatures={"voice": 2})
+    with pytest.raises(Exception, match="'both' has 0"):
+        AVEmotionConfig(temperatures={"both": 0})
     with pytest.raises(Exception, match=r"classifier_dropout=1.5 must be from 0 to below 1"):
         AVEmotionConfig(classifier_dropout=1.5)

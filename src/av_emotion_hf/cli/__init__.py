@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, as_input_error
 from ..utils import disk_failure
-from . import data, inference, training
+from . import data, fusion, inference, training
 
 
 def end_together(*_: Any, **__: Any) -> None:
@@ -34,6 +34,7 @@ for command in (
     training.pretrain,
     inference.reconstruct,
     training.finetune,
+    fusion.combine,
     inference.evaluate,
     inference.export,
     data.push,

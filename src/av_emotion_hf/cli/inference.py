@@ -74,6 +74,13 @@ def predict(
             "with balanced conditions; not for an interview.",
         ),
     ] = False,
+    abstain: Annotated[
+        float,
+        typer.Option(
+            help="Answer `uncertain` where the most probable emotion is less probable than this, such as 0.6.",
+            show_default="always answer",
+        ),
+    ] = 0.0,
     device: Device = "auto",
     workers: Readers = None,
     as_json: AsJson = False,
@@ -114,7 +121,7 @@ def predict(
     heard = [GroupedClip(path, path, None) for path in expand_paths(baseline or [])]
     transformers_logging.disable_progress_bar()  # one bar over the clips is enough
     length = window if window == WHOLE else parse_number(window, "--window")
-    predictor = EmotionPredictor(checkpoint, detector, fps, length, device, person)
+    predictor = EmotionPredictor(checkpoint, detector, fps, length, device, person, abstain=abstain)
     typer.echo(str(predictor.choice), err=True)
 
     def outcomes(function: Callable, items: list[GroupedClip], description: str) -> Iterable[Outcome]:
@@ -130,7 +137,7 @@ def predict(
         grouped.baselines = baselines_of(outcomes(grouped.measure, clips, "Measuring baselines"))
     with_person = person not in (LARGEST, SPEAKING)
     failed, found = 0, outcomes(grouped, clips, "Predicting")
-    for outcome in balanced_outcomes(found) if balanced else found:
+    for outcome in balanced_outcomes(found, abstain) if balanced else found:
         failed += outcome.error is not None
         name = printable(outcome.item.name)
         error = outcome.error and (outcome.error if name in outcome.error else f"{name}: {outcome.error}")
@@ -343,6 +350,8 @@ def _prediction_line(result: dict[str, Any], with_person: bool = False) -> str:
     used = result["baseline"]
     mark = "" if used is None else f", baseline of {used['clips']} clip(s), {used['seconds']:.1f} s"
     mark += ", balanced over its group" if result["balanced"] else ""
+    shares = result["modality_shares"]
+    mark += f", {shares['audio']:.0%} by the voice" if shares and len(result["modalities"]) > 1 else ""
     return (
         f"{name}\t{result['emotion']}\t{best}\t({'+'.join(result['modalities'])}, "
         f"{result['duration']:.1f} s, face in {result['face_coverage']:.0%} of frames{mark})"

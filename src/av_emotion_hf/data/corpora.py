@@ -1,4 +1,8 @@
-"""Several labeled datasets as one: one set of classes, no shared speaker, each class of each drawn equally often."""
+"""Several labeled datasets as one: one set of classes, no shared speaker, each class of each drawn equally often.
+
+With voice and face asked for, a dataset may have one of the two: speech corpora and pictures of faces are plenty,
+clips with both are rare. Its rows lack the other, as clips in which nobody is seen do.
+"""
 
 import logging
 from collections import Counter
@@ -6,18 +10,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from datasets import Audio, Dataset, Value, concatenate_datasets
+from datasets import Audio, Dataset, List, Value, concatenate_datasets
 
 from ..errors import InputError
-from .dataset import AnyDataset, column_values, require_columns
+from .dataset import AnyDataset, column_values, require_columns, undecoded
 from .labels import class_names, drop_unlabeled, label_names, name_of
 from .reader import ClipReader, with_inputs
-from .schema import AUGMENTED, CLIP, FEATURE_COLUMNS, INPUT_COLUMNS, NUM_DESCRIPTORS, SAMPLING_RATE
+from .schema import (
+    AUGMENTED,
+    CLIP,
+    FEATURE_COLUMNS,
+    INPUT_COLUMNS,
+    NUM_DESCRIPTORS,
+    SAMPLING_RATE,
+    modality_kind,
+)
+from .still_faces import holds_pictures, with_faces
 
 logger = logging.getLogger(__name__)
 
 CORPUS = "corpus"  # column of the name of the dataset that a row comes from
 KEPT = (*INPUT_COLUMNS.values(), *FEATURE_COLUMNS.values(), NUM_DESCRIPTORS, "face_coverage", CLIP, AUGMENTED)
+
+FORMS = dict.fromkeys(FEATURE_COLUMNS.values(), "features") | dict.fromkeys(INPUT_COLUMNS.values(), "inputs")
+EMPTY = {NUM_DESCRIPTORS: 0, "face_coverage": 0.0}  # of rows without a voice (a face)
 
 LabelMap = Mapping[str, Any]  # by class its new name, or None to leave it out; by dataset such a map of its own
 
@@ -30,13 +46,14 @@ def join_datasets(
     label_map: LabelMap | None = None,
     num_proc: int | None = None,
 ) -> Dataset:
-    """Read several datasets of labeled clips, inputs or features into one table.
+    """Read several datasets of labeled clips, inputs, features or pictures of faces into one table.
 
     Args:
         datasets: each with its name. A class that only some of them have is a class of the whole.
         label_column: of all of them.
-        group_column: of the speaker; in the result it is `NAME/SPEAKER`, so that no two datasets share a speaker.
-        reader: reads clips where a dataset holds them.
+        group_column: of the speaker; in the result it is `NAME/SPEAKER`, so that no two datasets share a speaker. The
+            rows of a dataset of pictures without this column are one group, `NAME`.
+        reader: reads clips where a dataset holds them; one for both modalities reads what a dataset has.
         label_map: new names of classes, `{"calm": "neutral", "surprised": None}`, where `None` leaves a class out; a
             dataset of which it has the name may have a map of its own, which comes first. Other classes keep their
             names.
@@ -59,11 +76,43 @@ def join_datasets(
     for name, dataset in datasets:
         if not isinstance(dataset, Dataset):
             raise InputError(f"{name}: several datasets are joined as tables, and this one is a stream; do not stream")
-        require_columns(dataset, label_column, group_column)
+        require_columns(dataset, label_column, None if holds_pictures(dataset) else group_column)
         parts.append(_part(name, dataset, label_column, group_column, reader, label_map or {}, num_proc))
-    if len({tuple(sorted({*part.features} - {AUGMENTED})) for part in parts}) > 1:
+    forms = {FORMS[column] for part in parts for column in part.features if column in FORMS}
+    if len(forms) > 1:
         raise InputError("some datasets hold features and some clips or inputs; extract all of them in the same way")
-    return joined_rows(parts)
+    return joined_rows(_with_the_same_columns(parts, reader.modality))
+
+
+def _with_the_same_columns(parts: list[Dataset], modality: str) -> list[Dataset]:
+    """The tables with the same columns: what a table lacks is empty in it.
+
+    Raises:
+        InputError: both modalities are asked for, and no dataset has voices, or none has faces.
+    """
+    features = {name: feature for part in parts for name, feature in part.features.items() if name != AUGMENTED}
+    for one in ("audio", "image") if modality == "both" else ():
+        if not {FEATURE_COLUMNS[one], INPUT_COLUMNS[one]} & set(features):
+            raise InputError(
+                f"no dataset has {'a voice' if one == 'audio' else 'a face'}, and the model reads both; add one, or "
+                f"train --modality {'image' if one == 'audio' else 'audio'}"
+            )
+    filled = []
+    for part in parts:
+        for name, feature in features.items():
+            if name not in part.features:
+                empty = [] if isinstance(feature, List) else EMPTY.get(name)
+                part = part.add_column(name, [empty] * len(part), feature=feature)
+        filled.append(part)
+    return filled
+
+
+def _reader_for(dataset: AnyDataset, reader: ClipReader) -> ClipReader:
+    """The reader for what a dataset has of what a reader for both modalities asks for."""
+    present = [name for name in ("audio", "image") if modality_kind(dataset, name) is not None]
+    if reader.modality != "both" or len(present) != 1:
+        return reader
+    return ClipReader(present[0], reader.options)
 
 
 def _part(
@@ -75,7 +124,8 @@ def _part(
     label_map: LabelMap,
     num_proc: int | None,
 ) -> Dataset:
-    own = _map_of(name, label_map)
+    own, dataset = _map_of(name, label_map), with_faces(undecoded(dataset))
+    reader = _reader_for(dataset, reader)
     labels = [own.get(label, label) for label in class_names(dataset, label_column) if label is not None]
     dataset = drop_unlabeled(dataset, label_column)
     kept = [row for row, label in enumerate(labels) if label is not None]
@@ -87,8 +137,11 @@ def _part(
     cells = {label_column: [own.get(str(label), label) for label in class_names(read, label_column)]}
     cells[CORPUS] = [name] * len(read)
     if group_column is not None:
-        groups = map(name_of, column_values(read, group_column))
-        cells[group_column] = [None if group is None else f"{name}/{group}" for group in groups]
+        if group_column in read.features:
+            groups = map(name_of, column_values(read, group_column))
+            cells[group_column] = [None if group is None else f"{name}/{group}" for group in groups]
+        else:  # of pictures, nobody knows who is on which
+            cells[group_column] = [name] * len(read)
     # as columns of their own: mapping the rows would copy what was read
     joined = read.select_columns(columns_of(read, reader))
     for column, values in cells.items():

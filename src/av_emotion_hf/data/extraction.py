@@ -31,6 +31,7 @@ from .schema import (
 )
 from .shards import Part, ShardFolder
 from .statistics import RunningStatistics
+from .still_faces import with_faces
 from .waveform_augmentation import WAVEFORM_AUGMENTATIONS, augment_waveform
 from .workers import STALL, call_in_workers
 
@@ -62,7 +63,7 @@ def extract(
     one does nothing. Several processes (`torchrun`, nodes with a common disk) divide the shards among themselves.
 
     Args:
-        dataset: the clips; or inputs, of which features are to be computed.
+        dataset: the clips; or inputs or pictures of faces, of which features are to be computed.
         out: folder to make.
         reader: reads a clip into inputs.
         feature_reader: computes features of inputs.
@@ -92,7 +93,7 @@ def extract(
             f"{copies} augmented copies of {reader.modality}: these are features of voices, one copy or more; use "
             "--as features --modality audio --copies 1, or augment while training (finetune --augment)"
         )
-    dataset = undecoded(dataset)
+    dataset = with_faces(undecoded(dataset))
     wanted = [modality for modality in ("audio", "image") if reader.modality in (modality, "both")]
     kinds = {require_modality(dataset, modality) for modality in wanted}
     if "clips" not in kinds and (feature_reader is None or "features" in kinds):

@@ -264,9 +264,10 @@ def with_inputs(
 
     A table on disk is read once and kept in the cache of datasets; a stream is read as it goes by. A clip that is
     longer than the reader's window becomes several rows. Clips that cannot be read are skipped with a warning.
+    Pictures of faces (a column `image`) are clips of one frame.
 
     Args:
-        dataset: rows with clips, inputs or features.
+        dataset: rows with clips, inputs or features, or pictures.
         reader: how clips are read.
         num_proc: processes that read a table.
         part: what messages call the dataset, such as `validation`.
@@ -278,8 +279,9 @@ def with_inputs(
     from datasets import Dataset, Features, Value
 
     from .dataset import undecoded
+    from .still_faces import with_faces
 
-    dataset = undecoded(dataset)
+    dataset = with_faces(undecoded(dataset))
     wanted = [name for name in ("audio", "image") if reader.modality in (name, "both")]
     if "clips" not in [require_modality(dataset, name) for name in wanted]:
         return dataset

@@ -24,6 +24,7 @@ TEMPLATES = {  # by the command that wrote the run
     "train-expression": "expression.md.jinja",
     "pretrain": "encoder.md.jinja",
     "finetune": "classifier.md.jinja",
+    "combine": "combination.md.jinja",
 }
 WITHOUT_RECORD = "checkpoint.md.jinja"
 OF_SHARDS = "features.md.jinja"

@@ -10,7 +10,7 @@ from ..data.workers import Outcome
 from ..errors import InputError, printable
 from ..models.person_baseline_av_emotion import PersonBaseline
 from ..training.score_balance import balance_scores
-from .predictor import DIGITS, EmotionPredictor, Prediction
+from .predictor import DIGITS, EmotionPredictor, Prediction, answer_of
 
 logger = logging.getLogger(__name__)
 
@@ -120,12 +120,12 @@ def baselines_of(outcomes: Iterable[Outcome]) -> dict[str, PersonBaseline]:
     return baselines
 
 
-def balanced_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
+def balanced_outcomes(outcomes: Iterable[Outcome], abstain: float = 0.0) -> list[Outcome]:
     """Outcomes of [`GroupPredictor`] with scores that are balanced over the clips of each group, and rounded.
 
     See [`balance_scores`]. Where two models have answered for a group, since one is for clips without a face, the
-    clips of each are balanced apart. Predictions that were balanced are marked; clips without a group or an emotion
-    stay as they are, and so do failures.
+    clips of each are balanced apart. An answer whose balanced score is below `abstain` is `UNCERTAIN`. Predictions
+    that were balanced are marked; clips without a group or an emotion stay as they are, and so do failures.
     """
     found = list(outcomes)
     rows = defaultdict(list)
@@ -139,7 +139,7 @@ def balanced_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
             ranked = sorted(zip(names, scores, strict=True), key=lambda each: -each[1])
             result = replace(
                 found[row].result,
-                emotion=ranked[0][0],
+                emotion=answer_of(dict(ranked), abstain),
                 scores={name: round(score, DIGITS) for name, score in ranked},
                 balanced=group is not None,
             )

@@ -25,6 +25,7 @@ from ..models.pipeline_av_emotion import AVEmotionPipeline, by_person
 from ..models.windows_av_emotion import check_fps, check_window
 
 DIGITS = 4  # of a score
+UNCERTAIN = "uncertain"  # the answer that is none
 # of a baseline, by modality: the statistics for the model that predicts clips in which nothing else is found
 SPECIALISTS = {"audio": "voice", "image": "face"}
 OTHER = {"audio": "a face", "image": "a voice"}
@@ -36,7 +37,8 @@ class Prediction:
 
     Attributes:
         path: the clip.
-        emotion: the most probable class; `None` when the clip has neither audio nor a face.
+        emotion: the most probable class; `None` when the clip has neither audio nor a face, `UNCERTAIN` when its
+            probability is below that at which the predictor abstains.
         scores: probability of each class, in descending order.
         modalities: `audio` and `image`, as far as they were used.
         duration: seconds.
@@ -46,6 +48,8 @@ class Prediction:
         checkpoint: folder or Hub name of the model that answered; of those in this package the name.
         balanced: whether the scores were balanced over the clips of a group, see [`balance_scores`].
         person: whose face was used, such as `person-1`; several with a comma between them; `None` if nobody's was.
+        modality_shares: how much of the decision comes from `audio` and `image`, see [`AVEmotionClassifierOutput`];
+            `None` where a model of one modality has answered.
     """
 
     path: str
@@ -59,6 +63,7 @@ class Prediction:
     checkpoint: str | None = None
     balanced: bool = False
     person: str | None = None
+    modality_shares: dict[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as one JSON object."""
@@ -89,6 +94,8 @@ class EmotionPredictor:
         baseline: unlabeled clips of the person that speaks in the clips, in any form that the pipeline accepts, or a
             [`PersonBaseline`]; predictions are marked with it. See [`person_baseline`].
         speaker: old name of `person`, until 0.3: `size` or `speech`.
+        abstain: lowest probability of the most probable class that is an answer, from 0 to 1; below it the emotion is
+            `UNCERTAIN`, and the scores remain. Cards say how many clips are answered, and how many of these rightly.
 
     Raises:
         InputError: the checkpoint is missing, or has no trained classifier for clips; a setting, or not one clip of
@@ -112,7 +119,9 @@ class EmotionPredictor:
         person: str = LARGEST,
         baseline: Any = None,
         speaker: str | None = None,
+        abstain: float = 0.0,
     ):
+        self.abstain = check_abstain(abstain)
         with _input_errors():  # before anything is loaded
             self.window, fps = check_window(window), check_fps(fps)
         self.person = ReaderOptions(fps=fps, detector=detector, person=person, speaker=speaker).person
@@ -147,7 +156,11 @@ class EmotionPredictor:
         if modality not in self.loaded:
             options = self.options | ({"person": LARGEST} if modality == "audio" else {})  # nobody is seen
             self.loaded[modality] = EmotionPredictor(
-                self.specialists[modality], window=self.window, device=str(self.choice.device), **options
+                self.specialists[modality],
+                window=self.window,
+                device=str(self.choice.device),
+                abstain=self.abstain,
+                **options,
             )
         return self.loaded[modality]
 
@@ -264,14 +277,16 @@ class EmotionPredictor:
         facts = [part["facts"] for part in parts]
         ranked = self.pipeline.mean(parts)
         scores = {one["label"]: one["score"] if digits is None else round(one["score"], digits) for one in ranked}
+        answer = answer_of({one["label"]: one["score"] for one in ranked}, self.abstain)
         names = {name for each in facts for name in (each["person"] or "").split(", ") if name}
         return replace(
             whole,
-            emotion=next(iter(scores), None),
+            emotion=answer,
             scores=scores,
             modalities=sorted({name for each in facts for name in each["modalities"]}),
             face_coverage=round(sum(each["num_faces"] for each in facts) / frames, 3) if frames else 0.0,
             person=", ".join(in_order(names)) or None,
+            modality_shares=self.pipeline.modality_shares(parts),
         )
 
     def _items(self, source: Any, **changes: Any) -> Iterator[dict[str, Any]]:
@@ -287,6 +302,25 @@ class EmotionPredictor:
                     "one, or all to the pipeline audio-visual-emotion-recognition"
                 )
             yield from self.pipeline.preprocess(source, self.window, **(self.options | changes))
+
+
+def check_abstain(abstain: float) -> float:
+    """The probability below which nothing is answered.
+
+    Raises:
+        InputError: it is not from 0 to 1.
+    """
+    if isinstance(abstain, bool) or not isinstance(abstain, int | float) or not 0 <= abstain <= 1:
+        raise InputError(f"abstain={abstain!r}: has to be a probability, from 0 to 1; use 0.6, for instance")
+    return float(abstain)
+
+
+def answer_of(scores: dict[str, float], abstain: float) -> str | None:
+    """The most probable class, `UNCERTAIN` where it is less probable than `abstain`; `None` without scores."""
+    if not scores:
+        return None
+    label = max(scores, key=lambda name: scores[name])
+    return label if scores[label] >= abstain else UNCERTAIN
 
 
 def _has(baseline: PersonBaseline, modality: str) -> bool:
@@ -334,4 +368,4 @@ def _input_errors() -> Iterator[None]:
         raise error if isinstance(error, InputError) else InputError(str(error)) from error
 
 
-__all__ = ["EmotionPredictor", "Prediction"]
+__all__ = ["UNCERTAIN", "EmotionPredictor", "Prediction", "answer_of", "check_abstain"]

@@ -2,6 +2,7 @@
 
 from transformers import PreTrainedConfig
 
+POOLED = -1  # stands for the pooled output among the layers of an image model
 DEPTH_FIELDS = {"whisper": "encoder_layers"}  # of a speech encoder; `num_hidden_layers` of the others
 
 
@@ -47,7 +48,7 @@ def feature_size(backbone_config: PreTrainedConfig, layers: list[int] | None, fi
 
     Args:
         backbone_config: of the image model.
-        layers: numbers of hidden states that stand side by side; `None` for the pooled output.
+        layers: numbers of hidden states that stand side by side, or `POOLED`; `None` for the pooled output alone.
         fields: into which each of these is averaged, in each direction.
 
     Raises:
@@ -70,14 +71,17 @@ def feature_size(backbone_config: PreTrainedConfig, layers: list[int] | None, fi
         ) from error
     if layers is None:
         return output.pooler_output.shape[1]
-    states = output.hidden_states
+    states, sizes = output.hidden_states, {POOLED: output.pooler_output.shape[1]}
     for number in layers:
-        if not 0 <= number < len(states) or states[number].ndim != 4:
+        if 0 <= number < len(states) and states[number].ndim == 4:
+            sizes[number] = fields**2 * states[number].shape[1]
+        elif number != POOLED:
             raise ValueError(
                 f"backbone_layers={layers}: {number} is no layer with height and width of a "
-                f"{backbone_config.model_type} network, which has 0 to {len(states) - 1}; choose others"
+                f"{backbone_config.model_type} network, which has 0 to {len(states) - 1}, and {POOLED} for its pooled "
+                "output; choose others"
             )
-    return fields**2 * sum(states[number].shape[1] for number in layers)
+    return sum(sizes[number] for number in layers)
 
 
-__all__ = ["as_config", "cut_layers", "default_backbone", "depth", "feature_size"]
+__all__ = ["POOLED", "as_config", "cut_layers", "default_backbone", "depth", "feature_size"]

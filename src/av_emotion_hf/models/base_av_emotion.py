@@ -43,7 +43,8 @@ class AVEmotionPreTrainedModel(PreTrainedModel):
                     init.zeros_(parameter)
         elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
-            init.zeros_(module.bias)
+            if module.bias is not None:
+                init.zeros_(module.bias)
 
 
 class FrameEncoder(AVEmotionPreTrainedModel):

@@ -329,10 +329,11 @@ class AVEmotionImageConfig(AVEmotionEncoderConfig):
         backbone_batch_size (`int`, *optional*, defaults to 256):
             Face crops that pass through the backbone at once, which bounds the memory for long clips.
         backbone_layers (`list[int]`, *optional*):
-            Numbers of the backbone's hidden states that stand side by side in each frame, instead of its pooled
-            output. Layers halfway up tell more of emotions than the last one, which knows those of pictures alone.
+            Numbers of the backbone's hidden states that stand side by side in each frame, -1 for its pooled output,
+            which alone is read by default. Of acted clips, layers halfway up tell more than the last one, which
+            knows the emotions of pictures alone.
         backbone_fields (`int`, *optional*, defaults to 4):
-            Each of these layers is averaged over so many fields of the picture in each direction.
+            Each of these hidden states is averaged over so many fields of the picture in each direction.
 
     Example:
     ```python
@@ -413,6 +414,7 @@ class AVEmotionConfig(PreTrainedConfig):
     """
 
     model_type = "av_emotion"
+    keys_to_ignore_at_inference = ["modality_shares"]  # noqa: RUF012  # a Trainer gathers the logits alone
     sub_configs_defaults = {  # noqa: RUF012
         "audio_config": AVEmotionAudioConfig,  # type: ignore[dict-item]  # transformers accepts a class as a spec
         "image_config": AVEmotionImageConfig,  # type: ignore[dict-item]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from .backbones_av_emotion import POOLED
 from .base_av_emotion import FrameEncoder
 from .configuration_av_emotion import AVEmotionAudioConfig, AVEmotionImageConfig
 from .frontend_av_emotion import AcousticFrontEnd
@@ -222,13 +223,15 @@ def layer_features(output: Any, layers: list[int] | None, fields: int) -> Tensor
 
     Args:
         output: of the model; with layers also its `hidden_states`, `(N, C, height, width)` each.
-        layers: numbers of hidden states; `None` for the pooled output.
-        fields: into which a layer is averaged, in each direction: it is `fields * fields * C` values.
+        layers: numbers of hidden states, or `POOLED` for the pooled output; `None` for that alone.
+        fields: into which a hidden state is averaged, in each direction: it is `fields * fields * C` values.
     """
+    pooled = output.pooler_output.flatten(1)
     if layers is None:
-        return output.pooler_output.flatten(1)
-    pooled = [F.adaptive_avg_pool2d(output.hidden_states[number], fields) for number in layers]
-    return torch.cat([each.flatten(1) for each in pooled], dim=1)
+        return pooled
+    states = output.hidden_states
+    parts = [pooled if one == POOLED else F.adaptive_avg_pool2d(states[one], fields).flatten(1) for one in layers]
+    return torch.cat(parts, dim=1)
 
 
 __all__ = ["AVEmotionAudioModel", "AVEmotionImageModel"]

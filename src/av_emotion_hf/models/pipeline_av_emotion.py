@@ -59,7 +59,8 @@ class AVEmotionPipeline(ChunkPipeline):
 
     Returns (of one clip; several give a list, or from a dataset, its column or a generator an iterator):
         `[{"label": str, "score": float}, ...]` in descending order, or with `window`
-        `[{"start": seconds, "end": seconds, "scores": [{"label", "score"}, ...]}, ...]`. There are no labels where
+        `[{"start": seconds, "end": seconds, "scores": [{"label", "score"}, ...]}, ...]`, of a fusion model with
+        `modality_shares`, how much of the decision comes from `audio` and `image`. There are no labels where
         there is neither audio nor a face that the model could use. With `person="all"` there is a row for each person
         (in each window that shows that person): `[{"person": name, "scores": [...]}, ...]`, with `start` and `end`
         where there are windows. The name is `None` in windows in which nobody is seen, and of a clip with nobody.
@@ -243,7 +244,10 @@ class AVEmotionPipeline(ChunkPipeline):
         if baseline is not None:
             for name, statistics in baseline.statistics(self.model).items():
                 inputs[name] = statistics.to(self.device).expand(len(columns["facts"]), -1, -1)
-        return {"logits": self.model(**inputs).logits, "facts": items["facts"], "is_last": items["is_last"]}
+        output = self.model(**inputs)
+        found = {"logits": output.logits, "facts": items["facts"], "is_last": items["is_last"]}
+        shares = getattr(output, "modality_shares", None)
+        return found if shares is None else found | {"modality_shares": shares}
 
     def postprocess(  # type: ignore[override]
         self,
@@ -262,6 +266,7 @@ class AVEmotionPipeline(ChunkPipeline):
                 "start": round(float(part["facts"]["start"]), 3),
                 "end": round(float(part["facts"]["end"]), 3),
                 **({"person": part["facts"]["person"]} if person == ALL else {}),
+                **({"modality_shares": shares} if (shares := self.modality_shares([part])) else {}),
                 "scores": self.mean([part], top_k),
             }
             for part in parts
@@ -276,6 +281,22 @@ class AVEmotionPipeline(ChunkPipeline):
     def probabilities(self, part: dict) -> np.ndarray | None:
         """Probability of each class `(K,)` in one window; `None` where the model has nothing to go by."""
         return part["logits"][0].float().softmax(-1).double().cpu().numpy() if part["facts"]["modalities"] else None
+
+    def modality_shares(self, parts: list[dict]) -> dict[str, float] | None:
+        """How much of the decision comes from audio and image, on average over the windows with something to go by.
+
+        Returns:
+            Fractions that add up to one; `None` of a model of one modality, and where there is nothing to go by.
+        """
+        used = [
+            part["modality_shares"][0].float().cpu()
+            for part in parts
+            if "modality_shares" in part and part["facts"]["modalities"]
+        ]
+        if not used:
+            return None
+        mean = torch.stack(used).mean(dim=0)
+        return {name: round(float(share), 4) for name, share in zip(("audio", "image"), mean, strict=True)}
 
     def ranked(self, probabilities: np.ndarray, top_k: int | None = None) -> list[dict]:
         """Labels and scores in descending order, of all classes or the first `top_k`."""
