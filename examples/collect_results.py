@@ -1,4 +1,4 @@
-"""Gather what `default_checkpoint.sh` measured into one JSON file.
+"""Gather what trainings and `av-emotion evaluate` have measured into one JSON file.
 
     python examples/collect_results.py RUNS OUT.json
 

@@ -4,8 +4,8 @@
     python examples/fusion_vectors.py INPUTS --face FACE --babble VOICES --out OUT.npz
 
 INPUTS are labeled clips with sound and face crops (columns `audio`, `faces`, `emotion`, `speaker`), FACE a model of
-faces whose backbone is read at three layers halfway up, in 4 x 4 fields, and VOICES a dataset of other speakers, of which
-babble is made. Of each clip, as `voice_vectors.py` describes a voice:
+faces whose backbone is read at three layers halfway up, in 4 x 4 fields, and at its end, and VOICES other speakers, of
+which babble is made. Of each clip, as `voice_vectors.py` describes a voice:
 
 - `voice_voiced (N, 2, Fa)`, `voice_moments (N, 3, Fa)`, and the same of `voice_babble10`, `voice_babble5` and
   `voice_babble0`, where seven other voices speak at so many decibels below the voice, and of `voice_random`, by an
@@ -31,15 +31,16 @@ from av_emotion_hf.data import add_noise, make_babble
 DEPTHS = (0.4, 0.55, 0.7)  # of the backbone; those of `face_protocols.py`
 NOISES = {"": None, "_babble10": 10.0, "_babble5": 5.0, "_babble0": 0.0}  # decibels
 HIDDEN = {"": 0.0, "_hidden25": 0.25, "_hidden50": 0.5}  # fraction of the frames
+POOLED = -1  # among `backbone_layers`, the pooled output
 VOICES = 7
 
 
 def layers_at(checkpoint: str, depths: tuple[float, ...] = DEPTHS) -> list[int]:
-    """Numbers of the hidden states at these depths of the backbone of an image model."""
+    """Numbers of the hidden states at these depths of the backbone of an image model, and its pooled output."""
     backbone = AutoModel.from_pretrained(checkpoint, dtype=torch.float32).backbone
     with torch.no_grad():
         states = backbone(torch.zeros(1, 3, 96, 96), output_hidden_states=True).hidden_states
-    return [round(depth * (len(states) - 1)) for depth in depths]
+    return [*(round(depth * (len(states) - 1)) for depth in depths), POOLED]
 
 
 def moments_of(frames: np.ndarray) -> np.ndarray:

@@ -16,11 +16,9 @@ def main() -> None:
     parser.add_argument("source")
     parser.add_argument("target")
     args = parser.parse_args()
-    bundle = load_classifier(args.source)[1]
+    modality, bundle = load_classifier(args.source)
     type(bundle.model).from_pretrained(args.source, dtype=torch.float16).save_pretrained(args.target)
-    for part in (bundle.feature_extractor, bundle.image_processor):
-        if part is not None:
-            part.save_pretrained(args.target)
+    bundle.processor(modality).save_pretrained(args.target)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ ARMS = {
     "small": ("random", "complete", "hidden", "future", "distill"),
     "large": ("random", "complete", "hidden", "future"),
 }
-DRAWS = {10: 3, 100: 1}  # by percent of the labels
+DRAWS = {5: 3, 10: 3, 25: 3, 100: 1}  # by percent of the labels
 PENALTY = 0.1
 BATCH_SIZE = 16
 

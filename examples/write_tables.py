@@ -18,6 +18,7 @@ from face_tables import (
     few_labels_table,
     groups_table,
 )
+from fusion_tables import arms_table, calibration, conditions_table, coverage_table, curve_table
 from voice_tables import (
     augmentations_table,
     clips_table,
@@ -40,24 +41,12 @@ from av_emotion_hf.hub import render_card
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINTS = ROOT / "src" / "av_emotion_hf" / "checkpoints"
-CHECKPOINT = CHECKPOINTS / "av-emotion-small"
+BASE = CHECKPOINTS / "av-emotion-base"
+MIT_BASE = CHECKPOINTS / "av-emotion-base-mit"
 VOICE = CHECKPOINTS / "av-emotion-voice"
 MIT_VOICE = CHECKPOINTS / "av-emotion-voice-mit"
 SMALL_VOICE = CHECKPOINTS / "av-emotion-voice-small"
 FACE = CHECKPOINTS / "av-emotion-face"
-ROWS = [  # name of the results, what the model sees, what it learned from beforehand
-    ("audio_scratch", "voice", "nothing"),
-    ("audio_patent", "voice", "unlabeled voices, 10 % single frames hidden (patent)"),
-    ("audio_spans", "voice", "unlabeled voices, half of the frames hidden in spans"),
-    ("image_scratch", "face", "FER2013 (backbone only)"),
-    ("image_patent", "face", "FER2013, then unlabeled faces, 10 % single frames hidden (patent)"),
-    ("image_spans", "face", "FER2013, then unlabeled faces, half of the frames hidden in spans"),
-    ("fusion_spans", "voice + face", "the two models with spans"),
-    ("fusion_spans|audio_only", "the same model, voice only", "as above"),
-    ("fusion_spans|image_only", "the same model, face only", "as above"),
-]
-
-
 # what a training records and what changes no result, or follows from something else
 SAME = ("out", "workers", "resume", "report_to", "save_steps", "labels", "columns", "pictures", "left_out")
 GENDERS = (
@@ -83,6 +72,18 @@ FACES = """\
 Faces alone, Java-SED clips of ten actors, six acted emotions: what has learned from pictures of faces and from no clip
 as it ships, beside what has learned from the clips of the other nine actors, on frames of the same network. Every arm:
 [examples](examples/README.md#faces-that-a-model-has-never-met)."""
+FUSION = """\
+Voice and face, Java-SED clips of ten actors, six acted emotions: models made as `DEFAULT_CHECKPOINT`, each without the
+actor that it is tested on. Every arm, with few labels, in noise and with hidden faces:
+[examples](examples/README.md#voice-and-face-of-people-that-a-model-has-never-met)."""
+MAIN_ARMS = {
+    "voice and face, product of both": "late, product",
+    "voice and face, one head (patent)": "one head",
+    "voice": "voice",
+    "face": "face",
+    "voice and face, SVM": "SVM",
+    "voice, SVM": "voice, SVM",
+}
 FACE_ARMS = {
     "`FACE_CHECKPOINT`": "model",
     "recurrent network": "RNN",
@@ -99,33 +100,11 @@ CONDITIONS = (
 )
 
 
-def of_seeds(scores: dict, name: str) -> list[dict]:
-    """The results of one model over its seeds."""
-    model, _, suffix = name.partition("|")
-    pattern = re.compile(rf"{model}_\d+{'_' + suffix if suffix else ''}")
-    return [scores[key] for key in sorted(scores) if pattern.fullmatch(key)]
-
-
-def mean_and_spread(results: list[dict], score: str) -> str:
-    """`"51.2 ± 3.4"` in percent."""
-    return spread([100 * result[score] for result in results], 1)
-
-
 def spread(values: list[float], digits: int) -> str:
     """Mean and standard deviation, as far as there are so many values."""
     if len(values) < 2:
         return f"{values[0]:.{digits}f}" if values else "-"
     return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
-
-
-def score_table(scores: dict) -> str:
-    """Test scores of all models, a line each."""
-    lines = ["| sees | learned before from | UAR % | WAR % | macro-F1 % |", "|---|---|---|---|---|"]
-    for name, sees, before in ROWS:
-        results = of_seeds(scores, name)
-        cells = " | ".join(mean_and_spread(results, score) for score in ("uar", "war", "macro_f1"))
-        lines.append(f"| {sees} | {before} | {cells} |")
-    return "\n".join(lines)
 
 
 def confusion_table(result: dict) -> str:
@@ -134,24 +113,6 @@ def confusion_table(result: dict) -> str:
     lines = ["| true \\ predicted | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for name, row in zip(names, result["confusion_matrix"], strict=True):
         lines.append(f"| {name} | " + " | ".join(map(str, row)) + " |")
-    return "\n".join(lines)
-
-
-def cost_table(runs: dict) -> str:
-    """Minutes of each kind of training of the shipped model."""
-    wanted = {
-        "expression recognizer": "expression",
-        "audio pre-training": "audio_spans",
-        "image pre-training": "image_spans",
-        "audio fine-tuning": "audio_spans_0",
-        "image fine-tuning": "image_spans_0",
-        "fusion": "fusion_spans_0",
-    }
-    lines = ["| stage | steps | minutes | threads | parameters |", "|---|---|---|---|---|"]
-    for stage, name in wanted.items():
-        run = runs[name]
-        minutes, millions = run["seconds"] / 60, run["parameters"] / 1e6
-        lines.append(f"| {stage} | {run['steps']} | {minutes:.1f} | {run['threads']} | {millions:.2f} M |")
     return "\n".join(lines)
 
 
@@ -381,6 +342,50 @@ def face_card(record: dict, measured: dict) -> str:
     return render_card("face_checkpoint.md.jinja", facts)
 
 
+def base_card(folder: Path, made: dict, measured: dict) -> str:
+    """The card of a model of voice and face."""
+    runs, commercial = measured["strangers"], folder == MIT_BASE
+    config = json.loads((folder / "config.json").read_text())
+    faces = [made["base-mit-face"], made["base-face"]] if commercial else [made["base-face"], made["base-mit-face"]]
+    plain = calibration(runs, "late, product, plain")
+    facts = {
+        "name": folder.name,
+        "constant": "MIT_CHECKPOINT" if commercial else "DEFAULT_CHECKPOINT",
+        "commercial": commercial,
+        "voice": "av-emotion-voice-mit" if commercial else "av-emotion-voice",
+        "labels": sorted(config["label2id"]),
+        "megabytes": (folder / "model.safetensors").stat().st_size / 1e6,
+        "parameters": (folder / "model.safetensors").stat().st_size / 2,
+        "clips": sum(run["clips"] for run in runs),
+        "speakers": len(runs),
+        "arms_table": arms_table(runs),
+        "conditions_table": conditions_table(runs),
+        "coverage_table": coverage_table(runs),
+        "reliability_table": reliability_table(plain),
+        "plain": plain,
+        "person": calibration(runs, "late, product, person"),
+        "face": faces[0],
+        "other_face": faces[1],
+        "temperature": config["temperatures"]["both"],
+    }
+    return render_card("base_checkpoint.md.jinja", facts)
+
+
+def write_fusion(results: Path) -> None:
+    """What was measured of voice and face together."""
+    measured = json.loads((results / "fusion.json").read_text())
+    made = json.loads((results / "base.json").read_text())
+    replace_block(ROOT / "README.md", "fusion", introduced(FUSION, arms_table(measured["strangers"], MAIN_ARMS)))
+    examples = ROOT / "examples" / "README.md"
+    replace_block(examples, "fusion-strangers", arms_table(measured["strangers"]))
+    replace_block(examples, "fusion-conditions", conditions_table(measured["strangers"]))
+    replace_block(examples, "fusion-conditions-person", conditions_table(measured["strangers"], "person"))
+    curve = read_if_there(results / "label_curve.json")
+    replace_block(examples, "label-curve", curve_table(curve["runs"]) if curve else "")
+    for folder in (BASE, MIT_BASE):
+        (folder / "README.md").write_text(base_card(folder, made, measured), encoding="utf-8")
+
+
 def write_face(results: Path) -> None:
     """What was measured of faces, as far as it was."""
     measured = read_if_there(results / "face.json")
@@ -420,23 +425,6 @@ def replace_block(path: Path, name: str, text: str) -> None:
 
 def main() -> None:
     """Write the tables of the READMEs and the card."""
-    results = json.loads((ROOT / "examples" / "results" / "default_checkpoint.json").read_text())
-    scores, runs = results["scores"], results["runs"]
-    shipped = scores["fusion_spans_0"]
-    facts = {
-        "scores": scores,
-        "runs": runs,
-        "shipped": shipped,
-        "seeds": len(of_seeds(scores, "fusion_spans")),
-        "score_table": score_table(scores),
-        "confusion_table": confusion_table(shipped),
-        "expression_confusion_table": confusion_table(scores["expression"]),
-        "cost_table": cost_table(runs),
-    }
-    card = render_card("default_checkpoint.md.jinja", facts)
-    (CHECKPOINT / "README.md").write_text(card, encoding="utf-8")
-    replace_block(ROOT / "README.md", "scores", facts["score_table"])
-    replace_block(ROOT / "examples" / "README.md", "costs", facts["cost_table"])
     choices = json.loads((ROOT / "examples" / "results" / "expression.json").read_text())
     replace_block(ROOT / "examples" / "README.md", "expression", expression_table(choices))
     voted = ROOT / "examples" / "results" / "expression_votes.json"
@@ -465,6 +453,7 @@ def main() -> None:
     replace_block(ROOT / "README.md", "voice", summary_table(measured))
     replace_block(ROOT / "README.md", "voice-price", PRICE.format(**price(measured, strangers())))
     write_face(ROOT / "examples" / "results")
+    write_fusion(ROOT / "examples" / "results")
     record = json.loads((ROOT / "examples" / "results" / "voice_checkpoint.json").read_text())["runs"]
     for folder, card_of in ((VOICE, voice_card), (MIT_VOICE, mit_voice_card), (SMALL_VOICE, small_voice_card)):
         (folder / "README.md").write_text(card_of(record[folder.name], measured), encoding="utf-8")

@@ -277,6 +277,13 @@ def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
     assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None
 
 
+@pytest.mark.parametrize(("name", "classes"), [("av-emotion-base", 7), ("av-emotion-base-mit", 6)])
+def test_the_models_of_voice_and_face_are_late_fusion_in_half_precision(name, classes):
+    config = load_classifier(name)[1].model.config
+    assert config.fusion == "late" and config.num_labels == classes and config.temperatures["both"] > 0
+    assert (Path(SHIPPED_CHECKPOINTS[name]) / "model.safetensors").stat().st_size < 48e6
+
+
 def test_the_face_model_is_small_and_knows_seven_emotions():
     model = load_classifier("av-emotion-face")[1].model
     assert model.num_parameters() <= 4e6 and model.config.num_labels == 7

@@ -18,7 +18,9 @@ from PIL import Image as PILImage
 from transformers import AutoModelForImageClassification
 
 from av_emotion_hf import (
+    DEFAULT_CHECKPOINT,
     FACE_CHECKPOINT,
+    MIT_CHECKPOINT,
     MIT_VOICE_CHECKPOINT,
     SMALL_VOICE_CHECKPOINT,
     VOICE_CHECKPOINT,
@@ -186,7 +188,6 @@ def test_tables_are_those_of_the_results(script):
     names = script("write_tables.py")
     choices = json.loads((EXAMPLES / "results" / "expression.json").read_text())
     voted = EXAMPLES / "results" / "expression_votes.json"
-    costs = json.loads((EXAMPLES / "results" / "default_checkpoint.json").read_text())["runs"]
     objectives = json.loads((EXAMPLES / "results" / "objectives.json").read_text())
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     tuned = json.loads((EXAMPLES / "results" / "finetune.json").read_text())["runs"]
@@ -206,11 +207,17 @@ def test_tables_are_those_of_the_results(script):
     card = (Path(FACE_CHECKPOINT) / "README.md").read_text(encoding="utf-8")
     assert card == names["face_card"](record, faces), "run `make tables`"
     assert names["actors_table"](faces["strangers"], names["FACE_ARMS"]) in README, "run `make tables`"
+    fusion, made, curve = (
+        json.loads((EXAMPLES / "results" / f"{name}.json").read_text()) for name in ("fusion", "base", "label_curve")
+    )
+    for folder in (DEFAULT_CHECKPOINT, MIT_CHECKPOINT):
+        card = (Path(folder) / "README.md").read_text(encoding="utf-8")
+        assert card == names["base_card"](Path(folder), made, fusion), "run `make tables`"
+    assert names["arms_table"](fusion["strangers"], names["MAIN_ARMS"]) in README, "run `make tables`"
     assert names["PRICE"].format(**names["price"](voice, names["strangers"]())) in README, "run `make tables`"
     for table in (
         names["expression_table"](choices),
         names["expression_changes_table"](json.loads(voted.read_text()) if voted.is_file() else {}),
-        names["cost_table"](costs),
         names["objective_errors_table"](objectives),
         names["objective_scores_table"](objectives),
         names["finetune_table"](tuned),
@@ -222,6 +229,10 @@ def test_tables_are_those_of_the_results(script):
         names["clips_table"](voice["baseline-clips"]),
         names["gender_table"](voice),
         names["augmentations_table"](voice.get("augmentations", [])),
+        names["arms_table"](fusion["strangers"]),
+        names["conditions_table"](fusion["strangers"]),
+        names["conditions_table"](fusion["strangers"], "person"),
+        names["curve_table"](curve["runs"]),
         names["actors_table"](faces["strangers"]),
         names["few_labels_table"](faces["label-fractions"]),
         names["copies_table"](faces["conditions"]),

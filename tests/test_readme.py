@@ -32,7 +32,7 @@ def clip(tmp_path):
 def test_its_first_lines_and_those_of_the_card_run_where_only_the_package_is_installed(clip, tmp_path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needs = [re.match(r"[\w-]+", line)[0] for line in project["dependencies"]]
-    card = (ROOT / "src/av_emotion_hf/checkpoints/av-emotion-small/README.md").read_text(encoding="utf-8")
+    card = (ROOT / "src/av_emotion_hf/checkpoints/av-emotion-base/README.md").read_text(encoding="utf-8")
     pasted = [PYTHON[0], *re.findall(r"```python\n(.*?)```", card, flags=re.S)]
     assert len(pasted) == 2 and all("clip.mp4" in code for code in pasted)
     folder = tmp_path / "clean"

@@ -38,7 +38,7 @@ def try_wheel(wheel: Path, folder: Path) -> None:
     command = scripts / "av-emotion"
     assert "predict" in run(command, "--help", folder=folder)
     run(sys.executable, ROOT / "examples" / "make_demo_clip.py", "clip.mp4", folder=folder)
-    for checkpoint in ("av-emotion-small", "av-emotion-voice", "av-emotion-voice-mit", "av-emotion-voice-small"):
+    for checkpoint in ("av-emotion-base", "av-emotion-base-mit", "av-emotion-voice", "av-emotion-voice-small"):
         words = (command, "predict", "clip.mp4", "--checkpoint", checkpoint, "--json")
         prediction = json.loads(run(*words, folder=folder))
         assert abs(sum(prediction["scores"].values()) - 1) < 1e-3, prediction

@@ -14,6 +14,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "checkpoints": (
         "DEFAULT_CHECKPOINT",
         "FACE_CHECKPOINT",
+        "MIT_CHECKPOINT",
         "MIT_VOICE_CHECKPOINT",
         "SMALL_VOICE_CHECKPOINT",
         "VOICE_CHECKPOINT",

@@ -39,17 +39,23 @@ from .models.processing_av_emotion import AVEmotionProcessor
 from .utils import label_maps, reason
 
 SHIPPED = Path(__file__).parent / "checkpoints"
-DEFAULT_CHECKPOINT = str(SHIPPED / "av-emotion-small")  # voice and face
-VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice")  # of many datasets, for research
+DEFAULT_CHECKPOINT = str(SHIPPED / "av-emotion-base")  # voice, face or both, for research
+MIT_CHECKPOINT = str(SHIPPED / "av-emotion-base-mit")  # the same of one dataset, also for commercial use
+VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice")  # the voice of the default one, of many datasets, for research
 MIT_VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice-mit")  # of one dataset, also for commercial use
 SMALL_VOICE_CHECKPOINT = str(SHIPPED / "av-emotion-voice-small")  # distilled, without a speech encoder, for research
-FACE_CHECKPOINT = str(SHIPPED / "av-emotion-face")  # of pictures of faces, for research
+FACE_CHECKPOINT = str(SHIPPED / "av-emotion-face")  # of pictures of faces alone, for research
 SHIPPED_CHECKPOINTS = {
     Path(path).name: path
-    for path in (DEFAULT_CHECKPOINT, VOICE_CHECKPOINT, MIT_VOICE_CHECKPOINT, SMALL_VOICE_CHECKPOINT, FACE_CHECKPOINT)
+    for path in (
+        DEFAULT_CHECKPOINT,
+        MIT_CHECKPOINT,
+        VOICE_CHECKPOINT,
+        MIT_VOICE_CHECKPOINT,
+        SMALL_VOICE_CHECKPOINT,
+        FACE_CHECKPOINT,
+    )
 }
-# by modality: what predicts clips in which nothing else is found, where no checkpoint was chosen
-SINGLE_MODALITY_CHECKPOINTS = {"audio": VOICE_CHECKPOINT, "image": FACE_CHECKPOINT}
 
 # by `model_type`: what a checkpoint is, and its modality; an expression recognizer is the backbone of an image model
 KINDS = {
@@ -68,6 +74,7 @@ MODALITY_OF = {
     "resnet": "expression",
     "timm_wrapper": "expression",
 }
+CLASSIFIER_FIELDS = ("id2label", "label2id", "architectures")  # of a recognizer, whose last layer a backbone lacks
 FUSION_FIELDS = ("fusion", "fusion_size", "late_rule")  # of a fusion model that another one begins with
 # by modality: the parts that a checkpoint has and that a model needs
 PARTS = {"audio": {"audio"}, "image": {"image"}, "fusion": {"audio", "image"}, "expression": {"image"}}
@@ -306,7 +313,8 @@ def _configuration(
     for config in found:
         own = MODALITY_OF[config.model_type]
         if own == "expression":
-            parts["image"]["backbone_config"] = _fields(config) | {"model_type": config.model_type}
+            fields = {name: value for name, value in _fields(config).items() if name not in CLASSIFIER_FIELDS}
+            parts["image"]["backbone_config"] = fields | {"model_type": config.model_type}
         elif own == "fusion":
             parts = {part: _fields(getattr(config, f"{part}_config")) for part in parts}
             fusion = {name: getattr(config, name) for name in FUSION_FIELDS}
@@ -400,11 +408,11 @@ StartingPoint = ModelBundle  # the old name works until 0.3
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "KINDS",
-    "MODALITY_OF",
+    "MIT_CHECKPOINT",
     "MIT_VOICE_CHECKPOINT",
+    "MODALITY_OF",
     "ModelBundle",
     "SHIPPED_CHECKPOINTS",
-    "SINGLE_MODALITY_CHECKPOINTS",
     "SMALL_VOICE_CHECKPOINT",
     "VOICE_CHECKPOINT",
     "SpeechEncoder",

@@ -140,8 +140,11 @@ def test_metadata_that_the_hub_would_refuse(old, new, message):
         check_card(good.replace(old, new))
 
 
-def test_the_card_in_the_package_is_one(tmp_path):
-    check_card((ROOT / "src/av_emotion_hf/checkpoints/av-emotion-small/README.md").read_text(encoding="utf-8"))
+def test_the_cards_in_the_package_are_cards():
+    cards = sorted((ROOT / "src/av_emotion_hf/checkpoints").glob("*/README.md"))
+    assert len(cards) == 6
+    for card in cards:
+        check_card(card.read_text(encoding="utf-8"))
 
 
 def test_templates_are_in_the_wheel():

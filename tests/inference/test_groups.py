@@ -194,6 +194,8 @@ def test_unreadable_clips_and_other_models_are_balanced_apart():
     assert found[3].result.scores["a"] == round(expected[1], 4) and list(found[3].result.scores) == ["b", "a"]
     assert found[3].result.emotion == "b" and found[3].result.balanced
     assert found[1].error == "is empty" and found[1].result is None
+    unsure = balanced_outcomes([outcome("p", {"a": 0.9, "b": 0.1}), outcome("p", {"a": 0.52, "b": 0.48})], 0.6)
+    assert [each.result.emotion for each in unsure] == ["a", "uncertain"]
     alone = np.array([0.6, 0.4]) ** (10 / 11)
     assert found[2].result.scores == {"b": round(alone[0] / alone.sum(), 4), "c": round(alone[1] / alone.sum(), 4)}
 

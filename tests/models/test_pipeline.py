@@ -150,6 +150,8 @@ def test_windows_have_times_and_scores_of_their_own(pipe, clip):
         alone = {"waveform": waveform[:16000], "faces": faces[:4]}, {"waveform": waveform[16000:], "faces": faces[4:]}
         for window, part in zip((first, second), alone, strict=True):
             assert by_label(window["scores"]) == pytest.approx(by_label(emotions(part)), abs=1e-4)
+            assert sum(window["modality_shares"].values()) == pytest.approx(1, abs=1e-3)
+        assert first["modality_shares"] != second["modality_shares"]
     several = emotions([given, given], window=0.5, top_k=1, batch_size=3)
     assert [len(windows) for windows in several] == [5, 5]
     assert all(len(window["scores"]) == 1 for windows in several for window in windows)

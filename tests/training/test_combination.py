@@ -206,7 +206,7 @@ def test_every_fusion_learns_from_clips_with_one_sense(features, options, small,
     split = split_groups(sorted(set(rows["speaker"])), [], ["both/1", "voices/2"])
     fields = {"fusion": fusion, "fusion_size": 6, "modality_dropout": 0.3}
     record = finetune(
-        rows, split, args=options(fusion, epochs=8, learning_rate=1e-2), modality="fusion", group_column="speaker",
+        rows, split, args=options(fusion, epochs=15, learning_rate=1e-2), modality="fusion", group_column="speaker",
         corpus_column="corpus", config_overrides=fields | {f"{name}_config": small[name] for name in small},
         head_first=fusion == "late", calibrate=True,
     )  # fmt: skip

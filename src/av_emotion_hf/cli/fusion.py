@@ -15,6 +15,13 @@ def combine(
     face: Annotated[str, typer.Argument(help="Classifier of faces.")],
     out: Annotated[str, typer.Option(help="Folder to write.")],
     late_rule: Annotated[LateRule, typer.Option(help="How the two distributions are combined.")] = "product",
+    temperatures: Annotated[
+        str | None,
+        typer.Option(
+            help='Known temperatures of clips with a voice, a face and both, as JSON: {"both": 1.2}',
+            show_default=False,
+        ),
+    ] = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -33,6 +40,7 @@ def combine(
     """Make one classifier of voice and face out of two, by late fusion and without training."""
     from ..data.reader import ReaderOptions
     from ..data.selection import open_selection
+    from ..training import read_config_overrides
     from ..training.combination import combine as recipe
 
     options = ReaderOptions(fps=fps, detector=detector)
@@ -53,6 +61,7 @@ def combine(
         face,
         out,
         late_rule=late_rule,
+        temperatures=read_config_overrides(temperatures, "--temperatures") or None,
         calibration=rows,
         label_column=label_column,
         batch_size=batch_size,

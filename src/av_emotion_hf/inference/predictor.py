@@ -4,17 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from io import IOBase
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import (
-    DEFAULT_CHECKPOINT,
-    SHIPPED_CHECKPOINTS,
-    SINGLE_MODALITY_CHECKPOINTS,
-    load_classifier,
-)
+from ..checkpoints import DEFAULT_CHECKPOINT, SHIPPED_CHECKPOINTS, load_classifier
 from ..data.reader import ReaderOptions
 from ..devices import choose_device
 from ..errors import InputError
@@ -26,9 +20,6 @@ from ..models.windows_av_emotion import check_fps, check_window
 
 DIGITS = 4  # of a score
 UNCERTAIN = "uncertain"  # the answer that is none
-# of a baseline, by modality: the statistics for the model that predicts clips in which nothing else is found
-SPECIALISTS = {"audio": "voice", "image": "face"}
-OTHER = {"audio": "a face", "image": "a voice"}
 
 
 @dataclass(frozen=True)
@@ -77,11 +68,9 @@ class EmotionPredictor:
     It also reports what reading the clip has shown.
 
     Args:
-        checkpoint: folder or Hub name of an audio, image or fusion classifier. By default those in this package:
-            `DEFAULT_CHECKPOINT` for clips with a voice and a face; `VOICE_CHECKPOINT` for a voice alone and
-            `FACE_CHECKPOINT` for a face alone, which know many more people and recordings. Of those in this package
-            the name is enough, such as `av-emotion-voice-mit`; that is `MIT_VOICE_CHECKPOINT`, a voice model whose
-            license allows commercial use, unlike those of the other three.
+        checkpoint: folder or Hub name of an audio, image or fusion classifier, by default `DEFAULT_CHECKPOINT`, which
+            answers clips with a voice, with a face, and with both. Of those in this package the name is enough, such
+            as `av-emotion-base-mit`; that is `MIT_CHECKPOINT`, whose license allows commercial use.
         detector: name of the face detector, see [`load_detector`].
         fps: frames per second.
         window: seconds; a longer clip is cut into windows of this length, whose probabilities are averaged. `"whole"`
@@ -127,8 +116,6 @@ class EmotionPredictor:
         self.person = ReaderOptions(fps=fps, detector=detector, person=person, speaker=speaker).person
         self.options: dict[str, Any] = {"fps": fps, "detector": detector, "person": self.person}
         self.choice = choose_device(device)
-        self.specialists = SINGLE_MODALITY_CHECKPOINTS if checkpoint is None else {}
-        self.loaded: dict[str, EmotionPredictor] = {}
         checkpoint = checkpoint or DEFAULT_CHECKPOINT
         self.name = Path(checkpoint).name if checkpoint in SHIPPED_CHECKPOINTS.values() else checkpoint
         self.modality, self.classifier = load_classifier(checkpoint)
@@ -151,19 +138,6 @@ class EmotionPredictor:
             device=self.choice.device,
         )
 
-    def specialist(self, modality: str) -> "EmotionPredictor":
-        """What predicts clips of one modality alone; loaded when the first one comes."""
-        if modality not in self.loaded:
-            options = self.options | ({"person": LARGEST} if modality == "audio" else {})  # nobody is seen
-            self.loaded[modality] = EmotionPredictor(
-                self.specialists[modality],
-                window=self.window,
-                device=str(self.choice.device),
-                abstain=self.abstain,
-                **options,
-            )
-        return self.loaded[modality]
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "pipeline"}
 
@@ -178,10 +152,7 @@ class EmotionPredictor:
                 one for all persons.
         """
         with self.choice.limited_threads(), _input_errors():
-            if isinstance(clips, PersonBaseline) or not self.specialists or self.person == ALL:
-                return self.pipeline.person_baseline(clips, self.window, **self.options)
-            several = several_clips(clips)
-            return PersonBaseline.collect(map(self._measured, [clips] if several is None else several))
+            return self.pipeline.person_baseline(clips, self.window, **self.options)
 
     def measure(self, source: Any, alive: Callable[[], None] = lambda: None) -> PersonBaseline:
         """The statistics of one clip, for a baseline; `alive` is called after each window of it.
@@ -196,22 +167,8 @@ class EmotionPredictor:
                 yield item
                 alive()
 
-        again = _Rewound(source)
         with self.choice.limited_threads(), _input_errors():
-            found = self.pipeline.measure(windows())
-        for modality in self.specialists:
-            if _has(found, modality):
-                own = self.specialist(modality).measure(again(), alive)
-                found = replace(found, moments=found.moments | {SPECIALISTS[modality]: own.moments[modality]})
-        return found
-
-    def _measured(self, clip: Any) -> tuple[str, PersonBaseline | str]:
-        """A clip's name, and its statistics or why it has none."""
-        name = fspath(clip) if isinstance(clip, str | PathLike) else f"<{type(clip).__name__}>"
-        try:
-            return name, self.measure(clip)
-        except InputError as error:
-            return name, str(error)
+            return self.pipeline.measure(windows())
 
     def __call__(
         self,
@@ -242,7 +199,7 @@ class EmotionPredictor:
     ) -> list[Prediction]:
         """As a call, but a list with whatever choice of a person: of one prediction unless all are asked for."""
         parts = []
-        again, baseline = _Rewound(source), baseline or self.baseline
+        baseline = baseline or self.baseline
         if baseline is not None and self.person == ALL:
             raise InputError("a baseline is one person's, and person='all' asks for several; give the name of one")
         with self.choice.limited_threads():
@@ -250,12 +207,6 @@ class EmotionPredictor:
                 parts.append(self.pipeline.forward(item, baseline=baseline))
                 alive()
         detector = next((part["facts"]["detector"] for part in parts if part["facts"]["detector"]), None)
-        modalities = {name for part in parts for name in part["facts"]["modalities"]}
-        if len(modalities) == 1 and modalities <= self.specialists.keys():
-            (modality,) = modalities
-            own = baseline and _of_specialist(baseline, modality)
-            found = self.specialist(modality).persons(again(), alive, own, digits)
-            return [replace(one, detector=detector) for one in found]
         windows = {part["facts"]["start"]: part["facts"] for part in parts}.values()
         whole = Prediction(
             path=fspath(source) if isinstance(source, str | PathLike) else f"<{type(source).__name__}>",
@@ -321,42 +272,6 @@ def answer_of(scores: dict[str, float], abstain: float) -> str | None:
         return None
     label = max(scores, key=lambda name: scores[name])
     return label if scores[label] >= abstain else UNCERTAIN
-
-
-def _has(baseline: PersonBaseline, modality: str) -> bool:
-    """Whether the person is heard (seen) in it."""
-    return modality in baseline.moments and bool(baseline.moments[modality][0].any())
-
-
-def _of_specialist(baseline: PersonBaseline, modality: str) -> PersonBaseline | None:
-    """The part of a baseline that is for clips of one modality; `None` where the person has none of it."""
-    if not _has(baseline, modality):
-        return None
-    name = SPECIALISTS[modality]
-    if name not in baseline.moments:
-        raise InputError(
-            f"the baseline was measured by a model, and this clip without {OTHER[modality]} is predicted by another "
-            "one; measure it with EmotionPredictor.person_baseline, or choose a checkpoint"
-        )
-    return replace(baseline, moments={modality: baseline.moments[name]})
-
-
-class _Rewound:
-    """Brings a clip back to where it was, for a second reading: of an open file its position.
-
-    Args:
-        source: a clip, in any form.
-    """
-
-    def __init__(self, source: Any):
-        self.source = source
-        self.place = source.tell() if isinstance(source, IOBase) and source.seekable() else None
-
-    def __call__(self) -> Any:
-        """The clip."""
-        if self.place is not None:
-            self.source.seek(self.place)
-        return self.source
 
 
 @contextmanager

@@ -34,6 +34,7 @@ def combine(
     out: str,
     *,
     late_rule: str = "product",
+    temperatures: dict[str, float] | None = None,
     calibration: AnyDataset | None = None,
     label_column: str = "emotion",
     batch_size: int = 16,
@@ -51,6 +52,7 @@ def combine(
         face: the same of an image classifier.
         out: folder to write.
         late_rule: `product` or `mean` of the two distributions.
+        temperatures: `audio`, `image` and `both`, where they are known already, see [`AVEmotionConfig`].
         calibration: labeled clips, inputs or features of people that neither model has learned from; they fit the
             temperatures, see [`calibrate_fusion`]. `None` for scores as the two models give them.
         label_column: of these clips.
@@ -63,14 +65,17 @@ def combine(
         The record, as written to `run.json`.
 
     Raises:
-        InputError: a checkpoint is missing or of another kind, they have fewer than two classes in common, a clip has
-            a class that is not among them, no clip has both a voice and a face, or `out` cannot be written.
+        InputError: there are temperatures and clips to fit them; a checkpoint is missing or of another kind, they have
+            fewer than two classes in common, a clip has a class that is not among them, no clip has both a voice and
+            a face, or `out` cannot be written.
     """
+    if temperatures and calibration is not None:
+        raise InputError(f"temperatures {temperatures}: calibration clips would replace them; give one of the two")
     require_writable(out, is_folder=True)
     choice = choose_device(device)
     parts = {"audio": _loaded(voice, "audio"), "image": _loaded(face, "image")}
     labels = _common_classes({"audio": voice, "image": face}, parts)
-    overrides = {"fusion": "late", "late_rule": late_rule}
+    overrides = {"fusion": "late", "late_rule": late_rule, "temperatures": temperatures}
     made = build_model("classification", "fusion", [parts["audio"][0], parts["image"][0]], labels, overrides)
     made.image_processor = parts["image"][1].image_processor
     for name, layer in head_layers(made.model).items():
@@ -83,6 +88,7 @@ def combine(
         init=checkpoint_names([voice, face]),
         labels=labels,
         label_column=label_column,
+        temperatures=temperatures,
         **(metadata or {}),
     )
     if calibration is not None:
