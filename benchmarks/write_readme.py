@@ -35,6 +35,7 @@ def page() -> str:
         pretraining=results["pretraining"],
         voices=results["voices"],
         exports=results["exports"],
+        latency=results["clip_latency"],
         import_time=results["import_time"],
         cold=results["cold_start"]["cold_start"],
         cold_rounds=results["cold_start"]["rounds"],

@@ -40,9 +40,9 @@ def predict(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="Classifier; by default two in this package, one of them for voices alone. Others here, for voices: "
-            "av-emotion-voice-mit, whose license (MIT) and data allow commercial use, and av-emotion-voice-small, of "
-            "2 MB, for small machines."
+            help="Classifier; by default av-emotion-base of this package, for voice, face or both. Others here: "
+            "av-emotion-base-mit, whose license (MIT) and data allow commercial use, and av-emotion-voice-small, of "
+            "2 MB, for voices on small machines."
         ),
     ] = None,
     detector: Detector = "auto",
