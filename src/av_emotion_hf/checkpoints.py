@@ -255,7 +255,8 @@ def build_model(
         speech_encoder: backbone of a new audio part, see [`load_speech_encoder`].
 
     Raises:
-        InputError: a checkpoint is missing or has no part for this modality, or there are two audio parts.
+        InputError: a checkpoint is missing, has no part for this modality, or has weights of another size than the
+            configuration asks for; or there are two audio parts.
     """
     config_overrides = dict(config_overrides or {})
     found = {}
@@ -292,7 +293,14 @@ def build_model(
     normalized: set[str] = set()
     for checkpoint, config in found.items():
         own = MODALITY_OF[config.model_type]
-        _copy_parts(load_weights(AutoModel, checkpoint), model)
+        trained = load_weights(AutoModel, checkpoint)
+        try:
+            _copy_parts(trained, model)
+        except RuntimeError as error:  # of torch: a line for each weight
+            raise InputError(
+                f"{checkpoint}: its weights do not fit into the model ({_misfit(error)}); leave out of --config what "
+                "changes the size of its parts, or leave out this --init"
+            ) from error
         if image_processor is not None and "image" in PARTS[own]:
             image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint)
         if own != "expression":
@@ -341,6 +349,12 @@ def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel) -> None:
         source = trained if own == part else getattr(trained, f"{part}_encoder", None)
         if target is not None and source is not None:
             target.load_state_dict(source.state_dict())
+
+
+def _misfit(error: RuntimeError) -> str:
+    """The first weight that `load_state_dict` complains of, in one line."""
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines()]
+    return next((line for line in lines[1:] if line), lines[0])
 
 
 def load_classifier(checkpoint: str) -> tuple[str, ModelBundle]:

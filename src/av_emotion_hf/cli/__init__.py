@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, as_input_error
 from ..utils import disk_failure
-from . import data, inference, training
+from . import benchmark, data, inference, training
 
 
 def end_together(*_: Any, **__: Any) -> None:
@@ -35,6 +35,7 @@ for command in (
     inference.reconstruct,
     training.finetune,
     inference.evaluate,
+    benchmark.benchmark,
     inference.export,
     data.push,
 ):
