@@ -14,7 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FLOORS = (
     {"__init__", "__main__"},
     {"cli"},
-    {"inference", "plots"},
+    {"benchmarks", "inference", "plots"},
     {"training"},
     {"hub"},
     {"auto"},  # gives the pipeline its reader

@@ -11,6 +11,8 @@ __version__ = "0.2.0"
 
 _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "acoustics.descriptors": ("acoustic_descriptors", "acoustic_functionals", "stream_descriptors"),
+    "benchmarks.catalog": ("open_benchmark",),
+    "benchmarks.cross_validation": ("finetune_benchmark", "score_benchmark"),
     "checkpoints": (
         "DEFAULT_CHECKPOINT",
         "FACE_CHECKPOINT",

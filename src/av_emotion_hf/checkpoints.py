@@ -262,7 +262,8 @@ def build_model(
         speech_encoder: backbone of a new audio part, see [`load_speech_encoder`].
 
     Raises:
-        InputError: a checkpoint is missing or has no part for this modality, or there are two audio parts.
+        InputError: a checkpoint is missing, has no part for this modality, or has weights of another size than the
+            configuration asks for; or there are two audio parts.
     """
     config_overrides = dict(config_overrides or {})
     found = {}
@@ -298,7 +299,14 @@ def build_model(
         image_processor = AVEmotionImageProcessor()
     normalized: set[str] = set()
     for checkpoint, config in found.items():
-        normalized |= _copy_parts(load_weights(AutoModel, checkpoint), model, checkpoint)
+        trained = load_weights(AutoModel, checkpoint)
+        try:
+            normalized |= _copy_parts(trained, model)
+        except RuntimeError as error:  # of torch: a line for each weight
+            raise InputError(
+                f"{checkpoint}: its weights do not fit into the model ({_misfit(error)}); leave out of --config what "
+                "changes the size of its parts, or leave out this --init"
+            ) from error
         if image_processor is not None and "image" in PARTS[MODALITY_OF[config.model_type]]:
             image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint)
     return ModelBundle(model, feature_extractor, image_processor, frozenset(normalized))
@@ -337,14 +345,11 @@ def _fields(config: PreTrainedConfig) -> dict:
     return fields
 
 
-def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel, checkpoint: str) -> set[str]:
+def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel) -> set[str]:
     """Copy the encoders of `trained`, or its backbone, into the model.
 
     Returns:
         The parts whose feature statistics came along: not those of a backbone that is read at other layers.
-
-    Raises:
-        InputError: the configuration of the model gives an encoder other sizes.
     """
     own = MODALITY_OF[trained.config.model_type]
     if own == "expression":
@@ -359,14 +364,7 @@ def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel, checkpoint: st
         if part == "image" and _read_layers(source.config) != _read_layers(target.config):
             target.backbone.load_state_dict(source.backbone.state_dict())
             continue
-        try:
-            target.load_state_dict(source.state_dict())
-        except RuntimeError as error:
-            name = str(error).split("for ", 2)[-1].split(":", 1)[0]
-            raise InputError(
-                f"{checkpoint}: its {part} encoder has other sizes than --config asks for ({name}); leave those "
-                "fields out, or train without this --init"
-            ) from error
+        target.load_state_dict(source.state_dict())
         normalized.add(part)
     return normalized
 
@@ -374,6 +372,12 @@ def _copy_parts(trained: PreTrainedModel, model: PreTrainedModel, checkpoint: st
 def _read_layers(config: AVEmotionImageConfig) -> tuple:
     """What decides which values of the backbone a frame holds."""
     return config.backbone_layers, None if config.backbone_layers is None else config.backbone_fields
+
+
+def _misfit(error: RuntimeError) -> str:
+    """The first weight that `load_state_dict` complains of, in one line."""
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines()]
+    return next((line for line in lines[1:] if line), lines[0])
 
 
 def load_classifier(checkpoint: str) -> tuple[str, ModelBundle]:

@@ -22,6 +22,7 @@ COMMANDS = (
     "reconstruct",
     "finetune",
     "evaluate",
+    "benchmark",
     "export",
     "push",
 )

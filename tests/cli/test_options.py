@@ -6,6 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from av_emotion_hf.acoustics import tables
+from av_emotion_hf.benchmarks import CORPORA
 from av_emotion_hf.cli import options, training
 from av_emotion_hf.data import picture_augmentation, reader, votes
 from av_emotion_hf.errors import InputError
@@ -16,6 +17,7 @@ from av_emotion_hf.training import PRESETS, EmotionTrainingArguments, expression
 @pytest.mark.parametrize(
     ("literal", "known"),
     [
+        (options.Corpus, CORPORA),
         (options.Objective, PRESETS),
         (options.Objective, configuration_av_emotion.OBJECTIVES),
         (options.Architecture, expression.ARCHITECTURES),

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, as_input_error
 from ..utils import disk_failure
-from . import data, fusion, inference, training
+from . import benchmark, data, fusion, inference, training
 
 
 def end_together(*_: Any, **__: Any) -> None:
@@ -36,6 +36,7 @@ for command in (
     training.finetune,
     fusion.combine,
     inference.evaluate,
+    benchmark.benchmark,
     inference.export,
     data.push,
 ):

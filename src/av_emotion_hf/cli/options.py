@@ -25,6 +25,7 @@ DATA, RUN, MODEL = "Data", "Training", "Model"
 Modality = Literal["audio", "image"]
 FusionModality = Literal["audio", "image", "fusion"]
 ExtractModality = Literal["audio", "image", "both"]
+Corpus = Literal["crema-d", "ravdess", "enterface05", "savee", "meld", "emo-db"]
 Objective = Literal["complete", "hidden", "future", "mixed", "distill"]
 Form = Literal["inputs", "features", "descriptors", "functionals"]
 Architecture = Literal[

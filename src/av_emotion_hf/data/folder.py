@@ -76,7 +76,7 @@ def open_folder(listing: Listing, label_column: str | None = None) -> dict[str, 
         if numbered:
             described = rows.take([row for _, row in numbered])
             table = _table({name: cells[name] for name in features}, features, described)
-            splits[split] = _cached(table, paths, split)
+            splits[split] = cached_table(table, paths, split)
     return splits
 
 
@@ -183,7 +183,7 @@ def _table(cells: dict[str, list], features: dict[str, Any], described: pa.Table
     return pa.Table.from_arrays([*own, *described.columns], schema=schema)
 
 
-def _cached(table: pa.Table, paths: list[Path], split: str) -> Dataset:
+def cached_table(table: pa.Table, paths: list[Path], split: str) -> Dataset:
     """A table as a file in the cache of datasets, which keeps what is computed from it, unlike from one in memory.
 
     The name of the file depends on what is in it, and on size and time of the clips.
@@ -202,4 +202,4 @@ def _cached(table: pa.Table, paths: list[Path], split: str) -> Dataset:
     return Dataset.from_file(str(cached), split=NamedSplit(split))
 
 
-__all__ = ["METADATA", "anchored", "open_folder"]
+__all__ = ["METADATA", "anchored", "cached_table", "open_folder"]
