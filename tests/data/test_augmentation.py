@@ -223,6 +223,21 @@ def test_copy_paste_and_masks_of_features(mean):
     assert not batch["input_features"][1, 30:].any()  # padding stays zero
 
 
+def test_class_distributions_are_mixed_as_classes_are(mean):
+    rows = [
+        features(10.0, 5, [0.75, 0.0, 0.25]),
+        features(20.0, 3, [1.0, 0.0, 0.0]),
+        features(30.0, 2, [0.0, 0.25, 0.75]),
+    ]
+    batch = collator({"copy_paste": 1.0}, mean)(rows)
+    assert batch["attention_mask"].sum(1).tolist() == [8, 8, 2]  # the first two are likely of one class
+    assert batch["labels"].tolist() == [row["labels"] for row in rows]
+    plain = batch["labels"]
+    mixed = torch.cat([collator({"mixup": 1.0}, mean)(rows)["labels"] for _ in range(20)])
+    assert not torch.equal(mixed[:3], plain) and (mixed[:, 1] <= 0.25).all()
+    torch.testing.assert_close(mixed.sum(1), torch.ones(60))
+
+
 def test_features_of_another_model_are_named(mean):
     with pytest.raises(InputError, match="features with 4 values per frame do not fit the model, which expects 5"):
         collator({"time_mask": 1.0}, mean, size=5)([features(1.0, 3, 0)])

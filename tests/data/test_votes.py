@@ -203,7 +203,13 @@ def test_mistakes_are_named(table):
         ({"columns": {"a": "x", "b": "x"}}, "'x' is named twice among the votes"),
         ({"columns": {"a": "x"}, "ignored": ("x",)}, "'x' is named twice"),
         ({"labels": ("a", "a")}, "'a' is named twice"),
-        ({"columns": {"a": "x"}, "labels": ("a",)}, "--labels a: names the entries of a list, and --vote-columns"),
+        (
+            {"columns": {"a": "x"}, "labels": ("a",)},
+            "--vote-columns and --labels say in two ways where",
+        ),
+        ({"annotators": ("a",), "columns": {"a": "x"}}, "--vote-columns and --annotator-columns say in two ways"),
+        ({"annotators": ("a",), "labels": ("x",)}, "--annotator-columns and --labels say in two ways"),
+        ({"annotators": ("a", "b", "a")}, "'a' is named twice among the votes"),
         ({"min_votes": 0}, "min_votes=0: has to be 1 or more; use 2 to drop single votes"),
     ],
 )

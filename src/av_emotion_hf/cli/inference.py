@@ -12,6 +12,7 @@ from ..utils import require_writable
 from .console import base_name, parse_number, progress, quietly, report, say, show_outcome, split_names
 from .options import (
     DATA,
+    AnnotatorColumns,
     AsJson,
     Dataset,
     Detector,
@@ -206,6 +207,7 @@ def evaluate(
     out: Annotated[str | None, typer.Option(help="JSON file to write.")] = None,
     label_column: VotedColumn = "emotion",
     vote_columns: VoteColumns = None,
+    annotator_columns: AnnotatorColumns = None,
     vote_labels: VoteLabels = None,
     ignored_votes: IgnoredVotes = None,
     min_votes: MinVotes = 1,
@@ -293,7 +295,7 @@ def evaluate(
         checkpoint,
         rows,
         label_column=label_column,
-        votes=vote_options(vote_columns, vote_labels, ignored_votes, min_votes),
+        votes=vote_options(vote_columns, vote_labels, ignored_votes, min_votes, annotator_columns),
         out=out,
         batch_size=batch_size,
         modalities=wanted,

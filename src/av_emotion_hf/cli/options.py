@@ -47,11 +47,11 @@ Streaming = Annotated[
     typer.Option("--streaming", help="Stream the dataset instead of downloading it.", rich_help_panel=DATA),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use the first rows only.", min=1, rich_help_panel=DATA)]
-LabelColumn = Annotated[str, typer.Option(help="Column of the label.", rich_help_panel=DATA)]
 VotedColumn = Annotated[
     str,
     typer.Option(
-        help="Column of the label, or of the votes of several annotators: numbers by name, or a list with --labels.",
+        help="Column of the label, or of those of several annotators: lists of labels, numbers of votes by name, or "
+        "lists of numbers with --labels.",
         rich_help_panel=DATA,
     ),
 ]
@@ -60,6 +60,20 @@ VoteColumns = Annotated[
     typer.Option(
         help="Columns with the number of votes for each class: neutral,fear. The class has the name of its column, "
         "or another one: neutral,happy=happiness.",
+        rich_help_panel=DATA,
+    ),
+]
+AnnotatorColumns = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns with the label that each annotator gave: anna,ben,cem. An empty cell is an abstention.",
+        rich_help_panel=DATA,
+    ),
+]
+VoteTargets = Annotated[
+    Targets,
+    typer.Option(
+        help="What is learned from votes: their distribution (soft labels), or their mode (patent), without ties.",
         rich_help_panel=DATA,
     ),
 ]
@@ -72,7 +86,7 @@ VoteLabels = Annotated[
 IgnoredVotes = Annotated[
     str | None,
     typer.Option(
-        help="Columns (or entries of --label-column) of votes for no class: unknown,NF; or for a class to leave out. "
+        help="Columns (entries of --label-column, labels) of votes for no class: unknown,NF; or for one to leave out. "
         "Where one has more votes than each class, the row is left out; else its votes are dropped.",
         rich_help_panel=DATA,
     ),
@@ -295,7 +309,11 @@ def training_options(**defaults: Any) -> Callable[[Callable[..., None]], Callabl
 
 
 def vote_options(
-    vote_columns: str | None, vote_labels: str | None, ignored_votes: str | None, min_votes: int
+    vote_columns: str | None,
+    vote_labels: str | None,
+    ignored_votes: str | None,
+    min_votes: int,
+    annotator_columns: str | None = None,
 ) -> "VoteOptions":
     """How votes are read, from the options of a command."""
     from ..data.votes import VoteOptions
@@ -304,4 +322,5 @@ def vote_options(
     columns = {label.strip(): (column or label).strip() for label, _, column in pairs}
     if len(columns) < len(pairs):
         raise InputError(f"--vote-columns {vote_columns}: names a class twice; give each class one column")
-    return VoteOptions(columns, split_names(vote_labels), split_names(ignored_votes), min_votes)
+    annotators = split_names(annotator_columns)
+    return VoteOptions(columns, split_names(vote_labels), split_names(ignored_votes), min_votes, annotators)

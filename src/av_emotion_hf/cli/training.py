@@ -12,6 +12,7 @@ from .options import (
     DATA,
     MODEL,
     RUN,
+    AnnotatorColumns,
     Architecture,
     AsJson,
     Augment,
@@ -27,7 +28,6 @@ from .options import (
     HeadFirst,
     IgnoredVotes,
     Init,
-    LabelColumn,
     LabelSmoothing,
     Limit,
     MinVotes,
@@ -42,11 +42,11 @@ from .options import (
     SpeechLayers,
     Split,
     Streaming,
-    Targets,
     TrainingOptions,
     VoteColumns,
     VotedColumn,
     VoteLabels,
+    VoteTargets,
     training_options,
     vote_options,
 )
@@ -58,16 +58,11 @@ def train_expression(
     run: TrainingOptions,
     label_column: VotedColumn = "emotion",
     vote_columns: VoteColumns = None,
+    annotator_columns: AnnotatorColumns = None,
     vote_labels: VoteLabels = None,
     ignored_votes: IgnoredVotes = None,
     min_votes: MinVotes = 1,
-    targets: Annotated[
-        Targets,
-        typer.Option(
-            help="What is learned from votes: their distribution (soft labels), or their mode (patent), without ties.",
-            rich_help_panel=DATA,
-        ),
-    ] = "distribution",
+    targets: VoteTargets = "distribution",
     image_column: Annotated[str, typer.Option(help="Column of the image.", rich_help_panel=DATA)] = "image",
     split: Split = "train",
     validation_split: Annotated[
@@ -132,7 +127,7 @@ def train_expression(
         args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate),
         image_column=image_column,
         label_column=label_column,
-        votes=vote_options(vote_columns, vote_labels, ignored_votes, min_votes),
+        votes=vote_options(vote_columns, vote_labels, ignored_votes, min_votes, annotator_columns),
         targets=targets,
         architecture=architecture,
         image_size=image_size,
@@ -243,7 +238,13 @@ def finetune(
     ],
     run: TrainingOptions,
     modality: Annotated[FusionModality, typer.Option(help="Which classifier.")],
-    label_column: LabelColumn = "emotion",
+    label_column: VotedColumn = "emotion",
+    vote_columns: VoteColumns = None,
+    annotator_columns: AnnotatorColumns = None,
+    vote_labels: VoteLabels = None,
+    ignored_votes: IgnoredVotes = None,
+    min_votes: MinVotes = 1,
+    targets: VoteTargets = "distribution",
     label_map: Annotated[
         str | None,
         typer.Option(
@@ -294,7 +295,10 @@ def finetune(
     pseudo_fraction: PseudoFraction = 0.5,
     as_json: AsJson = False,
 ) -> None:
-    """Train a classifier of voice, face or both on labeled clips."""
+    """Train a classifier of voice, face or both on labeled clips.
+
+    Labels may be those of several annotators. Scores then count the clips on whose class more than half of them agree.
+    """
     from ..data.augmentation import check_augmentations
     from ..data.reader import ReaderOptions
     from ..data.selection import open_selection
@@ -310,8 +314,14 @@ def finetune(
     opened = [open_selection(name, split, streaming, limit=limit, label_column=label_column) for name in datasets]
     for each in opened:  # before the clips of several are read
         check_augmentations(augmentations, modality, each)
+    votes = vote_options(vote_columns, vote_labels, ignored_votes, min_votes, annotator_columns)
     rows, corpus_column = opened[0], None
     if len(datasets) > 1 or label_map is not None:
+        if any(votes.are_in(each, label_column) for each in opened):
+            raise InputError(
+                "votes are learned from one dataset, without --label-map; put their mode into a column of its own in "
+                "each dataset"
+            )
         from ..data.corpora import CORPUS, join_datasets
         from ..data.reader import ClipReader
 
@@ -355,6 +365,8 @@ def finetune(
         args=run.arguments(label_smoothing_factor=label_smoothing, slow_rate=slow_rate, layer_decay=layer_decay),
         modality=modality,
         label_column=label_column,
+        votes=votes,
+        targets=targets,
         group_column=group_column,
         corpus_column=corpus_column,
         init=init,

@@ -4,6 +4,7 @@ from ..deprecated import renamed_names
 from ..utils import lazy_names
 
 _HOMES = {
+    "agreement": ("count_labels", "krippendorff_alpha"),
     "augmentation": ("AUGMENTATIONS", "AugmentingCollator"),
     "collators": ("ClipCollator", "MaskingCollator"),
     "dataset": ("open_dataset",),

@@ -84,7 +84,7 @@ class AugmentingCollator:
 
     - Waveforms are changed by [`augment_waveform`]; `babble` is made of the other clips of the batch.
     - `copy_paste` joins a clip, in either order, to another of its class or to a neutral one (Pappagari et al. 2021);
-      its label stays. A batch without such a clip leaves it alone.
+      its label stays. A batch without such a clip leaves it alone. Of a class distribution the most probable counts.
     - `mixup` mixes a clip and its label with those of another clip (Zhang et al. 2018), which is read in a circle
       where it is shorter. Waveforms are brought to the same power before, so that the label says what is heard, and
       the mixture has it as well (Tokozume et al. 2018). Features that are not defined count as their mean.
@@ -104,7 +104,7 @@ class AugmentingCollator:
         self.neutral = next((index for index, name in enumerate(labels) if name.casefold() == NEUTRAL), None)
 
     def __call__(self, rows: list[dict]) -> dict[str, Tensor]:
-        """Make one batch; with `mixup`, `labels` are class distributions `(B, K)`."""
+        """Make one batch; `labels` are class distributions `(B, K)` with `mixup`, or where those of the rows are."""
         column = FEATURE_COLUMNS["audio"] if FEATURE_COLUMNS["audio"] in rows[0] else "waveform"
         if column == "waveform":
             voices = [torch.from_numpy(decode_waveform(row["audio"])) for row in rows]
@@ -114,11 +114,12 @@ class AugmentingCollator:
             ]
         else:
             clips = [self._frames(row) for row in rows]
-        classes = [row["labels"] for row in rows]
-        clips = self._copy_paste(clips, classes)
-        targets = torch.tensor(classes)
+        targets = torch.tensor([row["labels"] for row in rows])
+        is_soft = targets.ndim > 1
+        clips = self._copy_paste(clips, (targets.argmax(dim=1) if is_soft else targets).tolist())
         if self.probabilities.get("mixup", 0) > 0:
-            clips, targets = self._mix(clips, torch.nn.functional.one_hot(targets, self.num_labels).float())
+            shares = targets if is_soft else torch.nn.functional.one_hot(targets, self.num_labels)
+            clips, targets = self._mix(clips, shares.float())
         clips = [self._mask(clip) for clip in clips]
         batch = self.collate([row | {column: clip.numpy()} for row, clip in zip(rows, clips, strict=True)])
         return batch | {"labels": targets}

@@ -53,7 +53,7 @@ def class_names(dataset: AnyDataset, column: str) -> list[str | None]:
     Raises:
         InputError: there is no such column, or it does not hold classes.
     """
-    class_name = _reader_of_classes(_require_classes(dataset, column))
+    class_name = reader_of_classes(_require_classes(dataset, column))
     return [class_name(value) for value in column_values(dataset, column)]
 
 
@@ -67,7 +67,7 @@ def drop_unlabeled(dataset: AnyDataset, column: str) -> AnyDataset:
     if not missing:
         return dataset
     report_missing(dataset, column, missing)
-    class_name = _reader_of_classes(dataset.features[column])
+    class_name = reader_of_classes(dataset.features[column])
     return dataset.filter(lambda value: class_name(value) is not None, input_columns=column)
 
 
@@ -78,7 +78,7 @@ def encode_labels(dataset: AnyDataset, column: str, labels: list[str]) -> AnyDat
         InputError: there is no such column, it does not hold classes, or a class occurs that is not among `labels`.
     """
     dataset = drop_unlabeled(dataset, column)
-    class_name = _reader_of_classes(dataset.features[column])
+    class_name = reader_of_classes(dataset.features[column])
     index: dict[str | None, int] = {name: position for position, name in enumerate(labels)}
     values = column_values(dataset, column)
     unknown = sorted(str(name) for name in {class_name(value) for value in set(values)} - set(index))
@@ -109,14 +109,20 @@ def read_labeled(
 ) -> AnyDataset:
     """[`with_inputs`] and [`encode_labels`] together: clips without a label are not read."""
     if isinstance(dataset, Dataset):  # to encode first would copy the media
-        read = encode_labels(with_inputs(drop_unlabeled(dataset, column), reader, num_proc, part), column, labels)
-        features = [name for name in FEATURE_COLUMNS.values() if name in read.features]
-        # as arrays: making every value a number of Python would take longer than an epoch
-        return read.with_format("numpy", columns=features, output_all_columns=True) if features else read
+        read = with_inputs(drop_unlabeled(dataset, column), reader, num_proc, part)
+        return features_as_arrays(encode_labels(read, column, labels))
     return with_inputs(encode_labels(dataset, column, labels), reader, num_proc, part)
 
 
-def _reader_of_classes(feature: Any) -> Callable[[Any], str | None]:
+def features_as_arrays(dataset: AnyDataset) -> AnyDataset:
+    """The rows of a table, features as arrays: making every value a number of Python takes longer than an epoch."""
+    features = [name for name in FEATURE_COLUMNS.values() if name in dataset.features]
+    if not features or not isinstance(dataset, Dataset):
+        return dataset
+    return dataset.with_format("numpy", columns=features, output_all_columns=True)
+
+
+def reader_of_classes(feature: Any) -> Callable[[Any], str | None]:
     """Function that returns the class that a cell names."""
     if not isinstance(feature, ClassLabel):
         return name_of
@@ -163,7 +169,8 @@ def _require_classes(dataset: AnyDataset, column: str) -> Any:
     if not isinstance(feature, Value):
         raise InputError(
             f"column {column!r} holds {type(feature).__name__} cells, and a clip needs one label; votes of several "
-            "annotators are read by train-expression and evaluate only: put their majority into a column of its own"
+            "annotators are read by train-expression, by evaluate, and by finetune on one dataset alone: put their "
+            "mode into a column of its own"
         )
     if not feature.dtype.startswith(CLASS_TYPES):
         raise InputError(
@@ -184,9 +191,11 @@ __all__ = [
     "class_names",
     "drop_unlabeled",
     "encode_labels",
+    "features_as_arrays",
     "label_names",
     "name_of",
     "read_labeled",
+    "reader_of_classes",
     "report_missing",
     "report_trimmed",
     "with_labels",

@@ -125,8 +125,9 @@ def _results(facts: dict[str, Any], test: dict[str, Any] | None) -> list[dict[st
     scores, settings = facts["scores"], facts["settings"]
     found: list[dict[str, Any]] = []
     dataset = settings.get("dataset", "unnamed")
-    for prefix, condition in (("validation", None), ("validation_with_baseline", WITH_BASELINE)):
+    for prefix, baseline in (("validation", None), ("validation_with_baseline", WITH_BASELINE)):
         if f"{prefix}_uar" in scores:
+            condition = ", ".join(filter(None, (baseline, VOTED if settings.get("votes") else None))) or None
             counts = settings.get("clips", {}).get("validation")
             measured = {name: scores[f"{prefix}_{name}"] for name in METRICS}
             part = {"dataset": dataset, "part": "validation clips", "split": "validation", "condition": condition}

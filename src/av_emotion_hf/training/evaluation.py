@@ -19,7 +19,7 @@ from ..data.dataset import AnyDataset, column_values, require_columns, undecoded
 from ..data.labels import encode_labels, name_of, read_labeled
 from ..data.reader import ClipReader, ReaderOptions, with_inputs
 from ..data.splits import drop_augmented
-from ..data.votes import MAJORITY, VoteOptions, encode_votes
+from ..data.votes import MAJORITY, VoteOptions, encode_votes, vote_agreement
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, require_writable, write_json, writing
@@ -79,7 +79,7 @@ def evaluate(
         `uar`, `war`, `macro_f1`, `recalls`, `confusion_matrix` (rows = true), `labels`, `clips`, `protocol`, whose
         `person_baseline` says with how many clips and seconds of the person on average, or is `None`,
         and `balanced` over how many groups and with how many clips of one on average, or is `None`, and `votes` how
-        they were read and how many clips were left out, or is `None`;
+        they were read, how many clips were left out and how far the annotators agree, or is `None`;
         `not_tested`, the classes of which there is no clip, over which no score says anything; and `no_answer`, by
         class the number of clips with neither audio nor a face, which count as not recognized.
 
@@ -91,7 +91,7 @@ def evaluate(
         require_writable(out)
     votes = votes or VoteOptions()
     are_votes = votes.are_in(dataset, label_column)
-    require_columns(dataset, None if votes.columns else label_column)
+    require_columns(dataset, votes.label_column(label_column))
     if baseline_clips is not None and not person_baseline:
         raise InputError(f"baseline_clips={baseline_clips} without the person's baseline: add --person-baseline")
     if person_baseline and group_column is None:
@@ -109,8 +109,9 @@ def evaluate(
     collate: FaceCollator | ClipCollator
     vote_facts = None
     if are_votes:
+        agreement = vote_agreement(dataset, label_column, votes)
         dataset, left_out = encode_votes(dataset, label_column, votes, labels, MAJORITY, "evaluation")
-        vote_facts = votes.record() | {"left_out": left_out}
+        vote_facts = votes.record() | {"left_out": left_out, "agreement": agreement}
     if modality == "expression":
         if person_baseline:
             raise InputError(
@@ -168,7 +169,7 @@ def evaluate(
         "clips": len(references),
         "protocol": {
             "checkpoint": Path(checkpoint).name,
-            "label_column": None if votes.columns else label_column,
+            "label_column": votes.label_column(label_column),
             "votes": vote_facts,
             "modalities": ["audio", "image"] if modality == "fusion" else [modality],
             "person_baseline": None if baselines is None else baselines.mark,

@@ -20,7 +20,7 @@ from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.expressions import FaceCollator, class_weights, distributions
 from ..data.labels import class_counts, encode_labels, label_names
 from ..data.picture_augmentation import picture_probabilities
-from ..data.votes import MAJORITY, TARGETS, VoteOptions, encode_votes, vote_classes
+from ..data.votes import VoteOptions, encode_parts, require_target, vote_classes
 from ..errors import InputError
 from ..models.configuration_av_emotion import AVEmotionImageConfig
 from ..models.image_processing_av_emotion import AVEmotionImageProcessor
@@ -249,7 +249,7 @@ def train_expression(
     """
     votes = votes or VoteOptions()
     are_votes = votes.are_in(train, label_column)
-    require_columns(train, image_column, None if votes.columns else label_column)
+    require_columns(train, image_column, votes.label_column(label_column))
     args.require_length(train)
     _require_possible_values(balance, mixup, targets, are_votes, init, freeze_epochs, args)
     probabilities = picture_probabilities(augment or {})
@@ -326,10 +326,7 @@ def _require_possible_values(
         raise InputError(f"balance {balance!r} is not one of {', '.join(BALANCES)}")
     if not 0 <= mixup < float("inf"):
         raise InputError(f"mixup={mixup}: cannot be negative; use 0 for none, or 0.2")
-    if targets not in TARGETS:
-        raise InputError(f"targets {targets!r} is not one of {', '.join(TARGETS)}")
-    if targets != TARGETS[0] and not are_votes:
-        raise InputError(f"targets {targets!r} is about votes, and there are none; add --vote-columns")
+    require_target(targets, are_votes)
     if freeze_epochs < 0:
         raise InputError(f"freeze_epochs={freeze_epochs}: cannot be negative; use 0 for none, or 1")
     if freeze_epochs and init is None:
@@ -344,12 +341,8 @@ def _labeled_parts(
     """The parts of the data with the column `labels`, and what the record says of votes."""
     if votes is None:
         return {name: encode_labels(part, label_column, labels) for name, part in given.items()}, {}
-    parts: dict[str, AnyDataset] = {}
-    left_out = {}
-    for name, part in given.items():
-        target = targets if name == "train" else MAJORITY
-        parts[name], left_out[name] = encode_votes(part, label_column, votes, labels, target, name)
-    return parts, {"votes": votes.record() | {"targets": targets, "left_out": left_out}}
+    parts, facts = encode_parts(given, label_column, votes, labels, targets)
+    return dict(parts), {"votes": facts}
 
 
 __all__ = [

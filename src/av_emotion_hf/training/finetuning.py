@@ -15,10 +15,11 @@ from ..data.collators import ClipCollator
 from ..data.corpora import balanced_weights
 from ..data.dataset import AnyDataset, column_values, require_columns
 from ..data.frame_augmentation import MeanFrame
-from ..data.labels import class_counts, label_names, read_labeled
-from ..data.reader import ClipReader, ReaderOptions
+from ..data.labels import class_counts, features_as_arrays, label_names, read_labeled
+from ..data.reader import ClipReader, ReaderOptions, with_inputs
 from ..data.schema import FEATURE_COLUMNS, modality_kind
 from ..data.splits import GroupSplit, drop_augmented, keep_groups
+from ..data.votes import TARGETS, VoteOptions, encode_parts, require_target, vote_classes
 from ..errors import InputError
 from .arguments import EmotionTrainingArguments
 from .calibration import calibrate_classifier
@@ -40,6 +41,8 @@ def finetune(
     args: EmotionTrainingArguments,
     modality: str,
     label_column: str = "emotion",
+    votes: VoteOptions | None = None,
+    targets: str = "distribution",
     group_column: str | None = None,
     corpus_column: str | None = None,
     init: list[str] | None = None,
@@ -63,10 +66,13 @@ def finetune(
         args: of the run. Front-end and backbone have the learning rate `args.slow_rate * args.learning_rate`, unless
             `args.slow_parts` names other parts; the layers of a speech backbone less by `args.layer_decay`.
         modality: `audio`, `image` or `fusion`.
-        label_column: column of the label.
+        label_column: column of the label, or of the votes of several annotators.
+        votes: how votes are read, also from columns of their own, see [`VoteOptions`]. Validation clips are those of
+            which one class has the majority, see [`choose_labels`].
+        targets: what is learned from votes: their `distribution`, or the `mode`.
         group_column: column of the group (speaker); needed with `split`.
         corpus_column: column of the dataset that a row comes from, see [`join_datasets`]. Every class of every dataset
-            is then drawn equally often, and the record has the validation scores of each.
+            is then drawn equally often, and the record has the validation scores of each. Not with distributions.
         init: checkpoints to start from, see [`build_model`].
         config_overrides: configuration fields to change, such as `modality_dropout`.
         speech_encoder: backbone of a new audio model, see [`load_speech_encoder`].
@@ -94,12 +100,18 @@ def finetune(
             augmentation does not exist or does not fit the data.
     """
     augment = check_augmentations(augment or {}, modality, dataset)
-    require_columns(dataset, label_column, group_column, corpus_column)
+    votes = votes or VoteOptions()
+    are_votes = votes.are_in(dataset, label_column)
+    require_columns(dataset, votes.label_column(label_column), group_column, corpus_column)
+    require_target(targets, are_votes)
+    is_soft = are_votes and targets == TARGETS[0]
+    if is_soft and corpus_column is not None:
+        raise InputError("every class of a dataset is to be drawn equally often, and a distribution is none; use mode")
     args.require_length(dataset)
     require_persons(person_baseline, group_column)
     _require_fitting_data(dataset, split, head_first, calibrate)
     checkpoint = args.last_checkpoint()
-    labels = _class_names(dataset, label_column)
+    labels = _class_names(dataset, label_column, votes if are_votes else None)
     parts = _parts_of(dataset, split, group_column)
     reader = ClipReader("both" if modality == "fusion" else modality, reader_options)
 
@@ -110,7 +122,11 @@ def finetune(
     if person_baseline:
         freeze_features(initial.model)
     num_proc = args.dataloader_num_workers or None
-    parts = {name: read_labeled(part, label_column, labels, reader, num_proc, name) for name, part in parts.items()}
+    vote_facts = None
+    if are_votes:
+        parts, vote_facts = _read_voted(parts, label_column, votes, labels, targets, reader, num_proc)
+    else:
+        parts = {n: read_labeled(part, label_column, labels, reader, num_proc, n) for n, part in parts.items()}
     counts = _count_clips(parts, labels)
     _estimate_missing_statistics(initial, parts["train"])
 
@@ -126,7 +142,8 @@ def finetune(
         layer_decay=args.layer_decay,
         **_chosen(augment=augment, head_first=head_first, calibrate=calibrate),
         labels=labels,
-        label_column=label_column,
+        label_column=votes.label_column(label_column),
+        **_chosen(votes=vote_facts),
         group_column=group_column,
         groups=split.as_dict() if split is not None else None,
         clips=counts,
@@ -151,7 +168,7 @@ def finetune(
         eval_dataset=parts.get("validation"),
         compute_metrics=compute_metrics,
         # the smoothing of transformers takes no class distributions
-        compute_loss_func=ExpressionLoss(args.label_smoothing_factor) if augment.get("mixup") else None,
+        compute_loss_func=ExpressionLoss(args.label_smoothing_factor) if augment.get("mixup") or is_soft else None,
         callbacks=[SaveProcessorCallback(initial.processor(modality))],
         row_weights=row_weights,
     )
@@ -175,11 +192,14 @@ def _require_fitting_data(dataset: AnyDataset, split: GroupSplit | None, head_fi
         raise InputError("head_first reads the clips several times, and the dataset is a stream; do not stream")
 
 
-def _class_names(dataset: AnyDataset, label_column: str) -> list[str]:
+def _class_names(dataset: AnyDataset, label_column: str, votes: VoteOptions | None) -> list[str]:
     """The labels of the dataset; raises [`InputError`] where there are not two."""
-    labels = label_names(dataset, label_column)
+    if votes is None:
+        labels, source = label_names(dataset, label_column), f"column {label_column!r} holds"
+    else:
+        labels, source = list(vote_classes(dataset, label_column, votes)), "the votes are for"
     if len(labels) < 2:
-        raise InputError(f"column {label_column!r} holds {len(labels)} class(es); a classifier needs at least two")
+        raise InputError(f"{source} {len(labels)} class(es); a classifier needs at least two")
     return labels
 
 
@@ -194,6 +214,20 @@ def _parts_of(dataset: AnyDataset, split: GroupSplit | None, group_column: str |
     if "validation" in parts:
         parts["validation"] = drop_augmented(parts["validation"])
     return parts
+
+
+def _read_voted(
+    parts: dict[str, AnyDataset],
+    label_column: str,
+    votes: VoteOptions,
+    labels: list[str],
+    targets: str,
+    reader: ClipReader,
+    num_proc: int | None,
+) -> tuple[dict[str, AnyDataset], dict[str, Any]]:
+    """The parts read, with labels made of votes, and what the record says of these."""
+    voted, facts = encode_parts(parts, label_column, votes, labels, targets)
+    return {n: features_as_arrays(with_inputs(part, reader, num_proc, n)) for n, part in voted.items()}, facts
 
 
 def _count_clips(parts: dict[str, AnyDataset], labels: list[str]) -> dict[str, dict[str, int]]:

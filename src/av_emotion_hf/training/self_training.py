@@ -11,6 +11,7 @@ from typing import Any
 from ..data.dataset import AnyDataset, require_columns
 from ..data.reader import ClipReader, ReaderOptions
 from ..data.splits import GroupSplit, drop_augmented, keep_groups
+from ..data.votes import VoteOptions
 from ..errors import InputError, require_fraction
 from ..hub import write_card
 from ..utils import read_json, write_json, writing
@@ -79,6 +80,11 @@ def self_train(
         raise InputError(
             "pseudo-labels need validation groups, by which confidence is calibrated and the better model chosen: add "
             "--group-column, and leave groups for validation"
+        )
+    if (settings.get("votes") or VoteOptions()).are_in(dataset, label_column):
+        raise InputError(
+            "pseudo-labels are for clips with one label each, and these have votes; put their mode into a column of "
+            "its own, or leave out --pseudo-labels"
         )
     require_columns(dataset, label_column, group_column, corpus_column)
     folder = _require_resumable(args)
