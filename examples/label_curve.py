@@ -22,7 +22,7 @@ keeps the pre-trained networks. ARM is one of
 - `svm`: an SVM on `backbone`. A control.
 
 Fixed before the first run: RAVDESS in the folds of HiCMAE (8 emotions), Java-SED clips with one actor left out (6
-emotions); three draws of the labels of each class, all folds, two seeds of what is drawn at random. A linear head on
+emotions); three draws of the labels of each class, all folds, one seed of what is drawn at random. A linear head on
 mean and deviation of the states and of the frames, with the penalty 0.1; of both senses, the product of the two heads
 (of an SVM, one on both vectors).
 Nothing is chosen. Voices are pre-trained on the datasets of SHARDS that are not tested, faces on half of the actors,
@@ -312,7 +312,7 @@ def main() -> None:
     parser.add_argument("--folds", type=Path)
     parser.add_argument("--face", help="image model whose backbone computed the faces of SHARDS")
     parser.add_argument("--layers", type=int, nargs="+", default=[6, 8, 10], help="`backbone_layers` of these")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--speech-encoder", default="openai/whisper-base")
     parser.add_argument("--speech-layers", type=int, default=3)

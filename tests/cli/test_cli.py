@@ -21,6 +21,7 @@ COMMANDS = (
     "pretrain",
     "reconstruct",
     "finetune",
+    "combine",
     "evaluate",
     "benchmark",
     "export",
@@ -95,6 +96,7 @@ def test_predict_with_the_checkpoint_of_the_package(run, clip, folder):
         "checkpoint",
         "balanced",
         "person",
+        "modality_shares",
     ]
     assert list(good) == facts and good["baseline"] is None and good["balanced"] is False and good["person"] is None
     assert good["path"] == clip and good["emotion"] in good["scores"] and good["modalities"] == ["audio"]

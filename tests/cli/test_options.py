@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from av_emotion_hf.acoustics import tables
 from av_emotion_hf.benchmarks import CORPORA
-from av_emotion_hf.cli import options, training
+from av_emotion_hf.cli import fusion, options, training
 from av_emotion_hf.data import picture_augmentation, reader, votes
 from av_emotion_hf.errors import InputError
 from av_emotion_hf.models import configuration_av_emotion
@@ -17,6 +17,7 @@ from av_emotion_hf.training import PRESETS, EmotionTrainingArguments, expression
 @pytest.mark.parametrize(
     ("literal", "known"),
     [
+        (fusion.LateRule, configuration_av_emotion.LATE_RULES),
         (options.Corpus, CORPORA),
         (options.Objective, PRESETS),
         (options.Objective, configuration_av_emotion.OBJECTIVES),
@@ -83,10 +84,11 @@ def test_defaults_of_the_training_commands():
 
 def test_votes_are_read_from_the_words_of_the_command():
     given = options.vote_options("neutral, happy = happiness", None, "unknown,NF", 2)
-    assert given == votes.VoteOptions({"neutral": "neutral", "happy": "happiness"}, [], ["unknown", "NF"], 2)
-    assert options.vote_options(None, "a,b", None, 1) == votes.VoteOptions(labels=["a", "b"], ignored=[])
+    assert given == votes.VoteOptions({"neutral": "neutral", "happy": "happiness"}, [], ["unknown", "NF"], 2, [])
+    given = options.vote_options(None, "a,b", None, 1)
+    assert given == votes.VoteOptions(labels=["a", "b"], ignored=[], annotators=[])
     given = options.vote_options(None, None, "unsure", 1, "anna, ben")
-    assert given == votes.VoteOptions(ignored=["unsure"], annotators=["anna", "ben"])
+    assert given == votes.VoteOptions(labels=[], ignored=["unsure"], annotators=["anna", "ben"])
     with pytest.raises(InputError, match="--vote-columns a=b,a=c: names a class twice"):
         options.vote_options("a=b,a=c", None, None, 1)
 

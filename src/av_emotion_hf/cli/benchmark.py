@@ -83,7 +83,7 @@ def benchmark(
         if path is not None:
             require_writable(path, is_folder)  # before clips are read
     from ..benchmarks import finetune_benchmark, open_benchmark, score_benchmark
-    from ..checkpoints import DEFAULT_CHECKPOINT, SINGLE_MODALITY_CHECKPOINTS
+    from ..checkpoints import DEFAULT_CHECKPOINT
     from ..data.reader import ReaderOptions
     from ..training import read_config_overrides
 
@@ -112,11 +112,10 @@ def benchmark(
             head_first=head_first,
         )
         return
-    checkpoint = checkpoint or SINGLE_MODALITY_CHECKPOINTS.get(modality or "", DEFAULT_CHECKPOINT)
     show_outcome(
         show,
         score_benchmark,
-        checkpoint,
+        checkpoint or DEFAULT_CHECKPOINT,
         open_benchmark(name, root, modality),
         modality=modality,
         out=json,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .console import base_name, report, show_outcome
-from .options import AsJson, Detector, Device, Fps, LabelColumn
+from .options import DATA, AsJson, Detector, Device, Fps
 
 LateRule = Literal["product", "mean"]
 
@@ -30,7 +30,7 @@ def combine(
             show_default=False,
         ),
     ] = None,
-    label_column: LabelColumn = "emotion",
+    label_column: Annotated[str, typer.Option(help="Column of their label.", rich_help_panel=DATA)] = "emotion",
     fps: Fps = 10.0,
     detector: Detector = "auto",
     batch_size: Annotated[int, typer.Option(help="Clips per step.", min=1)] = 16,
