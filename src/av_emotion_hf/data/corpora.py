@@ -101,7 +101,7 @@ def _with_the_same_columns(parts: list[Dataset], modality: str) -> list[Dataset]
     for part in parts:
         for name, feature in features.items():
             if name not in part.features:
-                empty = [] if isinstance(feature, List) else EMPTY.get(name)
+                empty: Any = [] if isinstance(feature, List) else EMPTY.get(name)
                 part = part.add_column(name, [empty] * len(part), feature=feature)
         filled.append(part)
     return filled

@@ -123,16 +123,15 @@ def baselines_of(outcomes: Iterable[Outcome]) -> dict[str, PersonBaseline]:
 def balanced_outcomes(outcomes: Iterable[Outcome], abstain: float = 0.0) -> list[Outcome]:
     """Outcomes of [`GroupPredictor`] with scores that are balanced over the clips of each group, and rounded.
 
-    See [`balance_scores`]. Where two models have answered for a group, since one is for clips without a face, the
-    clips of each are balanced apart. An answer whose balanced score is below `abstain` is `UNCERTAIN`. Predictions
-    that were balanced are marked; clips without a group or an emotion stay as they are, and so do failures.
+    See [`balance_scores`]. An answer whose balanced score is below `abstain` is `UNCERTAIN`. Predictions that were
+    balanced are marked; clips without a group or an emotion stay as they are, and so do failures.
     """
     found = list(outcomes)
     rows = defaultdict(list)
     for row, outcome in enumerate(found):
         if outcome.error is None and outcome.result.scores:
-            rows[outcome.item.group, outcome.result.checkpoint].append(row)
-    for (group, _), own in rows.items():
+            rows[outcome.item.group].append(row)
+    for group, own in rows.items():
         names = list(found[own[0]].result.scores)
         table = [[found[row].result.scores[name] for name in names] for row in own]
         for row, scores in zip(own, balance_scores(table, [group] * len(own)).tolist(), strict=True):
