@@ -30,6 +30,14 @@ ARMS = {
     "voice, random weights": "voice, random weights",
     "face, random weights": "face, random weights",
 }
+EXAM_ARMS = {
+    "voice and face": "late, product, face by layer",
+    "voice and face, one head (patent)": "one head",
+    "voice alone (no face, or hidden in all frames)": "voice",
+    "face alone (no sound)": "face by layer",
+    "voice and face, SVM": "SVM",
+    "voice, SVM": "voice, SVM",
+}
 SHOWN = ("late, product", "late, product, face by layer", "late, mean", "one head, modality dropout", "voice", "face")
 THRESHOLDS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -68,7 +76,8 @@ def scores_of(runs: Runs, arm: str) -> tuple[np.ndarray, np.ndarray]:
 
 def coverage_table(runs: Runs) -> str:
     """How much is answered and how often that is right, by the confidence from which on it is."""
-    titles = {"as it is": "late, product, plain", "person's baseline": "late, product, person"}
+    arm = "late, product, face by layer"
+    titles = {"as it is": f"{arm}, plain", "person's baseline": f"{arm}, person"}
     lines = [
         f"| `--abstain` | {' | '.join(f'answered %, {title} | right %' for title in titles)} |",
         "|---" * (1 + 2 * len(titles)) + "|",
@@ -149,6 +158,40 @@ def curve_table(runs: Runs) -> str:
             lines.append(f"| {name} | {' | '.join(cells)} |")
         tables.append("\n".join(lines))
     return "\n\n".join(tables)
+
+
+def core_hours(runs: Runs) -> str:
+    """What all of the curve took, in a sentence: heads and vectors, and the pre-training of each network once."""
+    calls = {(run["arm"], run["dataset"], run["seed"]): run for run in runs}
+    heads = sum(run["cpu_seconds"] for run in calls.values())
+    networks = {(run["arm"], run["seed"]): run.get("pretraining_cpu_seconds", 0) for run in runs}
+    return (
+        f"Vectors and heads took {heads / 3600:.1f} core hours, the pre-training of the networks "
+        f"{sum(networks.values()) / 3600:.1f}."
+    )
+
+
+def exam_table(runs: Runs, unseen: Runs) -> str:
+    """Arms down, what was tested across; UAR in percent, as it is.
+
+    Args:
+        runs: `strangers` of `fusion_protocols.py`.
+        unseen: `leave-one-corpus-out` of `voice_protocols.py`.
+    """
+    conditions = {"clean": "speakers unseen"} | {
+        name: name for name in runs[0]["uar"] if name not in ("clean", "face hidden 100 %", "no sound")
+    }
+    lines = [f"| UAR % | {' | '.join(conditions.values())} | corpus unseen, 4 emotions |"]
+    lines.append("|---" * (2 + len(conditions)) + "|")
+    others = {"voice": "model, plain", "voice, SVM": "speech encoder + SVM, plain"}
+    for title, arm in EXAM_ARMS.items():
+        scores = [[run["uar"][name].get(f"{arm}, plain") for run in runs] for name in conditions]
+        cells = [f"{100 * np.mean(own):.1f}" if None not in own else "-" for own in scores]
+        other = [run["uar"][others[arm]] for run in unseen] if arm in others else []
+        lines.append(f"| {title} | {' | '.join(cells)} | {f'{100 * np.mean(other):.1f}' if other else '-'} |")
+    chance = f"{100 / len(runs[0]['labels']):.1f}"
+    lines.append(f"| chance | {' | '.join([chance] * len(conditions))} | 25.0 |")
+    return "\n".join(lines)
 
 
 def temperature(runs: Runs) -> float:

@@ -272,6 +272,14 @@ def tables_of(args: argparse.Namespace, arm: str, dataset: str, seed: int) -> di
     return found
 
 
+def pretraining_seconds(args: argparse.Namespace, arm: str, seed: int) -> int:
+    """Processor seconds of the pre-training that an arm rests on."""
+    names = [f"{size}_{objective}_{seed}" for size, objective in [VOICES[arm]]] if arm in VOICES else []
+    names += [f"face_{FACES[arm]}_{seed}_{half}" for half in (0, 1)] if arm in FACES else []
+    records = [args.work / name / "run.json" for name in names]
+    return round(sum(json.loads(path.read_text())["cpu_seconds"] for path in records if path.is_file()))
+
+
 def figure(results: dict, out: Path) -> None:
     """Draw the curves."""
     import matplotlib
@@ -342,6 +350,7 @@ def main() -> None:
             started, cpu = time.perf_counter(), time.process_time()
             found = curve(tables_of(args, args.arm, dataset, seed), dataset, folds, args.arm in MACHINES)
             cost = {"seconds": round(time.perf_counter() - started), "cpu_seconds": round(time.process_time() - cpu)}
+            cost["pretraining_cpu_seconds"] = pretraining_seconds(args, args.arm, seed)
             for sense, scores in found.items():
                 run = {"arm": args.arm, "dataset": dataset, "sense": sense, "seed": seed} | cost | scores
                 results["runs"].append(run)

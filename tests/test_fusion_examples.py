@@ -149,6 +149,10 @@ def test_both_senses_know_what_neither_knows(script, face, pictures, measured, t
         table[2].startswith("| voice and face, product of both | ") and table[-1] == "| chance | 33.3 | 33.3 | 33.3 |"
     )
     assert names["conditions_table"](runs).count("\n") == 1 + len(runs[0]["uar"])
+    exam = names["exam_table"](
+        runs, [{"uar": {"model, plain": 0.5, "speech encoder + SVM, plain": 0.25}}]
+    ).splitlines()
+    assert exam[0].startswith("| UAR % | speakers unseen | babble 10 dB | ") and exam[4].endswith(" | 50.0 |")
     found = names["calibration"](runs, "late, product, plain")
     assert 0 <= found["ece"] < 0.3 and found["chance"] > 0
     assert names["coverage_table"](runs).splitlines()[2].startswith("| 0 | 100 | ")
