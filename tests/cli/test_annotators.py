@@ -19,7 +19,7 @@ def table(tmp_path):
     lines = ["file,speaker,anna,ben,cem"]
     for speaker in "abcd":
         for hertz, said in ((120, LOW), (330, HIGH), (200, ("", "", "") if speaker == "d" else BETWEEN)):
-            soundfile.write(tmp_path / f"{speaker}{hertz}.wav", voice(0.4, hertz), 16_000)
+            soundfile.write(tmp_path / f"{speaker}{hertz}.wav", voice(0.4, hertz)[0], 16_000)
             lines.append(f"{speaker}{hertz}.wav,{speaker},{','.join(said)}")
     (tmp_path / "takes.csv").write_text("\n".join(lines) + "\n")
     return tmp_path / "takes.csv"

@@ -81,10 +81,11 @@ def test_defaults_of_the_training_commands():
 
 def test_votes_are_read_from_the_words_of_the_command():
     given = options.vote_options("neutral, happy = happiness", None, "unknown,NF", 2)
-    assert given == votes.VoteOptions({"neutral": "neutral", "happy": "happiness"}, [], ["unknown", "NF"], 2)
-    assert options.vote_options(None, "a,b", None, 1) == votes.VoteOptions(labels=["a", "b"], ignored=[])
+    assert given == votes.VoteOptions({"neutral": "neutral", "happy": "happiness"}, [], ["unknown", "NF"], 2, [])
+    given = options.vote_options(None, "a,b", None, 1)
+    assert given == votes.VoteOptions(labels=["a", "b"], ignored=[], annotators=[])
     given = options.vote_options(None, None, "unsure", 1, "anna, ben")
-    assert given == votes.VoteOptions(ignored=["unsure"], annotators=["anna", "ben"])
+    assert given == votes.VoteOptions(labels=[], ignored=["unsure"], annotators=["anna", "ben"])
     with pytest.raises(InputError, match="--vote-columns a=b,a=c: names a class twice"):
         options.vote_options("a=b,a=c", None, None, 1)
 
