@@ -166,8 +166,8 @@ def core_hours(runs: Runs) -> str:
     heads = sum(run["cpu_seconds"] for run in calls.values())
     networks = {(run["arm"], run["seed"]): run.get("pretraining_cpu_seconds", 0) for run in runs}
     return (
-        f"Vectors and heads took {heads / 3600:.1f} core hours, the pre-training of the networks "
-        f"{sum(networks.values()) / 3600:.1f}."
+        f"On frames of the frozen networks, which were computed once, vectors and heads took {heads / 3600:.1f} core "
+        f"hours, the pre-training of the networks {sum(networks.values()) / 3600:.1f}."
     )
 
 

@@ -314,9 +314,11 @@ def _read_votes(dataset: Dataset, label_column: str, options: VoteOptions) -> di
             f"{len(entries)}; name each entry once"
         )
     kinds = dict.fromkeys(entries, feature.feature) if is_list else feature
-    columns = zip(entries, zip(*rows, strict=True), strict=True)
     whole = options.min_votes > 1  # else fractions serve as well
-    return {name: _counts(f"{label_column}, {name}", values, kinds[name], whole) for name, values in columns}
+    return {
+        name: _counts(f"{label_column}, {name}", values, kinds[name], whole)
+        for name, values in zip(entries, zip(*rows, strict=True), strict=True)
+    }
 
 
 def _entries(cell: list | dict | None, names: list[str]) -> list:

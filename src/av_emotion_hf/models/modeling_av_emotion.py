@@ -286,7 +286,8 @@ class AVEmotionForSequenceClassification(AVEmotionModel):  # a subclass, as the 
             weights = self.classifier.weight.split(self.vector_sizes, dim=1)
             parts = [F.linear(vector, weight) for vector, weight in zip(vectors, weights, strict=True)]
             shares = shares_of_sum(torch.stack(parts, dim=1), present)
-        return AVEmotionClassifierOutput(output.loss, output.logits / temperature, shares.detach())
+        logits: Tensor = output.logits  # type: ignore[assignment]  # never None
+        return AVEmotionClassifierOutput(output.loss, logits / temperature, shares.detach())
 
     def _decide_late(
         self, vectors: tuple[Tensor, Tensor], present: Tensor, temperature: Tensor, labels: Tensor | None

@@ -150,7 +150,8 @@ def _logits_with(
     """Logits `(N, K)` and classes `(N,)` of the clips that have these modalities, of which the model gets no other."""
     was_training = model.training
     model.eval()
-    logits, classes = [np.zeros((0, model.config.num_labels))], [np.zeros(0, np.int64)]
+    num_labels: int = model.config.num_labels  # type: ignore[assignment]  # always one
+    logits, classes = [np.zeros((0, num_labels))], [np.zeros(0, np.int64)]
     for batch in batches:
         masks = [batch[MASKS[name]] for name in modalities if MASKS[name] in batch]
         if len(masks) < len(modalities):

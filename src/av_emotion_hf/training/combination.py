@@ -129,7 +129,9 @@ def _common_classes(names: dict[str, str], parts: dict[str, tuple[str, ModelBund
     Raises:
         InputError: there are fewer than two.
     """
-    classes = {part: list(bundle.model.config.label2id) for part, (_, bundle) in parts.items()}
+    classes: dict[str, list[str]] = {
+        part: list(bundle.model.config.label2id or ()) for part, (_, bundle) in parts.items()
+    }
     common = [label for label in classes["audio"] if label in classes["image"]]
     if len(common) < 2:
         raise InputError(

@@ -188,6 +188,7 @@ def sentence_vectors(
     was_training = model.training
     model.eval()
     layers = head_layers(model)
+    num_labels = next(iter(layers.values())).out_features
     vectors: dict[str, list[Tensor]] = {name: [] for name in layers}
     present: dict[str, list[Tensor]] = {name: [] for name in layers}
 
@@ -199,19 +200,18 @@ def sentence_vectors(
     try:
         for batch in tqdm(loader, desc="Frozen vectors"):
             labels = batch.pop("labels")
-            one_hot = [F.one_hot(labels, layer.out_features).float() for layer in layers.values() if labels.ndim == 1]
-            targets.append(one_hot[0] if one_hot else labels)
-            for name, rows in present.items():
+            targets.append(labels if labels.ndim == 2 else F.one_hot(labels, num_labels).float())
+            for name, known in present.items():
                 mask = batch.get(MASKS[name]) if name in MASKS else None
-                rows.append(torch.full((len(labels),), name not in MASKS) if mask is None else mask.any(dim=1).cpu())
+                known.append(torch.full((len(labels),), name not in MASKS) if mask is None else mask.any(dim=1).cpu())
             model(**{name: value.to(model.device) for name, value in batch.items()})
     finally:
         for hook in hooks:
             hook.remove()
         model.train(was_training)
     rows = order.argsort()
-    found, known = ({name: torch.cat(own)[rows] for name, own in each.items()} for each in (vectors, present))
-    return SentenceVectors(found, known, torch.cat(targets)[rows])
+    found, has = ({name: torch.cat(own)[rows] for name, own in each.items()} for each in (vectors, present))
+    return SentenceVectors(found, has, torch.cat(targets)[rows])
 
 
 class HeadStart:
