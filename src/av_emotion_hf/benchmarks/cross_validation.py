@@ -77,7 +77,7 @@ def score_benchmark(
     modality = modality or own
     if own not in (modality, "fusion"):
         raise InputError(f"{checkpoint}: is a model for --modality {own}, not {modality}; leave --modality out")
-    rows, left_out = _known_rows(checkpoint, benchmark, set(config.id2label.values()))
+    rows, left_out = _known_rows(checkpoint, benchmark, set((config.id2label or {}).values()))
     rows = _read(rows, modality, reader_options, num_proc)
     results = {
         fold: evaluate(
