@@ -1,4 +1,4 @@
-"""MELD (Poria et al. 2019, ACL): conversations of a television series, 7 emotions.
+"""MELD (Poria et al. 2019, ACL): conversations in a television series, 7 emotions.
 
 13,708 utterances, 9,989 to train on, 1,109 to validate on (dev) and 2,610 to test: `train_sent_emo.csv` describes
 `train_splits/dia0_utt0.mp4`, `dev_sent_emo.csv` `dev_splits_complete`, and `test_sent_emo.csv`
