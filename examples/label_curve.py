@@ -162,7 +162,7 @@ def face_of_network(args: argparse.Namespace, objective: str, seed: int) -> list
         else:
             if not (folder / "run.json").is_file():
                 pretrain(
-                    rows.select(heard).select_columns(["image_features"]),
+                    [rows.select(heard).select_columns(["image_features"])],
                     args=EmotionTrainingArguments(
                         str(folder), max_steps=FACE_STEPS, per_device_train_batch_size=16, learning_rate=1e-3,
                         seed=seed, report_to="none",

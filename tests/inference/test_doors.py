@@ -111,9 +111,10 @@ def sounds(folder):
     yield "pair and rate", {"waveform": (whole, 16000), "sampling_rate": np.array(16000)}, SAME
     for rate in (8000, 22050, 44100, 48000, 96000):
         other = spoken(rate)
-        yield f"file of {rate} Hz", wav(other, rate), RESAMPLED
-        yield f"{rate} Hz", {"raw": other, "sampling_rate": rate}, RESAMPLED
-        yield f"pair of {rate} Hz", (np.int32(rate), np.stack([other, other])), RESAMPLED
+        tolerance = 0.1 if rate < 16000 else RESAMPLED  # half of the band is missing
+        yield f"file of {rate} Hz", wav(other, rate), tolerance
+        yield f"{rate} Hz", {"raw": other, "sampling_rate": rate}, tolerance
+        yield f"pair of {rate} Hz", (np.int32(rate), np.stack([other, other])), tolerance
 
 
 @pytest.mark.slow

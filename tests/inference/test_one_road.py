@@ -147,7 +147,7 @@ def test_wrong_options_are_refused_on_every_road(pipe, long_voice, options, mess
 @pytest.mark.slow
 def test_type_batches_and_device_are_honored(checkpoint, clips, pipe):
     half = pipeline(TASK, model=checkpoint, device="cpu", dtype=torch.bfloat16)
-    assert half.model.classifier.weight.dtype == torch.bfloat16 and half.device.type == "cpu"
+    assert half.model.classifier.audio.weight.dtype == torch.bfloat16 and half.device.type == "cpu"
     path = str(clips["35 seconds"])
     assert by_label(half(path)) == pytest.approx(by_label(pipe(path)), abs=0.03)
     assert by_label(pipe(path, batch_size=3)) == pytest.approx(by_label(pipe(path)), abs=1e-5)
