@@ -42,7 +42,15 @@ from probes import by_group, drawn, folds_of, merged, pooled, statistics, suppor
 from torch.nn import functional as F
 from unlabeled_speech import LONGEST, frozen_vectors, prepared
 
-from av_emotion_hf import ClipCollator, EmotionTrainingArguments, build_model, encode_labels, open_dataset, pretrain
+from av_emotion_hf import (
+    ClipCollator,
+    EmotionTrainingArguments,
+    build_model,
+    encode_labels,
+    label_names,
+    open_dataset,
+    pretrain,
+)
 from av_emotion_hf.training import PRESETS, estimate_statistics, fit_linear_head, sentence_vectors
 
 DRAWS = {5: 3, 10: 3, 25: 3, 100: 1}  # by percent of the labels
@@ -137,7 +145,10 @@ def functionals(args: argparse.Namespace, dataset: str) -> Table:
 def voice_of_network(args: argparse.Namespace, dataset: str, size: str, arm: str, seed: int) -> Table:
     """Vectors of a voice by a network of ours."""
     args.hidden_size, args.steps = SIZES[size]["hidden_size"], SIZES[size]["steps"]
-    return Table.fixed(*frozen_vectors(args, dataset, size, arm, seed))
+    vectors, classes, speakers = frozen_vectors(args, dataset, size, arm, seed)
+    names = label_names(args.datasets[dataset], "emotion")
+    in_order = np.array([sorted(names).index(name) for name in names])  # as of the other senses
+    return Table.fixed(vectors, in_order[classes], speakers)
 
 
 def face_of_network(args: argparse.Namespace, objective: str, seed: int) -> list[Table]:
@@ -220,6 +231,8 @@ def curve(senses: dict[str, list[Table]], name: str, folds: dict, machine: bool)
     Of two tables of a sense, the second is for tests on the actors that the first has learned from.
     """
     first = next(iter(senses.values()))[0]
+    if any((table.classes != first.classes).any() for tables in senses.values() for table in tables):
+        raise ValueError("the senses number the classes of the clips differently")
     names = [*senses, "both"] if len(senses) > 1 else list(senses)
     found: dict[str, dict] = {each: {str(percent): [] for percent in DRAWS} for each in names}
     speakers: dict[str, dict] = {each: {str(percent): {} for percent in DRAWS} for each in names}
@@ -290,21 +303,21 @@ def figure(results: dict, out: Path) -> None:
     panels = [("ravdess", "voice"), ("javasedvideo", "voice"), ("javasedvideo", "face"), ("javasedvideo", "both")]
     titles = ["RAVDESS, voice", "Java-SED, voice", "Java-SED, face", "Java-SED, voice and face"]
     drawing, axes = pyplot.subplots(1, len(panels), figsize=(14, 4), sharey=True)
-    percents = list(DRAWS)
+    percents, lines = list(DRAWS), {}
     for axis, (dataset, sense), title in zip(axes, panels, titles, strict=True):
-        for arm in ARMS:
-            runs = [
-                run for run in results["runs"] if (run["arm"], run["dataset"], run["sense"]) == (arm, dataset, sense)
-            ]
+        for number, arm in enumerate(ARMS):
+            own = (arm, dataset, sense)
+            runs = [run for run in results["runs"] if (run["arm"], run["dataset"], run["sense"]) == own]
             if runs:
-                means = [
-                    100 * np.mean([np.mean(each) for run in runs for each in run["uar"][str(p)]]) for p in percents
-                ]
-                axis.plot(percents, means, marker="o", markersize=3, label=arm)
+                scores = [[np.mean(each) for run in runs for each in run["uar"][str(one)]] for one in percents]
+                means = [100 * np.mean(each) for each in scores]
+                lines[arm] = axis.plot(percents, means, marker="o", markersize=3, color=f"C{number}")[0]
         axis.set(title=title, xlabel="% of the labels", xscale="log", xticks=percents, xticklabels=percents)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("UAR %, people not learned from")
-    axes[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    arms = [arm for arm in ARMS if arm in lines]
+    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}
+    axes[-1].legend([lines[arm] for arm in arms], arms, **place)
     drawing.tight_layout()
     drawing.savefig(out, metadata={"Date": None})
 
