@@ -299,8 +299,8 @@ def _read_votes(dataset: Dataset, label_column: str, options: VoteOptions) -> di
         names = [*options.columns.values(), *options.ignored]
         require_columns(dataset, *names)
         return {name: _counts(name, column_values(dataset, name), dataset.features[name], True) for name in names}
-    if columns := _columns_of_names(dataset, label_column, options):
-        labels, entries = read_annotators(dataset, columns)
+    if named := _columns_of_names(dataset, label_column, options):
+        labels, entries = read_annotators(dataset, named)
         entries += [name for name in options.ignored if name not in entries]
         return dict(zip(entries, count_labels(labels, entries).T, strict=True))
     feature, cells = dataset.features[label_column], column_values(dataset, label_column)
