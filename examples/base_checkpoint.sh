@@ -76,7 +76,7 @@ curve() {
   av-emotion extract "$data/javased_video" --out "$runs/shards/javasedvideo" --modality both --as features \
     --speech-encoder "$encoder" --speech-layers 4 --init "$face" \
     --config '{"audio_config": {"backbone_sums": 3}, "image_config": {"backbone_layers": [6, 8, 10]}}'
-  for arm in random patent distill backbone backbone-random backbone-patent backbone-future baseline functionals svm; do
+  for arm in random patent distill backbone backbone-random backbone-patent backbone-future model baseline functionals svm; do
     python "$here/label_curve.py" "$arm" "$runs/shards" "$runs/clips.npz" "$runs/vectors" "$runs/curve" \
       --folds "$folds" --face "$face" --speech-encoder "$encoder" --out "$results/label_curve.json"
   done

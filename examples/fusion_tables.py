@@ -112,6 +112,7 @@ CURVE_ARMS = {
     "backbones, network of ours with random weights": "backbone-random",
     "backbones, pre-trained as in the patent": "backbone-patent",
     "backbones, pre-trained on future frames": "backbone-future",
+    "backbones, learned as clips are and by person": "model",
     "backbones, the person's unlabeled clips": "baseline",
     "backbones, SVM (control)": "svm",
     "eGeMAPS functionals, SVM (control)": "functionals",

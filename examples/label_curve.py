@@ -17,6 +17,7 @@ keeps the pre-trained networks. ARM is one of
 - `backbone`: frames of the speech encoder and of the expression recognizer, without a network of ours on top.
 - `backbone-random`, `backbone-patent`, `backbone-future`: a GRU on these frames, with random weights, pre-trained as
   in the patent, and by predicting frames ahead.
+- `model`: `backbone`, learned from clips as they are and standardized by their person (`finetune --person-baseline`).
 - `baseline`: `backbone`, with each clip standardized by the person's unlabeled clips.
 - `functionals`: an SVM on the 88 functionals of eGeMAPS, which no encoder has heard. A control, of voices.
 - `svm`: an SVM on `backbone`. A control.
@@ -83,7 +84,7 @@ FACE_RNN = {
 FACE_STEPS = 400
 MACHINES = ("functionals", "svm")  # arms with support vectors
 ARMS = ("random", "patent", "distill", "backbone", "backbone-random", "backbone-patent", "backbone-future",
-        "baseline", "functionals", "svm")  # fmt: skip
+        "model", "baseline", "functionals", "svm")  # fmt: skip
 
 
 class Table:
@@ -91,12 +92,13 @@ class Table:
 
     Attributes:
         of: function from the clips that are trained on `(N,)` to vectors `(N, D)`.
+        also: the same for further vectors to learn from; `None` for none.
         classes: `(N,)`.
         speakers: `(N,)`.
     """
 
-    def __init__(self, of, classes: np.ndarray, speakers: np.ndarray):
-        self.of, self.classes, self.speakers = of, classes, speakers
+    def __init__(self, of, classes: np.ndarray, speakers: np.ndarray, also=None):
+        self.of, self.classes, self.speakers, self.also = of, classes, speakers, also
 
     @classmethod
     def fixed(cls, vectors: torch.Tensor, classes: np.ndarray, speakers: np.ndarray) -> "Table":
@@ -105,19 +107,26 @@ class Table:
 
     @classmethod
     def standardized(
-        cls, frames: np.ndarray, moments: np.ndarray, classes: np.ndarray, speakers: np.ndarray, prior: float, by: bool
+        cls, frames: np.ndarray, moments: np.ndarray, classes: np.ndarray, speakers: np.ndarray, prior: float, by: str
     ) -> "Table":
-        """Of mean and deviation of frames, standardized by what is trained on, and with `by` by the person."""
+        """Of mean and deviation of frames, standardized by what is trained on.
 
-        def of(train: np.ndarray) -> torch.Tensor:
+        With `by="baseline"` they are standardized by the person as well, with `by="model"` both ways are learned from.
+        """
+
+        def plain(train: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(pooled(frames, statistics(merged(moments[train]), prior=prior)))
+
+        def person(train: np.ndarray) -> torch.Tensor:
             dataset = statistics(merged(moments[train]), prior=prior)
-            own = by_group(moments, speakers, dataset, prior=prior) if by else dataset
-            return torch.from_numpy(pooled(frames, own))
+            return torch.from_numpy(pooled(frames, by_group(moments, speakers, dataset, prior=prior)))
 
-        return cls(of, classes, speakers)
+        if by == "baseline":
+            return cls(person, classes, speakers)
+        return cls(plain, classes, speakers, person if by == "model" else None)
 
 
-def measured(args: argparse.Namespace, dataset: str, sense: str, random: bool, by: bool) -> Table:
+def measured(args: argparse.Namespace, dataset: str, sense: str, random: bool, by: str) -> Table:
     """Vectors that `fusion_vectors.py` or `voice_vectors.py` has measured."""
     if dataset == "javasedvideo":
         arrays = dict(np.load(args.clips))
@@ -176,7 +185,7 @@ def face_of_network(args: argparse.Namespace, objective: str, seed: int) -> list
                     [rows.select(heard).select_columns(["image_features"])],
                     args=EmotionTrainingArguments(
                         str(folder), max_steps=FACE_STEPS, per_device_train_batch_size=16, learning_rate=1e-3,
-                        seed=seed, report_to="none",
+                        seed=seed, report_to="none", resume=folder.is_dir(),
                     ),
                     modality="image",
                     init=[args.face],
@@ -212,8 +221,12 @@ def probabilities_of(table: Table, train: np.ndarray, rows: np.ndarray, test: np
         answers = support_vectors(vectors[rows].numpy(), classes, vectors[np.flatnonzero(test)].numpy())
         return np.eye(count)[answers]
     counts = np.bincount(classes, minlength=count)
+    learned, weights = vectors[rows], torch.from_numpy(1 / counts[classes])
     targets = F.one_hot(torch.from_numpy(classes), count).float()
-    head = fit_linear_head(vectors[rows], targets, PENALTY, torch.from_numpy(1 / counts[classes]))
+    if table.also is not None:
+        learned, targets = torch.cat([learned, table.also(train)[rows]]), targets.repeat(2, 1)
+        weights = weights.repeat(2)
+    head = fit_linear_head(learned, targets, PENALTY, weights)
     return head(vectors[np.flatnonzero(test)]).double().softmax(1).numpy()
 
 
@@ -271,13 +284,13 @@ def tables_of(args: argparse.Namespace, arm: str, dataset: str, seed: int) -> di
     has_face = dataset == "javasedvideo"
     if arm == "functionals":
         return {"voice": [functionals(args, dataset)]}
-    if arm in ("backbone", "baseline", "svm"):
+    if arm in ("backbone", "model", "baseline", "svm"):
         senses = ("voice", "face") if has_face else ("voice",)
-        return {sense: [measured(args, dataset, sense, False, arm == "baseline")] for sense in senses}
+        return {sense: [measured(args, dataset, sense, False, arm)] for sense in senses}
     found = {"voice": [voice_of_network(args, dataset, *VOICES[arm], seed)]}
     if has_face:
         faces = (
-            [measured(args, dataset, "face", True, False)]
+            [measured(args, dataset, "face", True, arm)]
             if arm == "random"
             else face_of_network(args, FACES[arm], seed)
         )
