@@ -277,6 +277,11 @@ def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
     assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None
 
 
+def test_a_layer_that_the_backbone_lacks_is_named():
+    with pytest.raises(InputError, match=r"--config: backbone_layers=\[66\]: 66 is no layer .* which has 0 to 15"):
+        av.build_model("classification", "image", [av.FACE_CHECKPOINT], ["a", "b"], {"backbone_layers": [66]})
+
+
 @pytest.mark.parametrize(("name", "classes"), [("av-emotion-base", 7), ("av-emotion-base-mit", 6)])
 def test_the_models_of_voice_and_face_are_late_fusion_in_half_precision(name, classes):
     config = load_classifier(name)[1].model.config

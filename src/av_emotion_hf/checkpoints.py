@@ -288,7 +288,11 @@ def build_model(
             config_overrides["audio_config"] = speech_encoder.fields | config_overrides.get("audio_config", {})
         else:
             config_overrides = speech_encoder.fields | config_overrides
-    model = MODELS[task, modality](_configuration(modality, list(found.values()), labels, config_overrides))
+    configuration = _configuration(modality, list(found.values()), labels, config_overrides)
+    try:
+        model = MODELS[task, modality](configuration)
+    except ValueError as error:  # a backbone without a layer that is asked for
+        raise InputError(f"--config: {error}") from error
     if speech_encoder is not None:
         model.get_submodule("audio_encoder.backbone.encoder").load_state_dict(speech_encoder.weights)
     feature_extractor = image_processor = None
