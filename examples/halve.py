@@ -1,9 +1,10 @@
-"""Write a checkpoint in half precision, as those in the package are.
+"""Write a checkpoint in half precision, as those in the package are. It is loaded, and computes, in single precision.
 
 python examples/halve.py RUNS/model RUNS/model-half
 """
 
 import argparse
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,9 @@ def main() -> None:
     modality, bundle = load_classifier(args.source)
     type(bundle.model).from_pretrained(args.source, dtype=torch.float16).save_pretrained(args.target)
     bundle.processor(modality).save_pretrained(args.target)
+    config = Path(args.target, "config.json")
+    text = config.read_text(encoding="utf-8").replace('"dtype": "float16"', '"dtype": "float32"')
+    config.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

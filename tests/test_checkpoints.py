@@ -277,6 +277,28 @@ def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
     assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None
 
 
+def test_a_backbone_that_is_read_at_other_layers_brings_no_statistics(save):
+    checkpoint = save(av.AVEmotionImageForSequenceClassification)
+    same, other = (
+        av.build_model("classification", "image", [str(checkpoint)], ["a", "b"], changes)
+        for changes in ({}, {"backbone_layers": [1]})
+    )
+    assert same.normalized == {"image"} and other.normalized == set()
+    weights = [dict(each.model.get_submodule("image_encoder.backbone").named_parameters()) for each in (same, other)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_a_fusion_is_inherited_and_may_be_changed(config, tmp_path):
+    config.fusion, config.late_rule = "late", "mean"
+    av.AVEmotionForSequenceClassification(config).save_pretrained(tmp_path / "late")
+    av.AVEmotionProcessor(av.AVEmotionFeatureExtractor(), av.AVEmotionImageProcessor()).save_pretrained(
+        tmp_path / "late"
+    )
+    for changes, fusion in (({}, "late"), ({"fusion": "gated"}, "gated")):
+        made = av.build_model("classification", "fusion", [str(tmp_path / "late")], ["a", "b"], changes).model.config
+        assert (made.fusion, made.late_rule) == (fusion, "mean")
+
+
 def test_a_layer_that_the_backbone_lacks_is_named():
     with pytest.raises(InputError, match=r"--config: backbone_layers=\[66\]: 66 is no layer .* which has 0 to 15"):
         av.build_model("classification", "image", [av.FACE_CHECKPOINT], ["a", "b"], {"backbone_layers": [66]})

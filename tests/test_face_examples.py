@@ -10,6 +10,7 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Image, List, Value, Video
 from helpers.synthetic import write_clip
 from PIL import Image as PILImage
+from safetensors.torch import load_file
 from transformers import AutoModelForImageClassification, ResNetConfig, ResNetForImageClassification
 
 from av_emotion_hf import (
@@ -199,7 +200,9 @@ def test_a_model_is_halved(network, faces, tmp_path, script):
     whole, half = (
         AVEmotionImageForSequenceClassification.from_pretrained(tmp_path / each) for each in ("model", "half")
     )
-    assert half.dtype == torch.float16
+    stored = load_file(tmp_path / "half" / "model.safetensors")
+    kinds = {tensor.dtype for tensor in stored.values() if tensor.is_floating_point()}
+    assert kinds == {torch.float16} and half.dtype == torch.float32
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(half.state_dict()[name].float(), tensor.float(), rtol=1e-3, atol=1e-3)
     assert AVEmotionImageProcessor.from_pretrained(tmp_path / "half").size["height"] == 24

@@ -126,3 +126,14 @@ def test_audio_needs_no_checkpoint_and_images_do(checkpoints):
     for modality in ("image", "both"):
         with pytest.raises(InputError, match="name its checkpoint with --init"):
             FeatureReader.from_checkpoints(modality)
+
+
+def test_layers_halfway_up_are_read_where_they_are_asked_for(checkpoints):
+    layers = {"backbone_layers": [1], "backbone_fields": 2}
+    made = FeatureReader.from_checkpoints("both", checkpoints, config_overrides={"image_config": layers})
+    plain = FeatureReader.from_checkpoints("both", checkpoints)
+    assert made.image_model.config.backbone_layers == [1] and made.settings.items() >= layers.items()
+    assert made.image_model.num_features != plain.image_model.num_features and "backbone_layers" not in plain.settings
+    assert made.settings["input_features"] == plain.settings["input_features"]
+    with pytest.raises(InputError, match="--config 'backbone_layers': with --modality both"):
+        FeatureReader.from_checkpoints("both", checkpoints, config_overrides={"backbone_layers": [1]})

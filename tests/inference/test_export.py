@@ -92,3 +92,17 @@ def test_what_cannot_be_exported_is_named(tmp_path, checkpoint, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_onnx)
     with pytest.raises(InputError, match=r"export needs onnx, .* pip install 'av-emotion-hf\[onnx\]'"):
         export_onnx(str(checkpoint), tmp_path / "model.onnx")
+
+
+@pytest.mark.slow
+def test_late_fusion_with_voiced_pooling_is_exported(config, tmp_path):
+    """As the default checkpoint; ONNX Runtime has no `Where` for booleans."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    config.fusion, config.temperatures = "late", {"both": 1.2}
+    config.audio_config.pool_features = config.audio_config.pool_voiced = True
+    torch.manual_seed(0)
+    av.AVEmotionForSequenceClassification(config).save_pretrained(tmp_path / "late")
+    pictures = av.AVEmotionImageProcessor(size={"height": 32, "width": 32})
+    av.AVEmotionProcessor(av.AVEmotionFeatureExtractor(), pictures).save_pretrained(tmp_path / "late")
+    assert export_onnx(str(tmp_path / "late"), tmp_path / "late.onnx")["max_difference"] < LOGIT_TOLERANCE

@@ -5,8 +5,18 @@ import pytest
 import torch
 from datasets import Dataset, Features, Image, List, Value, concatenate_datasets
 
-from av_emotion_hf import build_model, combine, evaluate, finetune, load_classifier
-from av_emotion_hf.data import ClipReader, split_groups
+from av_emotion_hf import (
+    AVEmotionImageModel,
+    AVEmotionImageProcessor,
+    build_model,
+    combine,
+    evaluate,
+    extract,
+    finetune,
+    load_classifier,
+    open_dataset,
+)
+from av_emotion_hf.data import ClipReader, FeatureReader, split_groups
 from av_emotion_hf.data.collators import ClipCollator
 from av_emotion_hf.data.corpora import join_datasets
 from av_emotion_hf.data.schema import encode_crop
@@ -188,6 +198,18 @@ def test_voices_faces_and_both_are_one_dataset():
     assert joined["speaker"][:] == ["fer", "fer"] and [len(faces) for faces in joined["faces"]] == [1, 1]
     with pytest.raises(InputError, match="some datasets hold features and some clips"):
         join_datasets([("v", voices), ("fer", pictures(["sad"]))], "emotion", None, ClipReader("both"))
+
+
+def test_features_of_pictures_are_those_of_clips_of_one_frame(image_config, tmp_path):
+    model = AVEmotionImageModel(image_config).eval()
+    processor = AVEmotionImageProcessor(size={"height": 32, "width": 32})
+    reader = FeatureReader(image_model=model, image_processor=processor)
+    rows = pictures(["sad", "happy"])
+    extract(rows, str(tmp_path / "out"), ClipReader("image"), reader)
+    found = open_dataset(str(tmp_path / "out"))
+    assert found["emotion"][:] == ["sad", "happy"] and [len(each) for each in found["image_features"]] == [1, 1]
+    expected = reader(np.zeros(0, np.float32), [rows[1]["image"]])["image_features"]
+    np.testing.assert_allclose(found[1]["image_features"], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow

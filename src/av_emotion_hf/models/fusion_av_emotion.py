@@ -31,8 +31,8 @@ def present_or_absent(pooled: Tensor | None, present: Tensor, absent: Tensor) ->
     return stand_in if pooled is None else torch.where(present.unsqueeze(-1), pooled, stand_in)
 
 
-class GatedFusion(nn.Module):
-    """A gate decides for each fused value how much of it comes from the voice (GMU, Arevalo et al. 2017).
+class _ProjectedFusion(nn.Module):
+    """Fusion of states of the same size, to which the vectors of the modalities are projected.
 
     Args:
         sizes: D of both modalities.
@@ -42,6 +42,18 @@ class GatedFusion(nn.Module):
     def __init__(self, sizes: Sequence[int], fusion_size: int):
         super().__init__()
         self.projections = nn.ModuleList([nn.Linear(size, fusion_size) for size in sizes])
+
+    def states(self, vectors: Sequence[Tensor]) -> Tensor:
+        """States `(B, M, H)` of vectors `(B, D)` of each modality."""
+        states = [layer(vector).tanh() for layer, vector in zip(self.projections, vectors, strict=True)]
+        return torch.stack(states, dim=1)
+
+
+class GatedFusion(_ProjectedFusion):
+    """A gate decides for each fused value how much of it comes from the voice (GMU, Arevalo et al. 2017)."""
+
+    def __init__(self, sizes: Sequence[int], fusion_size: int):
+        super().__init__(sizes, fusion_size)
         self.gate = nn.Linear(sum(sizes), fusion_size)
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,33 +64,26 @@ class GatedFusion(nn.Module):
         gate = torch.sigmoid(self.gate(torch.cat(list(vectors), dim=-1)))
         gates = torch.stack([gate, 1 - gate], dim=1) * present.unsqueeze(-1)  # (B, M, H)
         gates = gates / gates.sum(dim=1, keepdim=True).clamp_min(torch.finfo(gates.dtype).tiny)
-        states = [layer(vector).tanh() for layer, vector in zip(self.projections, vectors, strict=True)]
-        return (gates * torch.stack(states, dim=1)).sum(dim=1), gates.mean(dim=-1)
+        return (gates * self.states(vectors)).sum(dim=1), gates.mean(dim=-1)
 
 
-class AttentionFusion(nn.Module):
+class AttentionFusion(_ProjectedFusion):
     """Attention over the modalities that a clip has: a mean of their states, weighted by a learned score.
 
     Additive attention as in Bahdanau et al. (2015), with the modalities in place of the frames.
-
-    Args:
-        sizes: D of both modalities.
-        fusion_size: H.
     """
 
     def __init__(self, sizes: Sequence[int], fusion_size: int):
-        super().__init__()
-        self.projections = nn.ModuleList([nn.Linear(size, fusion_size) for size in sizes])
+        super().__init__(sizes, fusion_size)
         self.hidden = nn.Linear(fusion_size, fusion_size)
         self.score = nn.Linear(fusion_size, 1, bias=False)
 
     def forward(self, vectors: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
         """Fused vectors `(B, H)` and shares `(B, M)`, the weights; as in [`GatedFusion`]."""
-        states = [layer(vector).tanh() for layer, vector in zip(self.projections, vectors, strict=True)]
-        stacked = torch.stack(states, dim=1)
-        scores = self.score(self.hidden(stacked).tanh()).squeeze(-1)
+        states = self.states(vectors)
+        scores = self.score(self.hidden(states).tanh()).squeeze(-1)
         weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(dim=1) * present
-        return (weights.unsqueeze(-1) * stacked).sum(dim=1), weights
+        return (weights.unsqueeze(-1) * states).sum(dim=1), weights
 
 
 class LateFusion(nn.Module):

@@ -60,7 +60,8 @@ class SentencePooling(nn.Module):
         if self.pool_features:
             if self.voicing_column is not None:
                 voiced = frame_mask & (raw[..., self.voicing_column] > 0.5)
-                frame_mask = torch.where(voiced.sum(dim=1, keepdim=True) < FEWEST_VOICED, frame_mask, voiced)
+                few = voiced.sum(dim=1, keepdim=True) < FEWEST_VOICED
+                frame_mask = (frame_mask & few) | voiced  # ONNX Runtime chooses between no booleans
             weights = equal_weights(frame_mask, features)
             pooled = torch.cat([pooled, statistics_pool(features, weights).to(pooled.dtype)], dim=-1)
         return pooled
