@@ -9,8 +9,9 @@ from ..data.schema import clip_name, clip_source
 from ..data.workers import Outcome
 from ..errors import InputError, printable
 from ..models.person_baseline_av_emotion import PersonBaseline
+from ..timeline.answers import answer_of
 from ..training.score_balance import balance_scores
-from .predictor import DIGITS, EmotionPredictor, Prediction, answer_of
+from .predictor import DIGITS, EmotionPredictor, Prediction
 
 logger = logging.getLogger(__name__)
 

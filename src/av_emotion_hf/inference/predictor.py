@@ -17,9 +17,9 @@ from ..models.person_baseline_av_emotion import PersonBaseline
 from ..models.persons_av_emotion import ALL, LARGEST, SPEAKING, in_order, is_name
 from ..models.pipeline_av_emotion import AVEmotionPipeline, by_person
 from ..models.windows_av_emotion import check_fps, check_window
+from ..timeline.answers import answer_of, check_abstain
 
 DIGITS = 4  # of a score
-UNCERTAIN = "uncertain"  # the answer that is none
 
 
 @dataclass(frozen=True)
@@ -255,25 +255,6 @@ class EmotionPredictor:
             yield from self.pipeline.preprocess(source, self.window, **(self.options | changes))
 
 
-def check_abstain(abstain: float) -> float:
-    """The probability below which nothing is answered.
-
-    Raises:
-        InputError: it is not from 0 to 1.
-    """
-    if isinstance(abstain, bool) or not isinstance(abstain, int | float) or not 0 <= abstain <= 1:
-        raise InputError(f"abstain={abstain!r}: has to be a probability, from 0 to 1; use 0.6, for instance")
-    return float(abstain)
-
-
-def answer_of(scores: dict[str, float], abstain: float) -> str | None:
-    """The most probable class, `UNCERTAIN` where it is less probable than `abstain`; `None` without scores."""
-    if not scores:
-        return None
-    label = max(scores, key=lambda name: scores[name])
-    return label if scores[label] >= abstain else UNCERTAIN
-
-
 @contextmanager
 def _input_errors() -> Iterator[None]:
     """What the pipeline finds wrong with an input, as [`InputError`]."""
@@ -283,4 +264,4 @@ def _input_errors() -> Iterator[None]:
         raise error if isinstance(error, InputError) else InputError(str(error)) from error
 
 
-__all__ = ["UNCERTAIN", "EmotionPredictor", "Prediction", "answer_of", "check_abstain"]
+__all__ = ["EmotionPredictor", "Prediction"]

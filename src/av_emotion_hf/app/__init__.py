@@ -1,0 +1,1 @@
+"""The app in the browser, which is also the service that answers requests (CN110852215A)."""

@@ -1,0 +1,147 @@
+"""The timeline of a clip: a row for each person and window. Every file, report and figure is made of it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .segments import Segment, segments_of
+from .summary import PersonSummary, summary_of
+
+VOICE = "voice"  # what a tier or lane of the rows without a person is called
+MODALITIES = ("audio", "image")
+
+
+@dataclass(frozen=True)
+class TimelineRow:
+    """One person in one window of a clip. What was not seen or heard is `None` or missing, never 0.
+
+    Attributes:
+        start: seconds from the start of the clip to that of the window.
+        end: seconds to its end.
+        person: such as `person-1`, `channel-2`, or the tier of a given segment; `None` for the voice alone, where
+            nobody is seen.
+        emotion: the most probable class, `uncertain` where its probability is below that at which the timeline
+            abstains; `None` where nothing is seen or heard.
+        confidence: probability of the most probable class, from 0 to 1; `None` with the emotion.
+        scores: probability of each class in the order of the model's; empty where nothing is seen or heard.
+        face_coverage: fraction of the frames that show the person's face; `None` without video.
+        voice_coverage: fraction of the time in which somebody's voice is heard; `None` without audio.
+        shares: how much of the decision comes from `audio` and from `image`; what was not used is missing.
+        loudness: level of the audio in dB relative to full scale; `None` without audio, and in digital silence.
+        pitch: median fundamental frequency of the voiced frames in Hz; `None` where there are none.
+        num_persons: how many persons are seen in the window; `None` without video.
+        text: annotation of a given segment; `None` of a window.
+    """
+
+    start: float
+    end: float
+    person: str | None = None
+    emotion: str | None = None
+    confidence: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    face_coverage: float | None = None
+    voice_coverage: float | None = None
+    shares: dict[str, float] = field(default_factory=dict)
+    loudness: float | None = None
+    pitch: float | None = None
+    num_persons: int | None = None
+    text: str | None = None
+
+    @property
+    def center(self) -> float:
+        """Seconds from the start of the clip to the middle of the window."""
+        return (self.start + self.end) / 2
+
+
+@dataclass(frozen=True)
+class FacePicture:
+    """A face crop for the contact sheet of a person.
+
+    Attributes:
+        time: seconds from the start of the clip.
+        jpeg: content of the image.
+    """
+
+    time: float
+    jpeg: bytes
+
+
+@dataclass
+class Timeline:
+    """The emotions in a clip over time.
+
+    Attributes:
+        clip: path of the clip, as given.
+        duration: seconds.
+        labels: the classes, in the order of the model's.
+        rows: sorted by start, then in the order in which persons appear; scores are smoothed as `settings` say.
+        settings: how it was made, as JSON values: `window`, `hop`, `smoothing` in seconds, `abstain`, `hysteresis`,
+            `fps`, `detector`, `person`, `channels`, and the file of `segments`.
+        model: `name` and `sha256` of the checkpoint.
+        has_audio: whether the clip has an audio track.
+        has_video: whether it has a video track that was looked at.
+        pictures: for each person, faces for a contact sheet, in the order of time.
+    """
+
+    clip: str
+    duration: float
+    labels: tuple[str, ...]
+    rows: list[TimelineRow]
+    settings: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    has_audio: bool = True
+    has_video: bool = True
+    pictures: dict[str, list[FacePicture]] = field(default_factory=dict)
+
+    @cached_property
+    def persons(self) -> list[str | None]:
+        """The persons in the order in which they appear, `None` (the voice of nobody who is seen) last."""
+        names = dict.fromkeys(row.person for row in self.rows)
+        return sorted(names, key=lambda name: name is None)
+
+    def of(self, person: str | None) -> list[TimelineRow]:
+        """The rows of one person, by name; of `None` those in which nobody is seen."""
+        return [row for row in self.rows if row.person == person]
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """Stretches of one emotion, of each person in turn, see [`segments_of`]; given segments stay as they are."""
+        given = self.settings.get("segments") is not None
+        hysteresis = self.settings.get("hysteresis", 0.0)
+        abstain = self.settings.get("abstain", 0.0)
+        return [
+            segment
+            for person in self.persons
+            for segment in segments_of(self.of(person), abstain=abstain, hysteresis=hysteresis, given=given)
+        ]
+
+    @cached_property
+    def summary(self) -> list[PersonSummary]:
+        """A summary of each person."""
+        return [summary_of(self.of(person), self.segments, self.labels) for person in self.persons]
+
+    def columns(self) -> dict[str, list]:
+        """The rows as a tidy table, columns by name; `None` in a cell is what was not seen or heard."""
+        table: dict[str, list] = {
+            name: [getattr(row, name) for row in self.rows]
+            for name in ("start", "end", "person", "emotion", "confidence")
+        }
+        table |= {f"score_{label}": [row.scores.get(label) for row in self.rows] for label in self.labels}
+        table |= {name: [getattr(row, name) for row in self.rows] for name in ("face_coverage", "voice_coverage")}
+        table |= {f"share_{name}": [row.shares.get(name) for row in self.rows] for name in MODALITIES}
+        names = ("loudness", "pitch", "num_persons", *(("text",) if any(row.text for row in self.rows) else ()))
+        return table | {name: [getattr(row, name) for row in self.rows] for name in names}
+
+    def to_pandas(self) -> Any:
+        """The rows as a `pandas.DataFrame`."""
+        import pandas
+
+        return pandas.DataFrame(self.columns())
+
+
+def lane_name(person: str | None) -> str:
+    """What a tier or lane is called: the person, or `voice` where nobody is seen."""
+    return VOICE if person is None else person
+
+
+__all__ = ["MODALITIES", "VOICE", "FacePicture", "Timeline", "TimelineRow", "lane_name"]
