@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, as_input_error
 from ..utils import disk_failure
-from . import benchmark, data, fusion, inference, training
+from . import benchmark, data, fusion, inference, serving, training
 
 
 def end_together(*_: Any, **__: Any) -> None:
@@ -38,6 +38,7 @@ for command in (
     inference.evaluate,
     benchmark.benchmark,
     inference.export,
+    serving.app,
     data.push,
 ):
     app.command(command.__name__.replace("_", "-"))(command)
