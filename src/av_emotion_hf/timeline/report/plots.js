@@ -1,6 +1,6 @@
 // Drawing of lanes. Each lane is an SVG of parts below each other, over one time scale, with names at the left.
 
-const BAND = 26, ROW = 15, STACK = 104, SHARE = 14, SIGNAL = 56, TROUBLE = 15, GUTTER_WIDE = 88, GUTTER_NARROW = 64;
+const BAND = 26, ROW = 17, STACK = 116, SHARE = 26, SIGNAL = 56, TROUBLE = 15, GUTTER_WIDE = 88, GUTTER_NARROW = 64;
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 /** The scale of the part of the clip that is shown. */
@@ -202,7 +202,9 @@ function drawShares(drawing, track) {
   const { share_audio: voice, share_image: face } = columns;
   const known = (row) => voice[row] > 0 || face[row] > 0;
   if (!track.rows.some((row) => voice[row] > 0 && face[row] > 0)) return;
-  const [group, top] = drawing.part(SHARE, "decided by"), { scale } = drawing;
+  const [group, top] = drawing.part(SHARE), { scale } = drawing;
+  drawing.name("by face", top + 10);
+  drawing.name("by voice", top + SHARE - 2);
   for (const run of runsOf(track.rows, known)) {
     if (!scale.shows(run.start, run.end)) continue;
     const filled = [voice, face].map((column) => column.map((value) => (Number.isNaN(value) ? 0 : value)));
