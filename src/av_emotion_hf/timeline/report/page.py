@@ -37,9 +37,7 @@ SETTINGS = {  # how they are called on the page
 }
 
 
-def write_report(
-    timeline: "Timeline", path: str | Path, media: str | Path | None = None, embed: bool = False
-) -> Path:
+def write_report(timeline: "Timeline", path: str | Path, media: str | Path | None = None, embed: bool = False) -> Path:
     """Write the report of a clip as one HTML file that loads nothing from the network.
 
     Args:
@@ -223,9 +221,7 @@ def _pictures(timeline: "Timeline", person: str | None) -> list[dict[str, Any]]:
     small = [(one.time, jpeg) for one in _spread(found, PICTURES) if (jpeg := _thumbnail(one.jpeg)) is not None]
     while sum(len(jpeg) for _, jpeg in small) > budget:
         small = _spread(small, len(small) - 1)
-    return [
-        {"time": time, "url": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"} for time, jpeg in small
-    ]
+    return [{"time": time, "url": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"} for time, jpeg in small]
 
 
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
