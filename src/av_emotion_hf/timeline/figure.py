@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".pdf", ".svg")
 WIDTH, PERSON_HEIGHT, SIGNAL_HEIGHT = 7.1, 1.35, 0.6  # inches; two columns of a journal
-SIGNALS = {"loudness": "loudness, dB", "pitch": "pitch, Hz"}
+SIGNALS = {"loudness": "loudness\ndB", "pitch": "pitch\nHz"}
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 8,
@@ -50,7 +50,9 @@ def plot_timeline(timeline: "Timeline", path: str | Path) -> Path:
         raise InputError(f"{path}: is not the name of a figure; end it in .png, .pdf or .svg")
     require_writable(path)
     if not timeline.rows:
-        raise InputError(f"{timeline.clip}: its timeline has no windows, so there is nothing to draw; use a longer clip")
+        raise InputError(
+            f"{timeline.clip}: its timeline has no windows, so there is nothing to draw; use a longer clip"
+        )
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -68,6 +70,7 @@ def plot_timeline(timeline: "Timeline", path: str | Path) -> Path:
         for axis, name in zip(axes[len(timeline.persons) :], signals, strict=True):
             _draw_signal(axis, timeline, name)
         axes[-1].set(xlim=(0, timeline.duration), xlabel="time, seconds")
+        figure.align_ylabels(axes)
         _draw_legend(figure, timeline)
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
         with writing(path), atomic_write(path) as partial:
@@ -128,7 +131,13 @@ def _draw_legend(figure: Any, timeline: "Timeline") -> None:
     if any(segment.emotion == UNCERTAIN for segment in timeline.segments):
         patches.append(Patch(facecolor="white", edgecolor=colors[UNCERTAIN], hatch="//////", label=UNCERTAIN))
     legend = figure.legend(
-        handles=patches, loc="outside upper left", ncols=8, frameon=False, fontsize=8, handlelength=1, columnspacing=1.2
+        handles=patches,
+        loc="outside upper left",
+        ncols=8,
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+        columnspacing=1.2,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import mimetypes
 import os
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from .document import clock, pack, percent, render_page
 
 if TYPE_CHECKING:
     from ..summary import PersonSummary
-    from ..table import FacePicture, Timeline
+    from ..table import Timeline
 
 SCRIPTS = ("data.js", "plots.js", "table.js", "page.js")
 PICTURES = 12  # of a person
@@ -37,9 +38,7 @@ SETTINGS = {  # how they are called on the page
 }
 
 
-def write_report(
-    timeline: "Timeline", path: str | Path, media: str | Path | None = None, embed: bool = False
-) -> Path:
+def write_report(timeline: "Timeline", path: str | Path, media: str | Path | None = None, embed: bool = False) -> Path:
     """Write the report of a clip as one HTML file that loads nothing from the network.
 
     Args:
@@ -117,7 +116,7 @@ def _hop(timeline: "Timeline") -> float:
     if hop:
         return float(hop)
     starts = sorted({row.start for row in timeline.rows})
-    steps = sorted(after - before for before, after in zip(starts, starts[1:], strict=False))
+    steps = sorted(after - before for before, after in itertools.pairwise(starts))
     return steps[len(steps) // 2] if steps else max(timeline.duration, 0.1)
 
 
@@ -223,9 +222,7 @@ def _pictures(timeline: "Timeline", person: str | None) -> list[dict[str, Any]]:
     small = [(one.time, jpeg) for one in _spread(found, PICTURES) if (jpeg := _thumbnail(one.jpeg)) is not None]
     while sum(len(jpeg) for _, jpeg in small) > budget:
         small = _spread(small, len(small) - 1)
-    return [
-        {"time": time, "url": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"} for time, jpeg in small
-    ]
+    return [{"time": time, "url": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"} for time, jpeg in small]
 
 
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
