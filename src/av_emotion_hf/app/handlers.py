@@ -8,8 +8,8 @@ from urllib.parse import quote
 import gradio as gr
 
 from ..errors import InputError
-from .downloads import timeline_json, write_results
-from ._tmp_report import report_html
+from ..timeline.report.page import report_html
+from .downloads import timeline_json, write_downloads
 from .results import answer_html, problem_html, report_frame
 from .service import Service
 
@@ -75,7 +75,7 @@ class Handlers:
             self._running.pop(session, None)
         folder = uploads.new_folder()
         uploads.hold(session, RESULTS, folder)
-        files = await asyncio.to_thread(write_results, timeline, folder)
+        files = await asyncio.to_thread(write_downloads, timeline, folder)
         page = await asyncio.to_thread(report_html, timeline, f"./gradio_api/file={quote(path)}")
         return answer_html(timeline), report_frame(page), gr.Files(files, visible=True)
 
@@ -94,6 +94,7 @@ class Handlers:
             checkpoint: model that answers.
             person: whose expressions are wanted.
             abstain: lowest probability of an emotion that is named; below it the answer is `uncertain`.
+            progress: shows how far it is.
         """
         path = _path(clip)
         if path is None:
@@ -104,7 +105,11 @@ class Handlers:
             raise gr.Error(str(error), print_exception=False) from None
         finally:
             self._service.uploads.delete(path)
-        return timeline_json(timeline)
+        folder = self._service.uploads.new_folder()
+        try:
+            return await asyncio.to_thread(timeline_json, timeline, folder)
+        finally:
+            self._service.uploads.delete(folder)
 
 
 def _path(file: File) -> str | None:

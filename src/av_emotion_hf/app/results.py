@@ -42,7 +42,7 @@ def report_frame(page: str) -> str:
 
 
 def _sentence(one: "PersonSummary") -> str:
-    """`Person 1: the expression is mostly happy (12 of 20 s), also neutral (5 s).`"""
+    """Such as `Person 1: the expression is mostly happy (12 of 20 s), also neutral (5 s)`."""
     name = "The voice" if one.person is None else one.person.replace("-", " ").capitalize()
     name = f"<strong>{escape(name)}</strong>"
     if one.emotion is None:
@@ -50,16 +50,12 @@ def _sentence(one: "PersonSummary") -> str:
     if one.emotion == UNCERTAIN:
         return f"{name}: no expression is clear enough to name it."
     shown = one.emotion_seconds
-    others = [f"{_named(label)} ({seconds:.0f} s)" for label, seconds in shown.items() if label != one.emotion]
+    others = [f"{escape(label)} ({seconds:.0f} s)" for label, seconds in shown.items() if label != one.emotion]
     also = f", also {', '.join(others[:3])}" if others else ""
     return (
         f"{name}: the expression is mostly <strong>{escape(one.emotion)}</strong> "
         f"({shown[one.emotion]:.0f} of {one.seconds:.0f} s){also}."
     )
-
-
-def _named(label: str) -> str:
-    return escape(label)
 
 
 __all__ = ["answer_html", "problem_html", "report_frame"]

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, as_input_error
 from ..utils import disk_failure
-from . import benchmark, data, fusion, inference, serving, training
+from . import benchmark, data, fusion, inference, serving, timeline, training
 
 
 def end_together(*_: Any, **__: Any) -> None:
@@ -29,6 +29,7 @@ app = typer.Typer(
 for command in (
     inference.predict,
     inference.faces,
+    timeline.timeline,
     data.extract,
     training.train_expression,
     training.pretrain,
