@@ -1,5 +1,6 @@
 """A stream of audio and frames to the emotions in it, while it goes on."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ from ..timeline.smoothing import smoothed
 from ..timeline.table import Timeline, TimelineRow
 from .predictor import EmotionPredictor
 from .timelines import ABSTAIN, SMOOTHING, WINDOW, TimelineMaker
+
+logger = logging.getLogger(__name__)
 
 HOP = 1.0  # seconds
 KEEP = 3600.0  # seconds
@@ -49,8 +52,8 @@ class EmotionStream:
     """Recognizes emotions live: takes audio and frames as they come, and returns the rows of windows as they end.
 
     The rows are those that a file of the same content has. Frames are held until the faces in them are followed,
-    which takes about a second; so do the rows of a window where there is video. Audio and video are waited for, each
-    for at most two seconds after the other one, from when it has come the first time.
+    which takes about a second; so do the rows of a window where there is video. Once both have come, audio and video
+    are waited for, for two seconds at most: then silence takes the place of audio, and nobody is seen.
 
     Args:
         predictor: what predicts, with its detector, frames per second, device and baseline; by default
@@ -65,7 +68,7 @@ class EmotionStream:
             depend on how long the stream is.
 
     Attributes:
-        late_frames: frames that came after the rows of their time were given.
+        late_frames: frames that came after the rows of their time were given; only later rows know of them.
 
     Raises:
         InputError: a setting cannot be used.
@@ -110,9 +113,10 @@ class EmotionStream:
         self._number = 0  # of the next window
         self._end = 0.0  # seconds up to which there are rows
         self._rows: deque[TimelineRow] = deque()
-        self._brought: deque[tuple[float, float]] = deque()  # seconds of the stream, and when they had come
+        self._brought = deque([(0.0, 0.0)])  # seconds of the stream, and when they had come
         self._waits: deque[float] = deque(maxlen=MEASURED)
         self._busy = 0.0  # seconds of computing
+        self._missed: set[str] = set()  # of audio and video, what was too late once
         self._is_finished = False
 
     def push(self, audio: Any = None, frames: Iterable[Any] = ()) -> list[TimelineRow]:
@@ -144,7 +148,8 @@ class EmotionStream:
                 self.late_frames += sum(seconds < self._end - NEAR for seconds, _ in pictures)
                 self._faces.add(pictures)
             self._go_on()
-            self._brought.append((self._given, now))
+            if self._given > self._brought[-1][0]:
+                self._brought.append((self._given, now))
             rows = self._rows_until(self._known)
         self._busy += time.perf_counter() - now
         return rows
@@ -190,6 +195,11 @@ class EmotionStream:
         )
 
     @property
+    def late_audio(self) -> float:
+        """Seconds of audio that came after silence had taken their place; they are not heard."""
+        return self._audio.late if self._audio is not None else 0.0
+
+    @property
     def latency(self) -> StreamLatency:
         """How long rows take, and whether the machine keeps up."""
         waits = np.array(self._waits)
@@ -208,14 +218,16 @@ class EmotionStream:
     @property
     def _given(self) -> float:
         """Seconds up to which everything has come that comes at all."""
-        return min(
-            (part.given for part in (self._audio, self._faces) if part is not None and part.is_given), default=0
-        )
+        audio, faces = self._audio, self._faces
+        ends = [audio.given] if audio is not None and audio.is_given else []
+        ends += [faces.shown] if faces is not None and faces.is_given else []
+        return min(ends, default=0.0)
 
     @property
     def _known(self) -> float:
         """Seconds up to which windows can be cut."""
-        return min((part.end for part in (self._audio, self._faces) if part is not None and part.is_given), default=0)
+        parts = (self._audio, self._faces)
+        return min((part.end for part in parts if part is not None and part.is_given), default=0.0)
 
     def _go_on(self) -> None:
         """Do without what is too far behind: silence for audio, no face for video."""
@@ -223,9 +235,17 @@ class EmotionStream:
             return
         until = max(self._audio.given, self._faces.given) - LAG
         if self._audio.given < until:
+            self._say_once("audio", self._audio.given, "silence is in its place")
             self._audio.fill_until(until)
         if self._faces.given < until and self._faces.end < until:
+            self._say_once("video", self._faces.given, "nobody is seen there")
             self._faces.flush(until)
+
+    def _say_once(self, what: str, seconds: float, then: str) -> None:
+        """Log that audio or video does not come; not at each call."""
+        if what not in self._missed:
+            self._missed.add(what)
+            logger.warning("%s does not come after %.1f s, %g s behind the other one: %s", what, seconds, LAG, then)
 
     def _rows_until(self, known: float) -> list[TimelineRow]:
         rows: list[TimelineRow] = []
