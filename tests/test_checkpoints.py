@@ -1,5 +1,6 @@
 """What a checkpoint is, and models from the parts of earlier ones."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from av_emotion_hf.checkpoints import (
     load_classifier,
     load_speech_encoder,
     read_config,
+    weights_sha256,
 )
 from av_emotion_hf.errors import InputError
 
@@ -361,3 +363,16 @@ def test_the_small_voice_hears_without_a_speech_encoder():
     config = load_classifier("av-emotion-voice-small")[1].model.config
     assert config.backbone_config is None and config.num_labels == 7 and config.rnn_type == "gru"
     assert (Path(av.SMALL_VOICE_CHECKPOINT) / "model.safetensors").stat().st_size < 6e6
+
+
+@pytest.mark.parametrize("name", SHIPPED_CHECKPOINTS)
+def test_checkpoints_in_the_package_compute_in_single_precision(name):
+    """Their weights are stored in half of it; what computes in half as well does not export within tolerance."""
+    assert json.loads(Path(SHIPPED_CHECKPOINTS[name], "config.json").read_text())["dtype"] == "float32"
+
+
+def test_the_hash_of_weights_is_that_of_the_file(tmp_path):
+    content = b"weights"
+    (tmp_path / "model.safetensors").write_bytes(content)
+    assert weights_sha256(str(tmp_path)) == hashlib.sha256(content).hexdigest()
+    assert weights_sha256(str(tmp_path.parent)) is None

@@ -1,5 +1,6 @@
 """Checkpoints: what kind one is, and models that are built from the parts of earlier ones."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
+from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
 from .errors import InputError
 from .models.backbones_av_emotion import cut_layers, depth
@@ -420,6 +422,21 @@ def load_classifier(checkpoint: str) -> tuple[str, ModelBundle]:
     return modality, ModelBundle(model.eval(), feature_extractor, image_processor)
 
 
+def weights_sha256(checkpoint: str) -> str | None:
+    """SHA-256 of a checkpoint's `model.safetensors`, in hexadecimal digits; `None` where it has no such file.
+
+    Args:
+        checkpoint: folder, Hub name, or name of one in this package, see [`load_classifier`].
+    """
+    if not Path(checkpoint).exists():
+        checkpoint = SHIPPED_CHECKPOINTS.get(checkpoint, checkpoint)
+    file = cached_file(checkpoint, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
+    if file is None:
+        return None
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 StartingPoint = ModelBundle  # the old name works until 0.3
 
 __all__ = [
@@ -441,4 +458,5 @@ __all__ = [
     "load_weights",
     "locate_checkpoint",
     "read_config",
+    "weights_sha256",
 ]

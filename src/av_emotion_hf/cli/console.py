@@ -39,6 +39,25 @@ def progress(items: Iterable[Any], total: int, description: str, unit: str) -> I
     return tqdm(items, total=total, desc=description, unit=unit, disable=total < 2 or not sys.stderr.isatty())
 
 
+class SecondsBar:
+    """A progress bar over the seconds of one clip, with the time left, on a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, seconds: float, duration: float) -> None:
+        """Show that so many of the seconds are done."""
+        from tqdm.auto import tqdm
+
+        if self._bar is None:
+            shape = "{l_bar}{bar}| {n:.0f} of {total:.0f} s, {remaining} left"
+            self._bar = tqdm(total=duration, desc="Timeline", bar_format=shape, disable=not sys.stderr.isatty())
+        self._bar.total = max(duration, seconds)
+        self._bar.update(seconds - self._bar.n)
+        if seconds >= duration:
+            self._bar.close()
+
+
 def quietly(run: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Call a recipe; what libraries print meanwhile goes to standard error, so that the result stands alone."""
     with contextlib.redirect_stdout(sys.stderr):
@@ -90,6 +109,7 @@ def report_reading(summary: dict[str, Any], as_json: bool, out: str) -> None:
 
 
 __all__ = [
+    "SecondsBar",
     "base_name",
     "parse_number",
     "progress",

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError, shortened
 from ..media import (
+    Clip,
     FaceDetector,
     FollowedFace,
     MemoryClip,
@@ -126,8 +127,8 @@ class ClipReader:
         self._detector = self._detector or load_detector(self.options.detector)
         return self._detector
 
-    def windows(self, source: str | bytes) -> Iterator[ClipInputs]:
-        """Read one clip from a path or from bytes, window after window; always at least one.
+    def windows(self, source: str | bytes | Clip) -> Iterator[ClipInputs]:
+        """Read one clip from a path or bytes, or an open one, window after window; always at least one.
 
         With `person="all"` or a name, windows hold the crops of all persons; [`person_rows`] makes rows of them.
 
@@ -136,10 +137,13 @@ class ClipReader:
         """
         return merge_short_tail(self._full_windows(source), self.options.window)
 
-    def _full_windows(self, source: str | bytes) -> Iterator[ClipInputs]:
+    def open(self, source: str | bytes) -> Clip:
+        """The clip, opened as `windows` would; of the sound alone nothing is lost because of the picture."""
+        return open_clip(source, fps=self.options.fps, trim_black=self.modality != "audio")
+
+    def _full_windows(self, source: str | bytes | Clip) -> Iterator[ClipInputs]:
         options = self.options
-        # of the sound alone nothing is lost because of the picture
-        clip = open_clip(source, fps=options.fps, trim_black=self.modality != "audio")
+        clip = source if isinstance(source, Clip) else self.open(source)
         audio = clip.audio(options.window) if self.modality != "image" and clip.has_audio else iter(())
         faces: Iterator[FollowedFace] = iter(())
         if self.modality != "audio" and clip.has_video:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import DEFAULT_CHECKPOINT, SHIPPED_CHECKPOINTS, load_classifier
 from ..data.reader import ReaderOptions
@@ -18,6 +18,9 @@ from ..models.persons_av_emotion import ALL, LARGEST, SPEAKING, in_order, is_nam
 from ..models.pipeline_av_emotion import AVEmotionPipeline, by_person
 from ..models.windows_av_emotion import check_fps, check_window
 from ..timeline.answers import answer_of, check_abstain
+
+if TYPE_CHECKING:
+    from ..timeline.table import Timeline
 
 DIGITS = 4  # of a score
 
@@ -222,6 +225,33 @@ class EmotionPredictor:
         frames = sum(each["num_frames"] for each in windows)
         rows = by_person(parts).values() if self.person == ALL else [parts]
         return [self._of_person(whole, own, frames, digits) for own in rows]
+
+    def timeline(self, source: Any, segments: Any = None, **settings: Any) -> "Timeline":
+        """Who shows what when in a clip: a row for each person and window, to look at or to write to files.
+
+        Args:
+            source: path or content of a clip.
+            segments: of the clip, instead of windows: [`GivenSegment`]s, or a file of them, see [`read_segments`].
+            **settings: of [`TimelineMaker`], such as `window`, `hop`, `smoothing` and `abstain`.
+
+        Raises:
+            InputError: the clip or its segments cannot be read, or a setting cannot be used.
+
+        Example:
+        ```python
+        >>> from av_emotion_hf import EmotionPredictor
+
+        >>> timeline = EmotionPredictor().timeline("clip.mp4", window=4, hop=2)  # doctest: +SKIP
+        >>> timeline.to_csv("clip.csv"), timeline.to_html("clip.html")  # doctest: +SKIP
+        ```
+        """
+        from ..timeline.segment_files import read_segments
+        from .timelines import TimelineMaker  # which needs this module
+
+        given = {"segments": segments}
+        if isinstance(segments, str | PathLike):
+            given = {"segments": read_segments(segments), "segments_name": Path(segments).name}
+        return TimelineMaker(self, **settings)(source, **given)
 
     def _of_person(self, whole: Prediction, parts: list[dict], frames: int, digits: int | None) -> Prediction:
         """The prediction from the windows of one person, of a clip with so many frames."""

@@ -1,5 +1,6 @@
 """The audio track of a media file: mono, 16 kHz, in blocks, each sample at its true time."""
 
+import copy
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,10 +59,32 @@ class AudioTrack:
 
     def __init__(self, source: Source, stream: Stream, number: int = 1):
         self._source, self._stream, self.number = source, stream, number
+        self._only: int | None = None
         first = next(self._frames(), None)
         if first is None:
             raise ValueError("no sample can be decoded")
         self.start = first.time
+
+    def only(self, channel: int) -> "AudioTrack":
+        """The same track, of which one channel is read, counted from 0; where it is lacking there is silence."""
+        track = copy.copy(self)
+        track._only = channel
+        return track
+
+    @property
+    def num_channels(self) -> int:
+        """Most channels that the track has at any time."""
+        return max(len(names) for names in self._totals)
+
+    def likeness(self) -> float:
+        """How far both channels of a stereo track are the same signal: correlation from -1 to 1.
+
+        It is 0 where one of them is silent.
+        """
+        stereo = [total for names, total in self._totals.items() if len(names) == 2]
+        covariance = sum((covariance_of(total, 2) for total in stereo), np.zeros((2, 2)))
+        power = np.sqrt(covariance[0, 0] * covariance[1, 1])
+        return float(covariance[0, 1] / power) if power > SILENCE**2 else 0.0
 
     def has_sound(self) -> bool:
         """Whether any channel is louder than silence anywhere; the track is decoded up to there."""
@@ -135,6 +158,9 @@ class AudioTrack:
     def _mono(self, piece: _Piece) -> np.ndarray:
         """(samples,) float32 in [-1, 1] of a piece."""
         finite = np.nan_to_num(piece.samples, posinf=1.0, neginf=-1.0)
+        if self._only is not None:
+            samples = finite[self._only] if self._only < len(finite) else np.zeros_like(finite[0])
+            return np.clip(samples, -1.0, 1.0)
         # one channel is left alone: the weights take a pass over the whole track
         samples = mix(finite, self._weights[piece.names]) if len(finite) > 1 else finite[0]
         return np.clip(samples, -1.0, 1.0)
@@ -142,10 +168,17 @@ class AudioTrack:
     @cached_property
     def _weights(self) -> dict[tuple[str, ...], np.ndarray]:
         """How much of each channel goes into mono, for each layout that the track has on its way."""
+        return {
+            names: channel_weights(names, covariance_of(total, len(names))) for names, total in self._totals.items()
+        }
+
+    @cached_property
+    def _totals(self) -> dict[tuple[str, ...], np.ndarray]:
+        """Moments of the channels, for each layout; a pass over the whole track."""
         totals: dict[tuple[str, ...], np.ndarray] = {}
         for piece in self._pieces():
             totals[piece.names] = add_moments(totals.get(piece.names), piece.samples)
-        return {names: channel_weights(names, covariance_of(total, len(names))) for names, total in totals.items()}
+        return totals
 
     def _pieces(self) -> Iterator[_Piece]:
         """All of the track at 16 kHz, with the times of the pieces that do not follow the last."""

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import BinaryIO
 
@@ -138,6 +138,19 @@ class Clip:
             )
         if self._audio:
             yield from self._audio.blocks(self._origin, self.lead_black, round(block * SAMPLING_RATE))
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the audio track; 0 without one. The first access takes a pass over it."""
+        return self._audio.num_channels if self._audio else 0
+
+    def likeness_of_channels(self) -> float:
+        """How far both channels of a stereo clip are the same signal: correlation from -1 to 1."""
+        return self._audio.likeness() if self._audio else 0.0
+
+    def channel(self, number: int) -> "Clip":
+        """One channel of the audio, from 1, as a clip without video."""
+        return replace(self, _video=None, _audio=self._audio.only(number - 1) if self._audio else None)
 
     @cached_property
     def waveform(self) -> np.ndarray | None:

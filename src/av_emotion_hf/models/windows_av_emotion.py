@@ -145,21 +145,27 @@ def person_rows(windows: Iterable[ClipInputs], person: str = LARGEST) -> Iterato
         names = in_order(window.persons)
         found.update(names)
         if is_name(person):
-            yield _of_person(window, person)
+            yield of_person(window, person)
         elif person == ALL and names:
-            yield from (_of_person(window, name) for name in names)
+            yield from (of_person(window, name) for name in names)
         else:
             yield window
     if is_name(person) and person not in found:
         raise ValueError(unknown_person(person, found))
 
 
-def _of_person(window: ClipInputs, person: str) -> ClipInputs:
-    """A window as it is of one person: with that person's crops, and with the voice if nobody else is seen."""
+def of_person(window: ClipInputs, person: str, speaks: bool = False) -> ClipInputs:
+    """A window as it is of one person: with that person's crops, and with the voice if nobody else is seen.
+
+    Args:
+        window: with all its persons.
+        person: name of the person.
+        speaks: whether it is known that the voice is that person's, whoever else is seen.
+    """
     rows = [row for row, name in enumerate(window.persons) if name == person]
     return replace(
         window,
-        waveform=window.waveform if set(window.persons) == {person} else window.waveform[:0],
+        waveform=window.waveform if speaks or set(window.persons) == {person} else window.waveform[:0],
         crops=window.crops[rows] if isinstance(window.crops, np.ndarray) else [window.crops[row] for row in rows],
         face_times=window.face_times[rows],
         persons=(person,) * len(rows),
@@ -273,7 +279,7 @@ class ClipWindows:
             windows = reader.windows(source)
             if length == WHOLE:
                 windows = iter([concatenate(list(windows))])
-            return map(self._resampled, windows) if self.rate != READER_RATE else windows
+            return map(self.resampled, windows) if self.rate != READER_RATE else windows
         if not self.has_audio:
             name = source if isinstance(source, str) else "the clip"
             raise ValueError(f"{name}: nothing that is installed here finds the face in a clip: {REMEDY}")
@@ -281,7 +287,7 @@ class ClipWindows:
         nothing = np.zeros(0)
         return self._cut(ClipInputs(waveform, [], nothing, 0, 0.0, len(waveform) / self.rate), nothing, length)
 
-    def _resampled(self, window: ClipInputs) -> ClipInputs:
+    def resampled(self, window: ClipInputs) -> ClipInputs:
         """A window that the package has read, at the sampling rate of the model."""
         return replace(window, waveform=_resample(window.waveform, READER_RATE, self.rate))
 
@@ -313,7 +319,7 @@ class ClipWindows:
         if is_file(audio):
             reader = self._reader("audio", length, options)
             if reader is not None:
-                window = self._resampled(concatenate(list(reader.windows(audio))))
+                window = self.resampled(concatenate(list(reader.windows(audio))))
                 return window.waveform, window.duration
             waveform = fallback_audio(_local(audio), self.rate)
         else:
@@ -428,5 +434,6 @@ __all__ = [
     "check_window",
     "concatenate",
     "merge_short_tail",
+    "of_person",
     "person_rows",
 ]
