@@ -37,6 +37,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "hub.remote_code": ("carry_remote_code",),
     "inference.export": ("export_onnx",),
     "inference.predictor": ("EmotionPredictor", "Prediction"),
+    "inference.stream": ("EmotionStream",),
     "inference.timelines": ("TimelineMaker",),
     "media.clip": ("open_clip",),
     "media.detector": ("load_detector",),
