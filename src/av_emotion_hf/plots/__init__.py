@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "canvas": ("BACKGROUND", "INK", "font", "write_image"),
-        "contact_sheet": ("FaceReport", "PersonReport", "draw_faces"),
+        "contact_sheet": ("COLORS", "FaceReport", "PersonReport", "draw_faces"),
         "evaluation_page": ("write_evaluation_report",),
         "reconstruction": ("draw_reconstruction",),
     },
