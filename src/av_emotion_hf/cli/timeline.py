@@ -152,6 +152,8 @@ def timeline(
         done.append(outcome.item)
         written = outcome.result
         line = f"{path}\t{'was done' if written.was_done else 'written'}: {', '.join(sorted(written.files))} in {out}"
+        if written.is_empty:
+            line += "; no emotion: neither audio nor a face was found"
         report(asdict(written), as_json, line)
     if plot is not None and done:
         run.timeline_of(done[0]).plot(plot)

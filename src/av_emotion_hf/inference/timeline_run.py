@@ -12,7 +12,7 @@ from ..timeline.formats import FORMATS, write_timeline
 from ..timeline.formats.documents import read_timeline
 from ..timeline.report.index_page import ClipSummary, write_index, write_summary_csv
 from ..timeline.report.page import write_report
-from ..timeline.segment_files import SUFFIXES, read_segments
+from ..timeline.segment_files import READERS, read_segments
 from ..timeline.table import Timeline
 from ..utils import unwritable, writing
 from .journal import Journal
@@ -44,11 +44,13 @@ class WrittenTimeline:
         path: of the clip.
         files: those that were written, by format.
         was_done: whether they were there already.
+        is_empty: whether nothing was seen or heard in the clip.
     """
 
     path: str
     files: dict[str, str]
     was_done: bool = False
+    is_empty: bool = False
 
 
 def planned_clips(paths: Sequence[str], segments: str | None = None) -> list[PlannedClip]:
@@ -87,11 +89,11 @@ def planned_clips(paths: Sequence[str], segments: str | None = None) -> list[Pla
 
 def _segments_of(path: str, folder: str) -> str:
     stem = Path(path).stem
-    found = sorted(str(one) for one in Path(folder).iterdir() if one.stem == stem and one.suffix.lower() in SUFFIXES)
+    found = sorted(str(one) for one in Path(folder).iterdir() if one.stem == stem and one.suffix.lower() in READERS)
     if len(found) != 1:
         raise InputError(
             f"--segments {folder}: has {len(found) or 'no'} files of segments called {stem}, and {path} needs one: "
-            f"{stem} with one of {', '.join(SUFFIXES)}"
+            f"{stem} with one of {', '.join(READERS)}"
         )
     return found[0]
 
@@ -135,7 +137,7 @@ class TimelineRun:
             self.progress(seconds, duration)
 
         if (done := self._done(clip)) is not None:
-            return WrittenTimeline(clip.path, done, was_done=True)
+            return WrittenTimeline(clip.path, done, True, _is_empty(self.timeline_of(clip)))
         segments = None
         if clip.segments is not None:
             segments = read_segments(clip.segments)
@@ -154,7 +156,7 @@ class TimelineRun:
         except OSError as error:
             raise unwritable(self.out, error) from error
         journal.remove()
-        return WrittenTimeline(clip.path, files)
+        return WrittenTimeline(clip.path, files, is_empty=_is_empty(timeline))
 
     def write(self, timeline: Timeline, clip: PlannedClip) -> dict[str, str]:
         """Write the files of a timeline; the one that says that it is done, `json`, comes last."""
@@ -233,6 +235,10 @@ class TimelineRun:
         ):
             return None
         return {name: str(path) for name, path in paths.items()}
+
+
+def _is_empty(timeline: Timeline) -> bool:
+    return not any(row.scores for row in timeline.rows)
 
 
 def check_formats(formats: Sequence[str]) -> list[str]:
