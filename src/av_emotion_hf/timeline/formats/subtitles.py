@@ -128,11 +128,7 @@ def _with_names(marks: list[Mark]) -> list[Mark]:
     found = [_PREFIX.fullmatch(mark.text) for mark in marks if mark.tier is None]
     if len(found) < len(marks) or not all(found):
         return marks
-    return [
-        mark._replace(tier=name[1], text=name[2].strip())
-        for mark, name in zip(marks, found, strict=True)
-        if name
-    ]
+    return [mark._replace(tier=name[1], text=name[2].strip()) for mark, name in zip(marks, found, strict=True) if name]
 
 
 __all__ = ["read_srt", "read_vtt", "write_srt", "write_vtt"]
