@@ -44,6 +44,7 @@ _HOMES = {f"models.{home}": names for home, names in auto.HOMES.items()} | {
     "media.faces": ("track_faces",),
     "models.frontend_av_emotion": ("AcousticFrontEnd",),
     "models.person_baseline_av_emotion": ("PersonBaseline",),
+    "timeline.segment_files": ("read_segments",),
     "timeline.segments": ("Segment",),
     "timeline.table": ("Timeline", "TimelineRow"),
     "timeline.tiers": ("GivenSegment",),

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, as_input_error
 from ..utils import disk_failure
-from . import benchmark, data, doctor, fusion, inference, training
+from . import benchmark, data, doctor, fusion, inference, serving, timeline, training
 
 
 def end_together(*_: Any, **__: Any) -> None:
@@ -29,6 +29,7 @@ app = typer.Typer(
 for command in (
     inference.predict,
     inference.faces,
+    timeline.timeline,
     data.extract,
     training.train_expression,
     training.pretrain,
@@ -38,6 +39,7 @@ for command in (
     inference.evaluate,
     benchmark.benchmark,
     inference.export,
+    serving.app,
     data.push,
     doctor.doctor,
 ):

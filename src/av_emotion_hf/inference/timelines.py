@@ -16,6 +16,7 @@ from ..media.faces import person_choice
 from ..models.persons_av_emotion import ALL, LARGEST, SPEAKING, is_name, unknown_person
 from ..models.windows_av_emotion import ClipInputs, of_person, person_rows
 from ..timeline.answers import answer_of, check_abstain
+from ..timeline.segment_files import check_segments
 from ..timeline.smoothing import smoothed
 from ..timeline.table import Timeline, TimelineRow
 from ..timeline.tiers import GivenSegment
@@ -149,6 +150,8 @@ class TimelineMaker:
         person = self._person_of(segments)
         reader = self.reader(person)
         clip = reader.open(source)
+        if segments is not None:
+            segments = check_segments(segments, clip.duration, segments_name)
         pictures = FacePictures() if self.pictures else None
         with self.predictor.choice.limited_threads():
             if self.channels:
