@@ -7,9 +7,10 @@ import numpy as np
 SECONDS, FPS, SIDE, RATE = 2.0, 10, 240, 16_000
 HAIR, SKIN, LIGHT, SHADE, LIPS = (50, 35, 25), (215, 170, 145), (235, 195, 172), (185, 138, 116), (175, 85, 85)
 WHITE, DARK, BACKGROUND = (240, 238, 235), (60, 40, 30), (90, 100, 110)
+Ellipse = tuple[float, float, float, float, tuple[int, int, int], float, float]
 # ellipses one over the other: center and radii in sides of the picture from the middle of the face, color, width of
 # the edge, opacity; those with a side are drawn left and right
-FACE = (
+FACE: tuple[Ellipse, ...] = (
     (0.0, -0.10, 0.235, 0.29, HAIR, 0.02, 1.0),
     (0.0, 0.36, 0.10, 0.16, SHADE, 0.03, 1.0),  # neck
     (0.0, 0.0, 0.20, 0.265, SKIN, 0.02, 1.0),
@@ -20,7 +21,7 @@ FACE = (
     (0.0, 0.172, 0.07, 0.024, LIPS, 0.012, 1.0),
     (0.0, 0.168, 0.066, 0.005, DARK, 0.006, 1.0),
 )
-BOTH_SIDES = (
+BOTH_SIDES: tuple[Ellipse, ...] = (
     (0.085, -0.045, 0.06, 0.04, SHADE, 0.05, 0.7),  # eye socket
     (0.085, -0.095, 0.055, 0.012, DARK, 0.01, 1.0),  # brow
     (0.085, -0.04, 0.038, 0.018, WHITE, 0.008, 1.0),
@@ -36,8 +37,8 @@ def draw_face(shift: float = 0.0, side: int = SIDE) -> np.ndarray:
     """A drawn face (side, side, 3) uint8 RGB, moved to the right by a fraction of the picture."""
     down, right = np.mgrid[0:side, 0:side] / side - 0.5
     image = np.broadcast_to(np.array(BACKGROUND, np.float64), (side, side, 3)).copy()
-    mirrored = [(sign * x, *rest) for x, *rest in BOTH_SIDES for sign in (-1, 1)]
-    for x, y, wide, high, color, edge, opacity in (*FACE, *mirrored):
+    mirrored = [(-one[0], *one[1:]) for one in BOTH_SIDES]
+    for x, y, wide, high, color, edge, opacity in (*FACE, *BOTH_SIDES, *mirrored):
         distance = np.hypot((right - shift - x) / wide, (down - y) / high)
         cover = opacity * np.clip((1 - distance) * min(wide, high) / edge + 0.5, 0, 1)[..., None]
         image += cover * (np.array(color) - image)
