@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from av_emotion_hf import EmotionPredictor, load_detector, open_clip, track_faces
-from av_emotion_hf.plots.canvas import BACKGROUND, INK, font, write_image
-from av_emotion_hf.plots.contact_sheet import COLORS
+from av_emotion_hf.plots import BACKGROUND, COLORS, INK, font, write_image
 
 WIDTH, HEIGHT = 1680, 612  # pixels, twice as many as are shown
 MARGIN, TOP = 40, 76

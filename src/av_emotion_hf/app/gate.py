@@ -25,8 +25,9 @@ READ = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots
 }  # fmt: skip
 READ_BELOW = ("/assets/", "/static/", f"{API}/heartbeat/", f"{API}/call/", FILE)
 WRITE = {UPLOAD, *(f"{API}/{name}" for name in ("queue/join", "run/predict", "cancel", "reset"))}
-WRITE_BELOW = (f"{API}/call/", "/live/")
+WRITE_BELOW = (f"{API}/call/", LIVE)
 BODY = 1_000_000  # bytes of a request that is not an upload
+LIVE, CHUNK = "/live/", 20_000_000  # bytes of what a camera and a microphone send at a time
 FORM = 100_000  # bytes that a form may have around its file
 # a browser then loads nothing from other hosts, whatever a page asks for
 POLICY = "; ".join(
@@ -50,6 +51,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(self), microphone=(self), geolocation=()",
 }
+TOO_LARGE = "The request is too large."
 NOT_HERE = "There is nothing here."
 NOT_UPLOADED = (
     "Only files that were uploaded to this service are read: upload the clip itself, not its path or address."
@@ -91,6 +93,8 @@ class Gate:
             await _answer(send, 403, NOT_UPLOADED)
         elif path.rstrip("/") == UPLOAD:
             await self._upload(scope, receive, send)
+        elif path.startswith(LIVE) and not _length(scope) <= CHUNK:
+            await _answer(send, 413, TOO_LARGE)
         elif method == "POST" and path.startswith(API):
             await self._checked(scope, receive, send)
         else:
@@ -105,7 +109,7 @@ class Gate:
                 return
             body += message.get("body", b"")
             if len(body) > BODY:
-                await _answer(send, 413, "The request is too large.")
+                await _answer(send, 413, TOO_LARGE)
                 return
             if not message.get("more_body"):
                 break
@@ -143,7 +147,7 @@ class Gate:
             return message
 
         request = Request(scope, counted)
-        if int(request.headers.get("content-length", "0")) > most:
+        if most < _length(scope) < float("inf"):
             await _answer(send, 413, self._limits.too_large)
             return
         if shutil.disk_usage(self._uploads.folder).free < 2 * most:
@@ -181,6 +185,12 @@ def _paths(value: Any) -> Iterator[Any]:
             stack += one.values()
         elif isinstance(one, list):
             stack += one
+
+
+def _length(scope: Scope) -> float:
+    """Bytes that a request says it has; infinity where it does not say so, as one that is sent in pieces."""
+    found = dict(scope["headers"]).get(b"content-length", b"")
+    return int(found) if found.isdigit() else float("inf")
 
 
 def _with_headers(send: Send) -> Send:

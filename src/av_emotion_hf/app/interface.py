@@ -52,52 +52,64 @@ def build(service: Service) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.Markdown(LEAD, elem_id="lead")
         source = gr.State(FILE)
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=2, min_width=320):
-                with gr.Tabs():
-                    with gr.Tab("File") as file_tab:
-                        file = gr.File(
-                            label=f"Video or audio, up to {limits.minutes:g} minutes and {limits.megabytes:g} MB",
-                            file_types=["video", "audio", *sorted(MEDIA_SUFFIXES)],
-                            height=180,
-                            elem_id="clip",
-                        )
-                    with gr.Tab("Camera") as camera_tab, _told(quiet):
-                        camera = gr.Video(
-                            sources=["webcam"],
-                            label="Camera and microphone",
-                            include_audio=True,
-                            webcam_options=gr.WebcamOptions(mirror=False),
-                            elem_id="camera",
-                        )
-                    with gr.Tab("Microphone") as microphone_tab, _told(quiet):
-                        microphone = gr.Audio(
-                            sources=["microphone"], type="filepath", label="Microphone", elem_id="microphone"
-                        )
-                with gr.Accordion("Options", open=False):
-                    checkpoint = gr.Dropdown(
-                        list(service.offer.checkpoints),
-                        value=service.offer.checkpoints[0],
-                        label="Checkpoint",
-                        info="-mit: also for commercial use. -voice: hears, and sees nobody.",
-                    )
-                    person = gr.Dropdown(PERSONS, value=ALL, label="Persons")
-                    abstain = gr.Slider(
-                        0.0,
-                        1.0,
-                        service.offer.abstain,
-                        step=0.05,
-                        label="Lowest probability of an expression that is named",
-                        info="Below it the answer is uncertain.",
-                    )
-                with gr.Row():
-                    analyze = gr.Button("Analyze", variant="primary", elem_id="analyze")
-                    cancel = gr.Button("Cancel", elem_id="cancel", interactive=False)
-                gr.Markdown(PRIVACY, elem_classes="small")
-            with gr.Column(scale=3, min_width=320):
-                answer = gr.HTML(WAITING, elem_id="answer", min_height=96)
-                report = gr.HTML(elem_id="report")
-                files = gr.Files(label="Download", visible=False, elem_id="files")
+        with gr.Tabs():
+            with gr.Tab("Clip"):
+                with gr.Row(equal_height=False):
+                    with gr.Column(scale=2, min_width=320):
+                        with gr.Tabs():
+                            with gr.Tab("File") as file_tab:
+                                file = gr.File(
+                                    label=f"Video or audio, up to {limits.minutes:g} minutes and {limits.megabytes:g} MB",
+                                    file_types=["video", "audio", *sorted(MEDIA_SUFFIXES)],
+                                    height=180,
+                                    elem_id="clip",
+                                )
+                            with gr.Tab("Camera") as camera_tab, _told(quiet):
+                                camera = gr.Video(
+                                    sources=["webcam"],
+                                    label="Camera and microphone",
+                                    include_audio=True,
+                                    webcam_options=gr.WebcamOptions(mirror=False),
+                                    elem_id="camera",
+                                )
+                            with gr.Tab("Microphone") as microphone_tab, _told(quiet):
+                                microphone = gr.Audio(
+                                    sources=["microphone"], type="filepath", label="Microphone", elem_id="microphone"
+                                )
+                        with gr.Accordion("Options", open=False):
+                            checkpoint = gr.Dropdown(
+                                list(service.offer.checkpoints),
+                                value=service.offer.checkpoints[0],
+                                label="Checkpoint",
+                                info="-mit: also for commercial use. -voice: hears, and sees nobody.",
+                            )
+                            person = gr.Dropdown(PERSONS, value=ALL, label="Persons")
+                            abstain = gr.Slider(
+                                0.0,
+                                1.0,
+                                service.offer.abstain,
+                                step=0.05,
+                                label="Lowest probability of an expression that is named",
+                                info="Below it the answer is uncertain.",
+                            )
+                        with gr.Row():
+                            analyze = gr.Button("Analyze", variant="primary", elem_id="analyze")
+                            cancel = gr.Button("Cancel", elem_id="cancel", interactive=False)
+                        gr.Markdown(PRIVACY, elem_classes="small")
+                    with gr.Column(scale=3, min_width=320):
+                        answer = gr.HTML(WAITING, elem_id="answer", min_height=64)
+                        report = gr.HTML(elem_id="report")
+                        files = gr.Files(label="Download", visible=False, interactive=False, elem_id="files")
+            with gr.Tab("Live"):
+                gr.Markdown(NOTICE, elem_classes="notice")
+                live = gr.HTML(
+                    html_template=_text("live.html"),
+                    js_on_load=_text("live.js"),
+                    apply_default_css=False,
+                    elem_id="live",
+                    checkpoint=service.offer.checkpoints[0],
+                    abstain=service.offer.abstain,
+                )
         for tab, component, role in (
             (file_tab, file, FILE),
             (camera_tab, camera, CAMERA),
@@ -114,7 +126,7 @@ def build(service: Service) -> gr.Blocks:
             show_progress_on=[answer],
             **queued,
         )
-        idle = run.then(lambda: gr.Button(interactive=False), None, cancel, **quiet)
+        run.then(lambda: gr.Button(interactive=False), None, cancel, **quiet)
         cancel.click(
             lambda: (CANCELED, "", gr.Files(None, visible=False), gr.Button(interactive=False)),
             None,
@@ -122,7 +134,13 @@ def build(service: Service) -> gr.Blocks:
             cancels=[run],
             **quiet,
         )
-        del idle
+        gr.on(
+            [checkpoint.change, abstain.release],
+            lambda name, least: gr.HTML(checkpoint=name, abstain=least),
+            [checkpoint, abstain],
+            live,
+            **quiet,
+        )
         blocks.unload(handlers.close)
         with gr.Row(visible=False):  # for programs
             sent, found, send = gr.File(label="clip"), gr.JSON(label="timeline"), gr.Button()
@@ -139,6 +157,11 @@ def _told(quiet: dict) -> Iterator[None]:
     with gr.Column(visible=False) as recorder:
         yield
     told.change(lambda yes: gr.Column(visible=yes), told, recorder, **quiet)
+
+
+def _text(name: str) -> str:
+    """A file of this package."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 __all__ = ["STYLE", "THEME", "TITLE", "build"]

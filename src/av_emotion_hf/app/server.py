@@ -17,7 +17,7 @@ from .service import Service
 from .workshop import Settings
 
 HOST, PORT = "127.0.0.1", 7860
-SWEEP = 30.0  # seconds between two looks for files that are left behind
+SWEEP = 10.0  # seconds between two looks for files that are left behind
 CLOSING = 3  # seconds that open connections get in the end
 # before Gradio is imported: it would report that it was started, and look for a newer version
 ENVIRONMENT = {
@@ -74,12 +74,14 @@ def make_app(service: Service) -> Any:
 
     from .gate import Gate, waiting_paths
     from .interface import STYLE, THEME, build
+    from .live_routes import live_routes
 
     blocks = build(service)
 
     async def sweep() -> None:
         while True:
             await asyncio.sleep(SWEEP)
+            await service.live.sweep()
             await asyncio.to_thread(service.uploads.sweep, waiting_paths(blocks._queue))
 
     @asynccontextmanager
@@ -90,7 +92,7 @@ def make_app(service: Service) -> Any:
         with suppress(asyncio.CancelledError):
             await sweeping
 
-    outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan, routes=live_routes(service))
     gr.mount_gradio_app(
         outer,
         blocks,

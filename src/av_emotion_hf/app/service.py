@@ -12,6 +12,7 @@ from ..errors import InputError, printable
 from ..models.persons_av_emotion import PERSONS
 from ..timeline.answers import check_abstain
 from .limits import Limits
+from .live import LiveSessions
 from .uploads import Uploads
 from .workshop import Job, Offer, Progress, Settings, Workshop, load_models, make_timeline
 
@@ -36,6 +37,7 @@ class Service:
         folder: of everything that is written; it is deleted in the end.
         uploads: the files in it.
         workshop: where clips are analyzed.
+        live: streams of cameras and microphones.
         offer: what visitors may choose from, once the models are loaded.
     """
 
@@ -52,6 +54,7 @@ class Service:
         signs.mkdir()
         self.uploads = Uploads(files)
         self.workshop = Workshop(self.limits.workers, signs)
+        self.live = LiveSessions(self.limits, self.settings, signs)
 
     async def load(self) -> None:
         """Load the default models in a worker.
@@ -79,8 +82,7 @@ class Service:
         name = printable(Path(path).name)
         if not self.uploads.owns(path):
             raise InputError(f"{name}: is not there any more; upload it again")
-        if checkpoint not in self.offer.checkpoints:
-            raise InputError(f"checkpoint {checkpoint!r}: is not offered; choose {', '.join(self.offer.checkpoints)}")
+        self._check_offered(checkpoint)
         if person not in PERSONS:
             raise InputError(f"person {person!r}: is not offered; choose {', '.join(PERSONS)}")
         abstain = check_abstain(abstain)
@@ -93,9 +95,27 @@ class Service:
             logger.exception("a clip could not be analyzed")
             raise InputError(f"{name}: {UNEXPECTED}") from error
 
+    async def start_live(self, checkpoint: str, abstain: str) -> dict[str, Any]:
+        """Begin a stream, see [`LiveSessions`].
+
+        Raises:
+            InputError: a setting cannot be used, or there are too many streams.
+        """
+        self._check_offered(checkpoint)
+        try:
+            probability = check_abstain(float(abstain))
+        except ValueError as error:
+            raise InputError(f"abstain {abstain!r}: has to be a probability, from 0 to 1") from error
+        return await self.live.start(checkpoint, probability)
+
+    def _check_offered(self, checkpoint: Any) -> None:
+        if checkpoint not in self.offer.checkpoints:
+            raise InputError(f"checkpoint {checkpoint!r}: is not offered; choose {', '.join(self.offer.checkpoints)}")
+
     def close(self) -> None:
         """End all processes and delete all files."""
         self.workshop.close()
+        self.live.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -91,12 +92,12 @@ class Workshop:
     Args:
         workers: processes.
         folder: for signs of life; exists.
+        tasks: of a worker before a fresh one takes its place; 0 if it has to stay.
     """
 
-    def __init__(self, workers: int, folder: Path):
+    def __init__(self, workers: int, folder: Path, tasks: int = TASKS):
         self._folder = folder
-        self._pool = ProcessPool(workers, max_tasks=TASKS, initializer=_start, context=worker_context())
-        self._count = 0
+        self._pool = ProcessPool(workers, max_tasks=tasks, initializer=_start, context=worker_context())
 
     async def call(self, function: Callable, item: Any, name: str, progress: Progress | None = None) -> Any:
         """Call a function in a worker process. If the caller is canceled, the worker is killed.
@@ -111,13 +112,13 @@ class Workshop:
         Raises:
             InputError: of the function, or the worker has died or gives no sign of life.
         """
-        self._count += 1
-        sign = self._folder / f"sign-{self._count}"
+        sign = self._folder / uuid.uuid4().hex
         future = self._pool.schedule(_call, args=(function, item, str(sign)))
+        ended = asyncio.wrap_future(future)
         last = ""
         try:
-            while not future.done():
-                await asyncio.sleep(CYCLE)
+            while not ended.done():
+                await asyncio.wait([ended], timeout=CYCLE)
                 text, age = _read(sign)
                 if age > STALL:
                     raise InputError(
@@ -126,7 +127,7 @@ class Workshop:
                 if progress is not None and text != last and len(numbers := text.split()) == 2:
                     last = text
                     progress(float(numbers[0]), float(numbers[1]))
-            return future.result()
+            return ended.result()
         except ProcessExpired as death:
             raise InputError(
                 f"{name}: the process that read it died (exit status {death.exitcode}); convert it again, to MP4 for "
@@ -196,7 +197,13 @@ def load_models(wanted: tuple[str | None, Settings], progress: Progress) -> Offe
 
 
 @lru_cache(maxsize=LOADED)
-def _predictor(checkpoint: str, settings: Settings) -> "EmotionPredictor":
+def predictor_of(checkpoint: str, settings: Settings) -> "EmotionPredictor":
+    """The predictor of a checkpoint in this process, which stays loaded.
+
+    Args:
+        checkpoint: name or folder.
+        settings: of the models.
+    """
     from ..inference.predictor import EmotionPredictor
 
     return EmotionPredictor(checkpoint, settings.detector, settings.fps, device=settings.device)
@@ -206,7 +213,7 @@ def _predictor(checkpoint: str, settings: Settings) -> "EmotionPredictor":
 def _maker(checkpoint: str, person: str, settings: Settings) -> "TimelineMaker":
     from ..inference.timelines import TimelineMaker
 
-    return TimelineMaker(_predictor(checkpoint, settings), person=person)
+    return TimelineMaker(predictor_of(checkpoint, settings), person=person)
 
 
 def _start() -> None:
@@ -237,4 +244,14 @@ def _read(sign: Path) -> tuple[str, float]:
         return "", 0.0
 
 
-__all__ = ["Job", "Offer", "Progress", "Settings", "Workshop", "load_models", "make_timeline", "worker_context"]
+__all__ = [
+    "Job",
+    "Offer",
+    "Progress",
+    "Settings",
+    "Workshop",
+    "load_models",
+    "make_timeline",
+    "predictor_of",
+    "worker_context",
+]
