@@ -40,6 +40,7 @@ for command in (
     benchmark.benchmark,
     inference.export,
     serving.app,
+    serving.space,
     data.push,
     doctor.doctor,
 ):
