@@ -15,7 +15,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
-UPLOAD, FILE = f"{API}/upload", f"{API}/file="
+UPLOAD, FILE, LIVE = f"{API}/upload", f"{API}/file=", "/live/"
 READ = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"} | {
     f"{API}/{name}"
     for name in (
@@ -27,7 +27,7 @@ READ_BELOW = ("/assets/", "/static/", f"{API}/heartbeat/", f"{API}/call/", FILE)
 WRITE = {UPLOAD, *(f"{API}/{name}" for name in ("queue/join", "run/predict", "cancel", "reset"))}
 WRITE_BELOW = (f"{API}/call/", LIVE)
 BODY = 1_000_000  # bytes of a request that is not an upload
-LIVE, CHUNK = "/live/", 20_000_000  # bytes of what a camera and a microphone send at a time
+CHUNK = 20_000_000  # bytes of what a camera and a microphone send at a time
 FORM = 100_000  # bytes that a form may have around its file
 # a browser then loads nothing from other hosts, whatever a page asks for
 POLICY = "; ".join(

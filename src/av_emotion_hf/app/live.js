@@ -2,7 +2,7 @@
 const SECONDS = 60;  // that the timeline shows
 const PAUSE = 400;  // milliseconds between two requests
 const WIDTH = 640;  // of a frame
-const MOST = 60;  // frames that wait for a request
+const WAITING = 2;  // seconds of frames that wait for a request; where the service is slower, others are left out
 const WORKLET = `registerProcessor("piece", class extends AudioWorkletProcessor {
   process(inputs) {
     if (inputs[0].length) this.port.postMessage([inputs[0][0].slice(), currentTime]);
@@ -60,7 +60,7 @@ async function begin() {
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
       if (!run.ended) await push(run);
     }
-  } catch (error) { await end(run, reason(error)); }
+  } catch (error) { if (!run.ended) await end(run, reason(error)); }
 }
 
 async function listen(run) {
@@ -87,7 +87,7 @@ async function watchCamera(run) {
   const canvas = document.createElement("canvas");
   const draw = canvas.getContext("2d");
   run.timer = setInterval(() => {
-    if (run.frames.length >= MOST || !view.videoWidth) return;
+    if (run.frames.length >= WAITING * run.fps || !view.videoWidth) return;
     canvas.width = Math.min(WIDTH, view.videoWidth);
     canvas.height = Math.round(canvas.width * view.videoHeight / view.videoWidth);
     draw.drawImage(view, 0, 0, canvas.width, canvas.height);

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from ..errors import InputError
 from .live import Chunk
@@ -14,7 +14,7 @@ from .service import Service
 FRAMES = 100  # in one request
 
 
-def live_routes(service: Service) -> list[Route]:
+def live_routes(service: Service) -> list[BaseRoute]:
     """Routes to begin, feed and end a stream; each answers with JSON, a mistake with a sentence under `detail`.
 
     Args:
@@ -30,7 +30,7 @@ def live_routes(service: Service) -> list[Route]:
         async with request.form(max_files=FRAMES + 1, max_fields=10) as form:
             frames = [await one.read() for one in form.getlist("frame") if not isinstance(one, str)]
             audio = form.get("audio")
-            fields = {name: form.get(name) for name in ("rate", "audio_time", "times")}
+            fields: dict[str, Any] = {name: form.get(name) for name in ("rate", "audio_time", "times")}
             fields["audio"] = audio if audio is None or isinstance(audio, str) else await audio.read()
         return await service.live.push(request.path_params["session"], Chunk.of_form(fields, frames))
 

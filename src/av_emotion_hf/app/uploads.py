@@ -89,15 +89,18 @@ class Uploads:
                 if all(now - since > LONGEST for _, since in roles.values()):
                     del self._held[session]
             kept = {entry for roles in self._held.values() for entry, _ in roles.values()}
-        kept |= {self._entry(path) for path in wanted}
+        kept |= {entry for path in wanted if (entry := self._entry(path)) is not None}
         for entry in self.folder.iterdir():
             try:
                 age = time.time() - entry.stat().st_mtime
             except FileNotFoundError:
                 continue
-            if entry not in kept and age > grace:
+            if entry in kept or age <= grace:
+                continue
+            if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
-                entry.unlink(missing_ok=True) if not entry.is_dir() else None
+            else:
+                entry.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Delete everything, with the folder."""

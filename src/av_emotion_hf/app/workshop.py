@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ STALL = 60.0  # seconds without a sign of life
 CYCLE = 0.1  # seconds between two looks at a worker
 TASKS = 500  # of a worker before a fresh one takes its place
 LOADED = 6  # models that a worker keeps
+STOPPED = "was stopped"
 PRELOADED = ["av_emotion_hf.inference.timelines", "av_emotion_hf.app.workshop"]
 
 Progress = Callable[[float, float], None]
@@ -113,7 +115,10 @@ class Workshop:
             InputError: of the function, or the worker has died or gives no sign of life.
         """
         sign = self._folder / uuid.uuid4().hex
-        future = self._pool.schedule(_call, args=(function, item, str(sign)))
+        try:
+            future = self._pool.schedule(_call, args=(function, item, str(sign)))
+        except RuntimeError as error:
+            raise InputError(f"{name}: {STOPPED}") from error
         ended = asyncio.wrap_future(future)
         last = ""
         try:
@@ -128,6 +133,8 @@ class Workshop:
                     last = text
                     progress(float(numbers[0]), float(numbers[1]))
             return ended.result()
+        except BrokenProcessPool as error:
+            raise InputError(f"{name}: {STOPPED}") from error
         except ProcessExpired as death:
             raise InputError(
                 f"{name}: the process that read it died (exit status {death.exitcode}); convert it again, to MP4 for "

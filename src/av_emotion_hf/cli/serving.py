@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .console import say
 from .options import Detector, Device, Fps
 
 LIMITS = "Limits"
@@ -48,4 +49,14 @@ def app(
     serve(host, port, limits, Settings(detector, fps, device), checkpoint, ready=typer.echo)
 
 
-__all__ = ["app"]
+def space(
+    folder: Annotated[str, typer.Argument(help="New folder.")],
+) -> None:
+    """Write the folder of a Hugging Face Space that runs the app."""
+    from ..app.space import write_space
+
+    files = write_space(folder)
+    say(f"{folder}: {', '.join(files)}; push it to a Space with the SDK Gradio")
+
+
+__all__ = ["app", "space"]

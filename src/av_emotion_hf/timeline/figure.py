@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf", ".svg")
 WIDTH, PERSON_HEIGHT, SIGNAL_HEIGHT = 7.1, 1.35, 0.6  # inches; two columns of a journal
 SIGNALS = {"loudness": "loudness\ndB", "pitch": "pitch\nHz"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8,
     "axes.linewidth": 0.6,
