@@ -1,5 +1,6 @@
 """What a checkpoint is, and models from the parts of earlier ones."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from av_emotion_hf.checkpoints import (
     load_classifier,
     load_speech_encoder,
     read_config,
+    weights_sha256,
 )
 from av_emotion_hf.errors import InputError
 
@@ -277,6 +279,46 @@ def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
     assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [
+        ("av-emotion-voice-mit", "audio"),
+        ("av-emotion-voice-small", "audio"),
+        ("av-emotion-face", "image"),
+        ("av-emotion-base-mit", "audio"),
+        ("av-emotion-base-mit", "fusion"),
+    ],
+)
+def test_a_model_begins_with_the_parts_of_one_in_the_package(name, modality, save, tmp_path, monkeypatch):
+    """Encoders, their statistics and the way of fusion; not the classes, and no temperature, which is of these."""
+    built = build_model("classification", modality, [name], ["a", "b"])
+    parts = PARTS[modality]
+    assert built.normalized == parts and built.model.config.id2label == {0: "a", 1: "b"}
+    source = AutoModel.from_pretrained(SHIPPED_CHECKPOINTS[name])
+    for part in parts:
+        assert_part(getattr(built.model, f"{part}_encoder"), getattr(source, f"{part}_encoder", source))
+        assert getattr(built.model, f"{part}_encoder").dtype == torch.float32  # of half precision, training is none
+    if modality == "fusion":
+        assert built.model.config.fusion == "late" and built.model.config.temperatures is None
+    if "image" in parts:
+        processor = av.AVEmotionImageProcessor.from_pretrained(SHIPPED_CHECKPOINTS[name])
+        assert built.image_processor.to_dict() == processor.to_dict()
+    assert fits(name, modality)
+    monkeypatch.chdir(tmp_path)
+    save(
+        {"audio": av.AVEmotionAudioModel, "image": av.AVEmotionImageModel, "fusion": av.AVEmotionModel}[modality], name
+    )
+    assert build_model("classification", modality, [name], ["a", "b"]).model.num_parameters() < 1e5  # a folder first
+
+
+def test_a_part_that_a_checkpoint_in_the_package_lacks_is_named():
+    with pytest.raises(InputError, match="av-emotion-face: is an image model, which has no part for --modality audio"):
+        build_model("classification", "audio", ["av-emotion-face"], ["a", "b"])
+    with pytest.raises(InputError, match="av-emotion-vioce: no checkpoint could be read there"):
+        build_model("classification", "audio", ["av-emotion-vioce"], ["a", "b"])
+
+
 def test_a_backbone_that_is_read_at_other_layers_brings_no_statistics(save):
     checkpoint = save(av.AVEmotionImageForSequenceClassification)
     same, other = (
@@ -321,3 +363,16 @@ def test_the_small_voice_hears_without_a_speech_encoder():
     config = load_classifier("av-emotion-voice-small")[1].model.config
     assert config.backbone_config is None and config.num_labels == 7 and config.rnn_type == "gru"
     assert (Path(av.SMALL_VOICE_CHECKPOINT) / "model.safetensors").stat().st_size < 6e6
+
+
+@pytest.mark.parametrize("name", SHIPPED_CHECKPOINTS)
+def test_checkpoints_in_the_package_compute_in_single_precision(name):
+    """Their weights are stored in half of it; what computes in half as well does not export within tolerance."""
+    assert json.loads(Path(SHIPPED_CHECKPOINTS[name], "config.json").read_text())["dtype"] == "float32"
+
+
+def test_the_hash_of_weights_is_that_of_the_file(tmp_path):
+    content = b"weights"
+    (tmp_path / "model.safetensors").write_bytes(content)
+    assert weights_sha256(str(tmp_path)) == hashlib.sha256(content).hexdigest()
+    assert weights_sha256(str(tmp_path.parent)) is None

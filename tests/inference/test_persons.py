@@ -3,50 +3,14 @@
 import json
 
 import pytest
-import torch
-from helpers.scripted_faces import scenes
 from helpers.synthetic import gray_frames, voice, write_clip
 from transformers import pipeline
 
-import av_emotion_hf as av
-from av_emotion_hf import cli
+from av_emotion_hf import InputError, cli
 from av_emotion_hf.data import ClipReader, reader
 from av_emotion_hf.inference.predictor import EmotionPredictor
 
 TASK = "audio-visual-emotion-recognition"
-BOTH = [("ann", 10, 50, 50), ("bob", 120, 50, 40)]
-SHOTS = [(16, BOTH[:1]), (12, BOTH), (12, [("bob", 70, 45, 60)])]  # 1.6 s of Ann, both, 1.2 s of Bob
-
-
-@pytest.fixture
-def clip(tmp_path, monkeypatch):
-    """A clip of two persons and a voice, for which the face detector is told what to find."""
-    images, detector = scenes(SHOTS)
-    monkeypatch.setattr(reader, "load_detector", lambda name: detector)
-    return write_clip(tmp_path / "talk.mp4", images.images, 10, voice(4, 150), 16_000)
-
-
-@pytest.fixture
-def checkpoint(config, tmp_path):
-    """Function that saves a fusion or audio classifier with its processor."""
-
-    def save(kind="fusion"):
-        torch.manual_seed(0)
-        is_fusion = kind == "fusion"
-        model = (
-            av.AVEmotionForSequenceClassification(config)
-            if is_fusion
-            else av.AVEmotionAudioForSequenceClassification(config.audio_config)
-        )
-        with torch.no_grad():
-            model.classifier.weight.mul_(30)  # so that inputs make a difference
-        model.save_pretrained(tmp_path / kind)
-        extractor = av.AVEmotionFeatureExtractor()
-        processor = av.AVEmotionProcessor(extractor, av.AVEmotionImageProcessor(size={"height": 32, "width": 32}))
-        (processor if is_fusion else extractor).save_pretrained(tmp_path / kind)
-        return str(tmp_path / kind)
-
-    return save
 
 
 def by_label(scores):
@@ -129,7 +93,7 @@ def test_a_clip_without_a_person_is_one_row_of_the_voice(tmp_path, clip, checkpo
 )
 def test_what_cannot_be_is_one_line(clip, checkpoint, kind, options, message):
     options = {name: str(clip) if value == "SAME" else value for name, value in options.items()}
-    with pytest.raises(av.InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         EmotionPredictor(checkpoint(kind), device="cpu", **options)(clip)
     assert "\n" not in str(caught.value)
     pipe = pipeline(TASK, model=checkpoint(kind), device="cpu")
@@ -148,7 +112,7 @@ def test_rows_of_a_dataset(clip):
     assert [row["audio"] is None for row in rows] == [False, True, True, True, True, False]
     assert all(len(row["faces"]) == len(row["face_times"]) for row in rows) and rows[0]["emotion"] == "sad"
     assert "person" in ClipReader(person="person-1").features and "person" not in ClipReader().features
-    with pytest.raises(av.InputError, match="there are person-1, person-2"):
+    with pytest.raises(InputError, match="there are person-1, person-2"):
         list(ClipReader(person="person-3").rows({"video": str(clip)}))
     with pytest.warns(DeprecationWarning):
         assert ClipReader(speaker="speech").options.person == "speaking"

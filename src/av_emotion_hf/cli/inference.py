@@ -205,6 +205,10 @@ def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="A classifier.")],
     dataset: Dataset,
     out: Annotated[str | None, typer.Option(help="JSON file to write.")] = None,
+    report_page: Annotated[
+        str | None,
+        typer.Option("--report", help="HTML file to write: confusion, calibration, groups, protocol.", metavar="FILE"),
+    ] = None,
     label_column: VotedColumn = "emotion",
     vote_columns: VoteColumns = None,
     annotator_columns: AnnotatorColumns = None,
@@ -256,11 +260,12 @@ def evaluate(
     """Score a classifier: UAR, WAR, macro-F1, confusion matrix and protocol."""
     from ..data.reader import ReaderOptions
     from ..data.selection import open_selection
+    from ..plots.evaluation_page import write_evaluation_report
     from ..training.evaluation import evaluate as run
     from ..training.evaluation import seen_in_training
 
-    if out is not None:
-        require_writable(out)  # before a dataset is downloaded
+    for name in filter(None, (out, report_page)):
+        require_writable(name)  # before a dataset is downloaded
     chosen = None if groups is None else split_names(groups)
     rows = open_selection(
         dataset,
@@ -288,6 +293,8 @@ def evaluate(
 
     def show(result: dict[str, Any]) -> None:
         report(result, as_json, _scores_line(result))
+        if report_page is not None:
+            write_evaluation_report(result, report_page)
 
     show_outcome(
         show,

@@ -191,6 +191,18 @@ class Timeline:
 
         return read_timeline(path)
 
+    def to_html(self, path: str | Path, media: str | Path | None = None, embed: bool = False) -> Path:
+        """Write the report of the clip as one HTML file, see [`write_report`]."""
+        from .report.page import write_report
+
+        return write_report(self, path, media, embed)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the figure of the clip for papers as PNG, PDF or SVG, see [`plot_timeline`]."""
+        from .figure import plot_timeline
+
+        return plot_timeline(self, path)
+
 
 def lane_name(person: str | None) -> str:
     """What a tier or lane is called: the person, or `voice` where nobody is seen."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Image
+from datasets import Dataset, Image
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -23,13 +23,14 @@ from ..data.votes import MAJORITY, VoteOptions, encode_votes, vote_agreement
 from ..devices import choose_device
 from ..errors import InputError
 from ..utils import read_json, require_writable, write_json, writing
-from .calibration import probabilities
+from .calibration import coverage, expected_calibration_error, probabilities, reliability
 from .expression import FaceCollator
 from .metrics import SCORES, confusion_matrix
 from .person_baselines import GroupBaselines
 from .score_balance import PRIOR_CLIPS, balance_scores
 
 logger = logging.getLogger(__name__)
+THRESHOLDS = tuple(number / 20 for number in range(20))  # confidences below which nothing is answered
 
 
 def evaluate(
@@ -62,7 +63,7 @@ def evaluate(
         batch_size: clips per step.
         modalities: the input of a fusion classifier.
         reader_options: how undecoded clips of the dataset are read.
-        group_column: column of the person, for `person_baseline` and `balanced`.
+        group_column: column of the person, for `person_baseline`, `balanced` and the scores of each group.
         person_baseline: standardize each clip by statistics of the clips of its person, see [`PersonBaseline`]. No
             label is used, but the clips that are scored are (the task is transductive): all scored clips of the
             person, the clip itself included.
@@ -80,8 +81,11 @@ def evaluate(
         `person_baseline` says with how many clips and seconds of the person on average, or is `None`,
         and `balanced` over how many groups and with how many clips of one on average, or is `None`, and `votes` how
         they were read, how many clips were left out and how far the annotators agree, or is `None`;
-        `not_tested`, the classes of which there is no clip, over which no score says anything; and `no_answer`, by
-        class the number of clips with neither audio nor a face, which count as not recognized.
+        `not_tested`, the classes of which there is no clip, over which no score says anything; `no_answer`, by
+        class the number of clips with neither audio nor a face, which count as not recognized; `ece`, `reliability`
+        and `coverage` of the clips that were answered, see [`expected_calibration_error`] and so on, with the
+        confidences as in [`THRESHOLDS`]; and `groups`, by name their `clips` and scores, empty without `group_column`
+        and of streamed datasets, unless `balanced`.
 
     Raises:
         InputError: a column is missing, a label is unknown to the classifier, there is nothing to score, or `out`
@@ -98,7 +102,7 @@ def evaluate(
         raise InputError("a person's baseline needs to know the persons: add --group-column (group_column)")
     if balanced and group_column is None:
         raise InputError("balanced scores need to know the groups: add --group-column (group_column)")
-    if group_column is not None and (person_baseline or balanced):
+    if group_column is not None:
         require_columns(dataset, group_column)
     dataset = drop_augmented(dataset)
     choice = choose_device(device)
@@ -152,11 +156,13 @@ def evaluate(
     if not references:
         raise InputError("there is no labeled clip to score; check the groups and the label column")
     scores, heard, balance = torch.cat(answers).double().numpy(), torch.cat(answered).numpy(), None
-    if balanced and group_column is not None:
+    scores, groups = np.where(heard[:, None], probabilities(scores), np.nan), None
+    if group_column is not None and (balanced or isinstance(dataset, Dataset)):  # a stream is read once more for it
         groups = [name_of(value) for value in column_values(dataset, group_column)]
-        scores = balance_scores(np.where(heard[:, None], probabilities(scores), np.nan), groups)
+    if balanced and groups is not None:
+        scores = balance_scores(scores, groups)
         balance = balance_mark([group for group, known in zip(groups, heard, strict=True) if known])
-    predictions = np.where(heard, scores.argmax(-1), -1)
+    predictions = np.where(heard, np.nan_to_num(scores).argmax(-1), -1)
     confusion = confusion_matrix(references, predictions, len(labels), no_answer=True)
     totals = confusion.sum(axis=1)
     result: dict[str, Any] = {name: score(confusion) for name, score in SCORES.items()}
@@ -167,6 +173,8 @@ def evaluate(
         "not_tested": [name for name, total in zip(labels, totals, strict=True) if not total],
         "labels": labels,
         "clips": len(references),
+        **calibration_of(scores[heard], np.array(references)[heard]),
+        "groups": {} if groups is None else scores_of_groups(references, predictions, groups, len(labels)),
         "protocol": {
             "checkpoint": Path(checkpoint).name,
             "label_column": votes.label_column(label_column),
@@ -189,6 +197,36 @@ def evaluate(
         with writing(out, result=result):
             write_json(out, result)
     return result
+
+
+def calibration_of(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """`ece`, `reliability` and `coverage` of probabilities `(N, K)`; nothing of no clips."""
+    if not len(labels):
+        return {"ece": None, "reliability": [], "coverage": []}
+    return {
+        "ece": expected_calibration_error(scores, labels),
+        "reliability": reliability(scores, labels),
+        "coverage": coverage(scores, labels, THRESHOLDS),
+    }
+
+
+def scores_of_groups(
+    references: Sequence[int], predictions: np.ndarray, groups: Sequence[str | None], num_labels: int
+) -> dict[str, dict[str, float | int]]:
+    """`clips` and scores of each group by name, in the order of names; clips without a group are in none.
+
+    Args:
+        references: true classes of N clips.
+        predictions: predicted classes `(N,)`; -1 for no answer.
+        groups: of each clip.
+        num_labels: number of classes.
+    """
+    found = {}
+    for name in sorted({group for group in groups if group is not None}):
+        chosen = [number for number, group in enumerate(groups) if group == name]
+        own = confusion_matrix(np.array(references)[chosen], predictions[chosen], num_labels, no_answer=True)
+        found[name] = {"clips": len(chosen)} | {score: function(own) for score, function in SCORES.items()}
+    return found
 
 
 def has_input(batch: dict[str, torch.Tensor], size: int) -> torch.Tensor:

@@ -1,0 +1,3 @@
+from helpers.browser import browser, visit
+
+__all__ = ["browser", "visit"]  # fixtures
