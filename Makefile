@@ -9,15 +9,16 @@ RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 SHARED := ../shared
 
-.PHONY: help demo check test test-lowest test-corpora coverage lint types format build tables clean
+.PHONY: help demo docs figures check test test-lowest test-corpora coverage lint types format build tables clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/demo.stamp  ## make a clip with a face and a voice-like sound, and predict its emotion
+demo: $(VENV)/demo.stamp  ## make a clip with a face and a voice-like sound, predict its emotion, and write its report
 	@mkdir -p demo
 	$(RUN) $(BIN)/python examples/make_demo_clip.py demo/clip.mp4
 	$(RUN) $(BIN)/av-emotion predict demo/clip.mp4 --json
+	$(RUN) $(BIN)/av-emotion timeline demo/clip.mp4 --out demo --overwrite
 
 check: lint types  ## lint, types and the fast tests: before every commit
 	$(RUN) $(PYTEST) -m "not corpora and not slow"
@@ -36,6 +37,9 @@ test-lowest: $(VENV)/dev.stamp  ## run tests of Hub, data, commands, export with
 	&& $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$site/tests.pth
 	$(RUN) PYTHONPATH=$(CURDIR)/src $(LOWEST)/bin/python -m pytest -n $(JOBS) -m "not corpora" \
 		-W default tests/hub tests/data tests/cli tests/inference  # old versions warn of other things
+
+docs: $(VENV)/dev.stamp  ## build the site into site/; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 coverage: $(VENV)/dev.stamp  ## run all tests and list the lines that none of them reaches
 	$(RUN) $(PYTEST) -m "not corpora" --cov --cov-report term-missing:skip-covered
@@ -59,12 +63,16 @@ build: $(VENV)/dev.stamp  ## build wheel and sdist, and predict with the wheel w
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python tools/try_wheel.py dist/*.whl
 
-tables: $(VENV)/dev.stamp  ## write the tables of the READMEs and the card from the JSON files of the results
+tables: $(VENV)/dev.stamp  ## write the tables of results and cards from the JSON files, and the list of commands
 	$(BIN)/python examples/write_tables.py
 	$(BIN)/python benchmarks/write_readme.py
+	$(BIN)/python docs/write_commands.py
+
+figures: $(VENV)/dev.stamp  ## draw the picture of the README from the demo clip
+	$(RUN) $(BIN)/python examples/make_figures.py docs/images
 
 clean:  ## remove the environments, what was built and what the demo made
-	rm -rf $(VENV) $(LOWEST) dist demo
+	rm -rf $(VENV) $(LOWEST) dist demo site
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'

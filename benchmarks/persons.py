@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("TORCH_HOME", str(ROOT.parent / "shared" / "weights" / "torch_home"))
 
 from av_emotion_hf.data import open_dataset  # noqa: E402
-from av_emotion_hf.media import MemoryClip, load_detector, open_clip, persons  # noqa: E402
+from av_emotion_hf.media import load_detector, open_clip, persons  # noqa: E402
 from av_emotion_hf.media.appearance import SIDE, appearance, gradients  # noqa: E402
-from av_emotion_hf.media.follower import _Follower  # noqa: E402
+from av_emotion_hf.media.follower import BATCH, FaceFollower  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "persons.json"
 FPS = 10
@@ -153,8 +153,12 @@ def fitted(frame: np.ndarray, side: int) -> np.ndarray:
 
 def followed(recording: Recording, detector) -> list:
     """The frames of a recording with the faces in them, not named yet."""
-    times = np.arange(len(recording.frames)) / FPS
-    return list(_Follower(MemoryClip(np.stack(recording.frames), times), detector, 16, 0.3).frames())
+    follower, times = FaceFollower(detector, 16, 0.3), np.arange(len(recording.frames)) / FPS
+    found = []
+    for first in range(0, len(times), BATCH):
+        part = slice(first, first + BATCH)
+        found += follower.add(times[part].tolist(), recording.frames[part])
+    return found + list(follower.flush())
 
 
 def score(frames: list, truth: list, likeness: float, part: slice = slice(None)) -> dict[str, float]:

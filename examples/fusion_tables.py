@@ -54,6 +54,20 @@ def arms_table(runs: Runs, arms: dict[str, str] | None = None) -> str:
     return "\n".join(lines)
 
 
+def overview_table(runs: Runs, unseen: Runs) -> str:
+    """The main figures of both, of each alone, and of voices of whole datasets that nothing was learned from."""
+    lines = [f"| UAR % of people that nothing was learned from | {' | '.join(KINDS)} | chance |", "|---" * 5 + "|"]
+    arms = {"voice and face": "late, product, face by layer", "voice": "voice", "face": "face by layer"}
+    chance = 100 / len(runs[0]["labels"])
+    for title, arm in arms.items():
+        cells = [percent(run["uar"]["clean"][f"{arm}, {kind}"] for run in runs) for kind in KINDS.values()]
+        lines.append(f"| {title}, {len(runs[0]['labels'])} emotions | {' | '.join(cells)} | {chance:.1f} |")
+    cells = [percent(run["uar"][f"model, {kind}"] for run in unseen) for kind in KINDS.values()]
+    title = f"voice, a whole dataset unseen, {len(unseen[0]['labels'])} emotions"
+    lines.append(f"| {title} | {' | '.join(cells)} | {100 / len(unseen[0]['labels']):.1f} |")
+    return "\n".join(lines)
+
+
 def conditions_table(runs: Runs, kind: str = "plain") -> str:
     """Conditions down, arms across."""
     titles = {arm: title for title, arm in ARMS.items()}

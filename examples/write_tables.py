@@ -26,6 +26,7 @@ from fusion_tables import (
     coverage_table,
     curve_table,
     exam_table,
+    overview_table,
 )
 from voice_tables import (
     augmentations_table,
@@ -55,6 +56,8 @@ VOICE = CHECKPOINTS / "av-emotion-voice"
 MIT_VOICE = CHECKPOINTS / "av-emotion-voice-mit"
 SMALL_VOICE = CHECKPOINTS / "av-emotion-voice-small"
 FACE = CHECKPOINTS / "av-emotion-face"
+RESULTS_PAGE = ROOT / "docs" / "results.md"
+EXAMPLES = "https://github.com/av-emotion-hf/av_emotion_hf/blob/main/examples/README.md"  # for a page of the site
 # what a training records and what changes no result, or follows from something else
 SAME = ("out", "workers", "resume", "report_to", "save_steps", "labels", "columns", "pictures", "left_out")
 GENDERS = (
@@ -76,14 +79,14 @@ from the clips; `changed clips` are the test clips with the same augmentation, a
 once, each with probability one half. No person's baseline; differences with their standard error over folds:"""
 
 
-FACES = """\
+FACES = f"""\
 Faces alone, Java-SED clips of ten actors, six acted emotions: what has learned from pictures of faces and from no clip
 as it ships, beside what has learned from the clips of the other nine actors, on frames of the same network. Every arm:
-[examples](examples/README.md#faces-that-a-model-has-never-met)."""
-FUSION = """\
+[examples]({EXAMPLES}#faces-that-a-model-has-never-met)."""
+FUSION = f"""\
 Voice and face, Java-SED clips of ten actors, six acted emotions: models made as `DEFAULT_CHECKPOINT`, each without the
 actor that it is tested on. Every arm, with few labels, in noise and with hidden faces:
-[examples](examples/README.md#voice-and-face-of-people-that-a-model-has-never-met)."""
+[examples]({EXAMPLES}#voice-and-face-of-people-that-a-model-has-never-met)."""
 EXAM = """\
 As it is, without a baseline: the same clips as they are, among seven other voices that speak so many decibels below
 the voice, and with a face that is not seen in so many percent of the frames; and voices of whole datasets that nothing
@@ -271,6 +274,21 @@ def finetune_table(runs: dict) -> str:
     return "\n".join(lines)
 
 
+def models_table() -> str:
+    """The checkpoints in the package: what they answer, their size, and what their data allow."""
+    lines = ["| name | answers | emotions | size | use |", "|---" * 5 + "|"]
+    for folder in (BASE, MIT_BASE, VOICE, MIT_VOICE, SMALL_VOICE, FACE):
+        config = json.loads((folder / "config.json").read_text())
+        answers = {"av_emotion": "voice, face or both", "av_emotion_audio": "voice", "av_emotion_image": "face"}
+        of_name = f"[{folder.name}]({folder.relative_to(ROOT).as_posix()}/README.md)"
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        size = (folder / "model.safetensors").stat().st_size / 1e6
+        use = "also commercial (MIT)" if re.search("^license: mit$", card, flags=re.M) else "research"
+        cells = [of_name, answers[config["model_type"]], str(len(config["label2id"])), f"{size:.0f} MB", use]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def strangers() -> dict[str, dict]:
     """What the voice for commercial use recognizes, by the dataset."""
     return json.loads((ROOT / "examples" / "results" / "voice_strangers.json").read_text())[MIT_VOICE.name]
@@ -389,7 +407,8 @@ def write_fusion(results: Path) -> None:
     made = json.loads((results / "base.json").read_text())
     unseen = json.loads((results / "voice.json").read_text())["leave-one-corpus-out"]
     tables = f"{arms_table(measured['strangers'], MAIN_ARMS)}\n\n{EXAM}\n\n{exam_table(measured['strangers'], unseen)}"
-    replace_block(ROOT / "README.md", "fusion", introduced(FUSION, tables))
+    replace_block(RESULTS_PAGE, "fusion", introduced(FUSION, tables))
+    replace_block(ROOT / "README.md", "overview", overview_table(measured["strangers"], unseen))
     examples = ROOT / "examples" / "README.md"
     replace_block(examples, "fusion-strangers", arms_table(measured["strangers"]))
     replace_block(examples, "fusion-conditions", conditions_table(measured["strangers"]))
@@ -411,7 +430,7 @@ def write_face(results: Path) -> None:
     ):
         replace_block(ROOT / "examples" / "README.md", name, introduced(introduction, table))
     shown = actors_table(measured["strangers"], FACE_ARMS) if "strangers" in measured else ""
-    replace_block(ROOT / "README.md", "face", introduced(FACES, shown))
+    replace_block(RESULTS_PAGE, "face", introduced(FACES, shown))
     if FACE.is_dir():
         record = json.loads((results / "face_checkpoint.json").read_text())
         (FACE / "README.md").write_text(face_card(record, measured), encoding="utf-8")
@@ -465,8 +484,9 @@ def main() -> None:
         replace_block(ROOT / "examples" / "README.md", name, table)
     unlabeled = json.loads((ROOT / "examples" / "results" / "unlabeled.json").read_text())["runs"]
     replace_block(ROOT / "examples" / "README.md", "voice-unlabeled", unlabeled_table(unlabeled))
-    replace_block(ROOT / "README.md", "voice", summary_table(measured))
-    replace_block(ROOT / "README.md", "voice-price", PRICE.format(**price(measured, strangers())))
+    replace_block(RESULTS_PAGE, "voice", summary_table(measured))
+    replace_block(RESULTS_PAGE, "voice-price", PRICE.format(**price(measured, strangers())))
+    replace_block(ROOT / "README.md", "models", models_table())
     write_face(ROOT / "examples" / "results")
     write_fusion(ROOT / "examples" / "results")
     record = json.loads((ROOT / "examples" / "results" / "voice_checkpoint.json").read_text())["runs"]

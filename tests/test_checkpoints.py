@@ -279,6 +279,46 @@ def test_checkpoints_in_the_package_have_names(save, tmp_path, monkeypatch):
     assert load_classifier("av-emotion-voice-mit")[1].model.config.backbone_config is None
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [
+        ("av-emotion-voice-mit", "audio"),
+        ("av-emotion-voice-small", "audio"),
+        ("av-emotion-face", "image"),
+        ("av-emotion-base-mit", "audio"),
+        ("av-emotion-base-mit", "fusion"),
+    ],
+)
+def test_a_model_begins_with_the_parts_of_one_in_the_package(name, modality, save, tmp_path, monkeypatch):
+    """Encoders, their statistics and the way of fusion; not the classes, and no temperature, which is of these."""
+    built = build_model("classification", modality, [name], ["a", "b"])
+    parts = PARTS[modality]
+    assert built.normalized == parts and built.model.config.id2label == {0: "a", 1: "b"}
+    source = AutoModel.from_pretrained(SHIPPED_CHECKPOINTS[name])
+    for part in parts:
+        assert_part(getattr(built.model, f"{part}_encoder"), getattr(source, f"{part}_encoder", source))
+        assert getattr(built.model, f"{part}_encoder").dtype == torch.float32  # of half precision, training is none
+    if modality == "fusion":
+        assert built.model.config.fusion == "late" and built.model.config.temperatures is None
+    if "image" in parts:
+        processor = av.AVEmotionImageProcessor.from_pretrained(SHIPPED_CHECKPOINTS[name])
+        assert built.image_processor.to_dict() == processor.to_dict()
+    assert fits(name, modality)
+    monkeypatch.chdir(tmp_path)
+    save(
+        {"audio": av.AVEmotionAudioModel, "image": av.AVEmotionImageModel, "fusion": av.AVEmotionModel}[modality], name
+    )
+    assert build_model("classification", modality, [name], ["a", "b"]).model.num_parameters() < 1e5  # a folder first
+
+
+def test_a_part_that_a_checkpoint_in_the_package_lacks_is_named():
+    with pytest.raises(InputError, match="av-emotion-face: is an image model, which has no part for --modality audio"):
+        build_model("classification", "audio", ["av-emotion-face"], ["a", "b"])
+    with pytest.raises(InputError, match="av-emotion-vioce: no checkpoint could be read there"):
+        build_model("classification", "audio", ["av-emotion-vioce"], ["a", "b"])
+
+
 def test_a_backbone_that_is_read_at_other_layers_brings_no_statistics(save):
     checkpoint = save(av.AVEmotionImageForSequenceClassification)
     same, other = (

@@ -32,10 +32,13 @@ from av_emotion_hf.data.schema import encode_waveform
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-README = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+ROOT = EXAMPLES.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS_PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 SHOWN = {path.name: path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.py"))} | {
-    f"README.md, block {number}": code
-    for number, code in enumerate(re.findall(r"```python\n(.*?)```", README, flags=re.S), 1)
+    f"{path.relative_to(ROOT).as_posix()}, block {number}": code
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.S), 1)
 }
 
 
@@ -206,15 +209,25 @@ def test_tables_are_those_of_the_results(script):
     )
     card = (Path(FACE_CHECKPOINT) / "README.md").read_text(encoding="utf-8")
     assert card == names["face_card"](record, faces), "run `make tables`"
-    assert names["actors_table"](faces["strangers"], names["FACE_ARMS"]) in README, "run `make tables`"
+    assert names["actors_table"](faces["strangers"], names["FACE_ARMS"]) in RESULTS_PAGE, "run `make tables`"
     fusion, made, curve = (
         json.loads((EXAMPLES / "results" / f"{name}.json").read_text()) for name in ("fusion", "base", "label_curve")
     )
     for folder in (DEFAULT_CHECKPOINT, MIT_CHECKPOINT):
         card = (Path(folder) / "README.md").read_text(encoding="utf-8")
         assert card == names["base_card"](Path(folder), made, fusion), "run `make tables`"
-    assert names["arms_table"](fusion["strangers"], names["MAIN_ARMS"]) in README, "run `make tables`"
-    assert names["PRICE"].format(**names["price"](voice, names["strangers"]())) in README, "run `make tables`"
+    for table in (
+        names["arms_table"](fusion["strangers"], names["MAIN_ARMS"]),
+        names["exam_table"](fusion["strangers"], voice["leave-one-corpus-out"]),
+        names["summary_table"](voice),
+        names["PRICE"].format(**names["price"](voice, names["strangers"]())),
+    ):
+        assert table in RESULTS_PAGE, "run `make tables`"
+    for table in (
+        names["overview_table"](fusion["strangers"], voice["leave-one-corpus-out"]),
+        names["models_table"](),
+    ):
+        assert table in README, "run `make tables`"
     for table in (
         names["expression_table"](choices),
         names["expression_changes_table"](json.loads(voted.read_text()) if voted.is_file() else {}),

@@ -89,13 +89,23 @@ MODELS: dict[tuple[str, str], type[AVEmotionPreTrainedModel]] = {
 }
 
 
+def locate_checkpoint(checkpoint: str) -> str:
+    """Where a checkpoint is: the folder of one in this package for its name, else what was given.
+
+    Args:
+        checkpoint: folder or Hub name, or the name of one in this package, such as `av-emotion-voice-mit`. A folder
+            of that name comes first.
+    """
+    return checkpoint if Path(checkpoint).exists() else SHIPPED_CHECKPOINTS.get(checkpoint, checkpoint)
+
+
 def read_config(checkpoint: str) -> PreTrainedConfig:
-    """The configuration of a checkpoint folder or Hub name.
+    """The configuration of a checkpoint, see [`locate_checkpoint`].
 
     Raises:
         InputError: there is none, or it is of a kind that this package does not support.
     """
-    config = _read_any_config(checkpoint)
+    config = _read_any_config(locate_checkpoint(checkpoint))
     if config.model_type not in KINDS:
         raise InputError(
             f"{checkpoint}: is a {config.model_type!r} checkpoint; this package supports {', '.join(sorted(KINDS))}"
@@ -134,7 +144,7 @@ def load_weights(model_class: Any, checkpoint: str, **kwargs: Any) -> Any:
         InputError: the weights cannot be read.
     """
     try:
-        return model_class.from_pretrained(checkpoint, **kwargs)
+        return model_class.from_pretrained(locate_checkpoint(checkpoint), **kwargs)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise InputError(
             f"{checkpoint}: its weights cannot be read ({reason(error)}); copy or download the checkpoint again"
@@ -256,8 +266,9 @@ def build_model(
     Args:
         task: `pretraining` or `classification`.
         modality: `audio`, `image` or `fusion`.
-        checkpoints: folders or Hub names of audio, image or fusion models, or of an expression recognizer; each
-            part is taken from the last checkpoint that has it. Heads are always initialized from scratch.
+        checkpoints: folders or Hub names of audio, image or fusion models, or of an expression recognizer, or names
+            of those in this package, see [`locate_checkpoint`]; each part is taken from the last checkpoint that has
+            it. Heads are always initialized from scratch.
         labels: class names of a classifier.
         config_overrides: configuration fields that differ from the checkpoints' or from the defaults; those of the
             encoders of a fusion model are nested in `audio_config` and `image_config`.
@@ -314,7 +325,7 @@ def build_model(
                 "changes the size of its parts, or leave out this --init"
             ) from error
         if image_processor is not None and "image" in PARTS[MODALITY_OF[config.model_type]]:
-            image_processor = AVEmotionImageProcessor.from_pretrained(checkpoint)
+            image_processor = AVEmotionImageProcessor.from_pretrained(locate_checkpoint(checkpoint))
     return ModelBundle(model, feature_extractor, image_processor, frozenset(normalized))
 
 
@@ -390,14 +401,12 @@ def load_classifier(checkpoint: str) -> tuple[str, ModelBundle]:
     """The modality of a classifier (`expression` for one of single images), and the classifier with its processors.
 
     Args:
-        checkpoint: folder or Hub name, or the name of one in this package, such as `av-emotion-voice-mit`. A folder
-            of that name comes first.
+        checkpoint: folder or Hub name, or the name of one in this package, see [`locate_checkpoint`].
 
     Raises:
         InputError: the checkpoint has no trained classifier.
     """
-    if not Path(checkpoint).exists():
-        checkpoint = SHIPPED_CHECKPOINTS.get(checkpoint, checkpoint)
+    checkpoint = locate_checkpoint(checkpoint)
     config = read_config(checkpoint)
     modality = MODALITY_OF[config.model_type]
     model_class = MODELS.get(("classification", modality), AutoModelForImageClassification)
@@ -432,6 +441,7 @@ StartingPoint = ModelBundle  # the old name works until 0.3
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
+    "FACE_CHECKPOINT",
     "KINDS",
     "MIT_CHECKPOINT",
     "MIT_VOICE_CHECKPOINT",
@@ -446,6 +456,7 @@ __all__ = [
     "load_classifier",
     "load_speech_encoder",
     "load_weights",
+    "locate_checkpoint",
     "read_config",
     "weights_sha256",
 ]

@@ -25,19 +25,30 @@ class Visit:
         assert not self.errors, self.errors
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium of the system; without one, or without playwright, tests are skipped."""
+@contextmanager
+def launch_browser(*flags):
+    """Chromium of the system, as playwright drives it; the test is skipped where one of them is missing.
+
+    Args:
+        flags: more flags of the command line of chromium.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
         pytest.skip(f"needs a browser: none of {', '.join(NAMES)} is installed")
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *flags])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser that plays without being asked, closed before another module may launch its own."""
+    with launch_browser("--autoplay-policy=no-user-gesture-required") as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -97,4 +108,4 @@ def downloaded(page):
     found.append(Path(download.value.path()).read_bytes().decode("utf-8"))
 
 
-__all__ = ["Visit", "browser", "downloaded", "until", "visit"]
+__all__ = ["Visit", "browser", "downloaded", "launch_browser", "until", "visit"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from ..checkpoints import MODALITY_OF, SHIPPED_CHECKPOINTS, read_config
+from ..checkpoints import MODALITY_OF, read_config
 from ..data.dataset import column_values
 from ..data.labels import class_names
 from ..data.reader import ClipReader, ReaderOptions, with_inputs
@@ -70,7 +70,7 @@ def score_benchmark(
     """
     if out is not None:
         require_writable(out)
-    config = read_config(SHIPPED_CHECKPOINTS.get(checkpoint, checkpoint))
+    config = read_config(checkpoint)
     own = MODALITY_OF[config.model_type]
     if own == "expression":
         raise InputError(f"{checkpoint}: is an expression recognizer of pictures; give a classifier of clips")

@@ -125,7 +125,12 @@ Readers = Annotated[
     typer.Option(help="Processes that read clips; 0 for none.", min=0, show_default="one per core"),
 ]
 Init = Annotated[
-    list[str] | None, typer.Option(help="Checkpoint to start from; may be repeated.", rich_help_panel=MODEL)
+    list[str] | None,
+    typer.Option(
+        help="Checkpoint to start from: a folder, a Hub name, or one of this package, such as av-emotion-voice-mit; "
+        "may be repeated.",
+        rich_help_panel=MODEL,
+    ),
 ]
 SpeechEncoder = Annotated[
     str | None,

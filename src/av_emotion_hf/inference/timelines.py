@@ -16,6 +16,7 @@ from ..media.faces import person_choice
 from ..models.persons_av_emotion import ALL, LARGEST, SPEAKING, is_name, unknown_person
 from ..models.windows_av_emotion import ClipInputs, of_person, person_rows
 from ..timeline.answers import answer_of, check_abstain
+from ..timeline.segment_files import check_segments
 from ..timeline.smoothing import smoothed
 from ..timeline.table import Timeline, TimelineRow
 from ..timeline.tiers import GivenSegment
@@ -93,7 +94,7 @@ class TimelineMaker:
         self.channels, self.pictures = channels, pictures
         self._readers: dict[str, ClipReader] = {}
 
-    def _reader(self, person: str) -> ClipReader:
+    def reader(self, person: str) -> ClipReader:
         """What reads chunks of a clip with these persons in them; its face detector is loaded once."""
         person = ALL if is_name(person) else person
         if person not in self._readers:
@@ -106,7 +107,7 @@ class TimelineMaker:
     def settings(self) -> dict[str, Any]:
         """What decides the timeline beside clip, segments and model, as JSON values."""
         baseline = self.predictor.baseline
-        reader = self._reader(self.person)
+        reader = self.reader(self.person)
         return {
             "window": self.window,
             "hop": self.hop,
@@ -147,8 +148,10 @@ class TimelineMaker:
                 with `channels`, it is not stereo, or both channels are the same.
         """
         person = self._person_of(segments)
-        reader = self._reader(person)
+        reader = self.reader(person)
         clip = reader.open(source)
+        if segments is not None:
+            segments = check_segments(segments, clip.duration, segments_name)
         pictures = FacePictures() if self.pictures else None
         with self.predictor.choice.limited_threads():
             if self.channels:
@@ -166,7 +169,7 @@ class TimelineMaker:
         return Timeline(
             clip=source if isinstance(source, str) else clip.name,
             duration=round(max([clip.duration, *(row.end for row in rows)]), 3),
-            labels=tuple(self._labels),
+            labels=tuple(self.labels),
             rows=self.finished(rows, smooth=segments is None),
             settings=self.settings | {"segments": named},
             model=self.model,
@@ -181,8 +184,9 @@ class TimelineMaker:
         return {"name": self.predictor.name, "sha256": weights_sha256(self.predictor.name)}
 
     @property
-    def _labels(self) -> list[str]:
-        names = self.predictor.classifier.model.config.id2label
+    def labels(self) -> list[str]:
+        """The classes, in the order of the model's."""
+        names: Any = self.predictor.classifier.model.config.id2label
         return [names[number] for number in sorted(names)]
 
     def _person_of(self, segments: Sequence[GivenSegment] | None) -> str:
@@ -221,7 +225,7 @@ class TimelineMaker:
             start=round(inputs.start, 3),
             end=round(inputs.start + inputs.duration, 3),
             person=inputs.person,
-            scores={} if probabilities is None else dict(zip(self._labels, map(float, probabilities), strict=True)),
+            scores={} if probabilities is None else dict(zip(self.labels, map(float, probabilities), strict=True)),
             face_coverage=round(inputs.face_coverage, DIGITS) if has_video else None,
             voice_coverage=_rounded(sound.voice_coverage, DIGITS),
             shares={} if probabilities is None else {name: shares[name] for name in used if name in shares},
@@ -331,37 +335,28 @@ class TimelineMaker:
                 f"{clip.name}: both channels are the same (correlation {likeness:.2f}), so both people are in each; "
                 "leave out --channels, or give --segments that say who speaks when"
             )
-        sides = []
+        rows: list[TimelineRow] = []
         for number in (1, 2):
             name = f"channel-{number}"
 
             def half(seconds: float, duration: float, number: int = number) -> None:
                 progress((seconds + (number - 1) * duration) / 2, duration)
 
-            own = [[row for row in rows if row.person == name] for rows in known]
-            own = [rows for rows in own if rows]
-            sides.append(
-                [
-                    replace(row, person=name)
-                    for row in self._of_windows(
-                        _channel_chunks(clip.channel(number)),
-                        clip,
-                        LARGEST,
-                        half,
-                        own,
-                        lambda rows, name=name: made([replace(row, person=name) for row in rows]),
-                        has_video=False,
-                    )
-                ]
-            )
-        return sorted(itertools.chain(*sides), key=lambda row: (row.start, row.person))
+            def made_of(own: list[TimelineRow], name: str = name) -> None:
+                made([replace(row, person=name) for row in own])
+
+            chunks = _channel_chunks(clip.channel(number))
+            before = [own for own in known if own[0].person == name]
+            found = self._of_windows(chunks, clip, LARGEST, half, before, made_of, has_video=False)
+            rows += [replace(row, person=name) for row in found]
+        return sorted(rows, key=lambda row: (row.start, str(row.person)))
 
 
 def _channel_chunks(clip: Clip) -> Iterator[ClipInputs]:
     """The audio of a clip as chunks without faces."""
     start = 0.0
     nobody = np.zeros((0, 1, 1, 3), np.uint8)
-    for waveform in itertools.chain(clip.audio(CHUNK)):
+    for waveform in clip.audio(CHUNK):
         seconds = len(waveform) / clip.sampling_rate
         yield ClipInputs(waveform, nobody, np.zeros(0), 0, start, seconds)
         start += seconds

@@ -158,21 +158,13 @@ def _followed(
     levels: Iterator[np.ndarray] = iter(())
     if person == SPEAKING and clip.has_audio:
         levels = audio_levels(clip, window)
-    previous: str | None = None
-    names: set[str] = set()
+    choice = FaceChoice(person, crop_size, detector.name)
     for number, frames in enumerate(_windows(follow_persons(clip, detector, crop_size, margin), window)):
-        names.update(name for frame in frames for name in frame.faces)
-        if person == ALL:
-            shown = [in_order(frame.faces) for frame in frames]
-        elif is_name(person):
-            shown = [[person]] * len(frames)
-        else:
-            choice = _Choice(number * window if number else 0.0, next(levels, None), previous)
-            shown, previous = choice.of_frames(frames), choice.previous
-        followed = _assemble(frames, shown, crop_size, detector.name)
+        followed = choice.of_window(frames, number * window if number else 0.0, next(levels, None))
         frames.clear()  # the crops of two windows would take much memory
         yield followed
         del followed
+    names = choice.names
     if is_name(person) and person not in names:
         raise InputError(unknown_person(person, names))
 
@@ -188,6 +180,42 @@ def _windows(frames: Iterator[FaceFrame], window: float) -> Iterator[list[FaceFr
         held.append(frame)
     if held:
         yield held
+
+
+class FaceChoice:
+    """Chooses who is followed, window after window.
+
+    Args:
+        person: the choice, see [`face_windows`].
+        crop_size: side of the crops in pixels.
+        detector: name of the detector.
+
+    Attributes:
+        names: of all persons who were seen.
+    """
+
+    def __init__(self, person: str, crop_size: int, detector: str):
+        self.person, self.crop_size, self.detector = person, crop_size, detector
+        self.names: set[str] = set()
+        self._previous: str | None = None
+
+    def of_window(self, frames: list[FaceFrame], start: float, levels: np.ndarray | None = None) -> FollowedFace:
+        """The faces that are followed in a window.
+
+        Args:
+            frames: of the window.
+            start: seconds at which it starts.
+            levels: of its audio, see [`audio_levels`]; `None` if the audio does not matter.
+        """
+        self.names.update(name for frame in frames for name in frame.faces)
+        if self.person == ALL:
+            shown = [in_order(frame.faces) for frame in frames]
+        elif is_name(self.person):
+            shown = [[self.person]] * len(frames)
+        else:
+            choice = _Choice(start, levels, self._previous)
+            shown, self._previous = choice.of_frames(frames), choice.previous
+        return _assemble(frames, shown, self.crop_size, self.detector)
 
 
 class _Choice:
@@ -269,4 +297,4 @@ def _assemble(frames: list[FaceFrame], shown: list[list[str]], crop_size: int, d
     )
 
 
-__all__ = ["FollowedFace", "face_windows", "person_choice", "track_faces"]
+__all__ = ["FaceChoice", "FollowedFace", "face_windows", "person_choice", "track_faces"]

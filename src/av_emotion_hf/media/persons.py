@@ -98,6 +98,7 @@ class PersonNames:
         self._open: dict[int, _Track] = {}  # those that have no name yet, in the order of their start
         self._held: deque[FaceFrame] = deque()  # frames in which somebody has no name yet, and those after them
         self._last: set[int] = set()  # tracks in the last frame
+        self._shot: int | None = None
         self._shot_frames = 0
 
     def named(self, frames: Iterator[FaceFrame]) -> Iterator[FaceFrame]:
@@ -106,19 +107,26 @@ class PersonNames:
         Args:
             frames: with faces by the number of their track, none of which goes on in another shot.
         """
-        shot = None
         for frame in frames:
-            if frame.shot != shot:
-                self._decide(is_end=True)
-                self._known.clear()
-                shot, self._shot_frames = frame.shot, 0
-            self._shot_frames += 1
-            self._held.append(frame)
-            self._see(frame)
-            self._decide(is_end=False)
-            yield from self._released()
+            yield from self.add(frame)
+        yield from self.flush()
+
+    def add(self, frame: FaceFrame) -> list[FaceFrame]:
+        """See one more frame; the frames that are settled by it, see [`named`]."""
+        if frame.shot != self._shot:
+            self._decide(is_end=True)
+            self._known.clear()
+            self._shot, self._shot_frames = frame.shot, 0
+        self._shot_frames += 1
+        self._held.append(frame)
+        self._see(frame)
+        self._decide(is_end=False)
+        return list(self._released())
+
+    def flush(self) -> list[FaceFrame]:
+        """Settle all frames that are held, by what was seen so far; others may follow."""
         self._decide(is_end=True)
-        yield from self._released()
+        return list(self._released())
 
     def _see(self, frame: FaceFrame) -> None:
         """Name the faces of tracks that have a name, and open tracks for the others."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import av
 import numpy as np
@@ -20,6 +20,7 @@ THREADS = 2  # decode ahead while the caller works on the last frames; more cost
 TIMESTAMP_ROUNDING = 1e-3  # seconds: containers round their timestamps to a millisecond
 
 # timestamp in seconds or None, duration in seconds or 0, function that returns the frame (H, W, 3) uint8 RGB
+Frame = TypeVar("Frame")
 RawFrame = tuple[float | None, float, Callable[[], np.ndarray]]
 
 
@@ -75,16 +76,12 @@ class VideoTrack:
         Yields:
             Seconds since the first tick, and the frame (H, W, 3) uint8 RGB; only these frames are converted.
         """
-        last = None
+        clock: FrameClock[Callable[[], np.ndarray]] = FrameClock(fps)
         for time, duration, to_rgb in self._frames():
-            if time < start:
-                continue
-            time -= start
-            if last and _ticks_before(last[0], fps) < _ticks_before(time, fps):
-                yield last[0], last[2]()
-            last = time, duration, to_rgb
-        if last and _ticks_before(last[0], fps) < _ticks_before(last[0] + last[1], fps):
-            yield last[0], last[2]()
+            if time >= start and (chosen := clock.add(time - start, duration, to_rgb)):
+                yield chosen[0], chosen[1]()
+        if chosen := clock.end():
+            yield chosen[0], chosen[1]()
 
     def _frames(self) -> Iterator[tuple[float, float, Callable[[], np.ndarray]]]:
         """Raw frames with times that start at 0 and increase strictly, whatever the timestamps say."""
@@ -103,6 +100,33 @@ class VideoTrack:
                     time = last + duration / 2
             last = time
             yield time, duration, to_rgb
+
+
+class FrameClock(Generic[Frame]):
+    """Chooses from frames, which come one after the other, for each tick of a clock the last at or before it.
+
+    The clock starts at time 0. No frame is chosen twice.
+
+    Args:
+        fps: ticks per second.
+    """
+
+    def __init__(self, fps: float):
+        self.fps = fps
+        self._last: tuple[float, float, Frame] | None = None
+
+    def add(self, time: float, duration: float, frame: Frame) -> tuple[float, Frame] | None:
+        """The time of the frame before and that frame, if it is chosen, now that the next one is known."""
+        last, self._last = self._last, (time, duration, frame)
+        return self._chosen(last, time) if last else None
+
+    def end(self) -> tuple[float, Frame] | None:
+        """The same of the last frame, which is shown for its duration."""
+        last, self._last = self._last, None
+        return self._chosen(last, last[0] + last[1]) if last else None
+
+    def _chosen(self, last: tuple[float, float, Frame], until: float) -> tuple[float, Frame] | None:
+        return (last[0], last[2]) if _ticks_before(last[0], self.fps) < _ticks_before(until, self.fps) else None
 
 
 def open_video(source: Source, streams: list[Stream] | None, trim_black: bool) -> VideoTrack | None:
@@ -192,4 +216,4 @@ def _quiet(decord: ModuleType) -> Iterator[None]:
         os.close(nowhere)
 
 
-__all__ = ["VideoTrack", "open_video"]
+__all__ = ["FrameClock", "VideoTrack", "open_video"]

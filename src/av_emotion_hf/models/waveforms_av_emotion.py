@@ -32,9 +32,17 @@ def to_waveform(samples: Any, channels_first: bool | None = None, name: str = "a
     Raises:
         ValueError: type, range or shape do not say what the samples are.
     """
+    return _mixed(to_channels(samples, channels_first, name))
+
+
+def to_channels(samples: Any, channels_first: bool | None = None, name: str = "a waveform") -> np.ndarray:
+    """The channels `(C, samples)` of one recording as float32, full scale 1; arguments and errors as [`to_waveform`].
+
+    The loudest samples may be up to twice full scale.
+    """
     array = as_array(samples, name)
     _channels(array, channels_first, name)  # the shape is told with the type and range that were given
-    return _mixed(_channels(_full_scale(array, name), channels_first, name))
+    return _channels(_full_scale(array, name), channels_first, name)
 
 
 def to_waveforms(given: Any, sampling_rate: int | None = None) -> tuple[list[np.ndarray], bool]:
@@ -174,4 +182,4 @@ def _mixed(channels: np.ndarray) -> np.ndarray:
     return mono.clip(-1, 1) if max(-mono.min(), mono.max()) > 1 else mono
 
 
-__all__ = ["SILENCE", "audible", "check_rate", "split_rate", "to_waveform", "to_waveforms"]
+__all__ = ["SILENCE", "audible", "check_rate", "split_rate", "to_channels", "to_waveform", "to_waveforms"]

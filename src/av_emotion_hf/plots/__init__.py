@@ -8,7 +8,8 @@ from ..utils import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "contact_sheet": ("FaceReport", "PersonReport", "draw_faces"),
+        "canvas": ("BACKGROUND", "INK", "font", "write_image"),
+        "contact_sheet": ("COLORS", "FaceReport", "PersonReport", "draw_faces"),
         "evaluation_page": ("write_evaluation_report",),
         "reconstruction": ("draw_reconstruction",),
     },

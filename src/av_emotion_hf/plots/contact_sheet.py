@@ -262,4 +262,4 @@ def _block(person: PersonReport, seen: _Seen) -> Image.Image:
     return block
 
 
-__all__ = ["FaceReport", "PersonReport", "draw_faces"]
+__all__ = ["COLORS", "FaceReport", "PersonReport", "draw_faces"]

@@ -40,8 +40,8 @@ def segments_of(
 
     An emotion goes on until another one is more probable by `hysteresis`, or until its own probability falls below
     `abstain - hysteresis`; the next one is then the most probable class, or `uncertain` if that is less probable than
-    `abstain`. Where windows overlap, a segment ends halfway between the centers of two windows. It also ends where
-    nothing is seen or heard, and where windows leave a gap.
+    `abstain`. A segment also ends where nothing is seen or heard, and where windows leave a gap. Where windows
+    overlap, it ends and the next one starts in the middle of the overlap, so that no two segments overlap.
 
     Args:
         rows: of one person, in the order of time.
@@ -64,22 +64,18 @@ def segments_of(
 
     before: TimelineRow | None = None
     for row in rows:
-        if not row.scores:
-            close(before.end if before else row.start)
-            before, current = None, None
-            continue
-        is_next = before is not None and row.start <= before.end + TOUCHING
-        if before is not None and not is_next:
+        border = row.start
+        if before is not None and row.start > before.end + TOUCHING:
             close(before.end)
             current = None
-        emotion = (
-            current if is_next and _lasts(current, row.scores, abstain, hysteresis) else answer_of(row.scores, abstain)
-        )
-        if not is_next or emotion != current:
-            border = row.start if before is None or not is_next else (before.center + row.center) / 2
+        elif before is not None:
+            border = (before.end + row.start) / 2
+        emotion = current if _lasts(current, row.scores, abstain, hysteresis) else answer_of(row.scores, abstain)
+        if emotion != current:
             close(border)
             start, current = border, emotion
-        stretch.append((row, max(row.scores.values()) if emotion == UNCERTAIN else row.scores[str(emotion)]))
+        if emotion is not None:
+            stretch.append((row, max(row.scores.values()) if emotion == UNCERTAIN else row.scores[emotion]))
         before = row
     if before is not None:
         close(before.end)
@@ -88,9 +84,11 @@ def segments_of(
 
 def _lasts(emotion: str | None, scores: dict[str, float], abstain: float, hysteresis: float) -> bool:
     """Whether an emotion goes on in a window with these scores."""
+    if emotion is None or not scores:
+        return False
     best = max(scores.values())
-    if emotion == UNCERTAIN or emotion is None:
-        return emotion is not None and best < abstain
+    if emotion == UNCERTAIN:
+        return best < abstain
     return scores[emotion] >= best - hysteresis and scores[emotion] >= abstain - hysteresis
 
 

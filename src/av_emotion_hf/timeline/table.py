@@ -139,6 +139,58 @@ class Timeline:
 
         return pandas.DataFrame(self.columns())
 
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the rows as a table in CSV; an empty cell is what was not seen or heard. Returns the path."""
+        return self._write("csv", path)
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """Write the rows as a table in Parquet; null is what was not seen or heard. Returns the path."""
+        return self._write("parquet", path)
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write all but the pictures as JSON, which [`Timeline.from_json`] reads. Returns the path."""
+        return self._write("json", path)
+
+    def to_vtt(self, path: str | Path) -> Path:
+        """Write the segments as subtitles in WebVTT, where persons are voices. Returns the path."""
+        return self._write("vtt", path)
+
+    def to_srt(self, path: str | Path) -> Path:
+        """Write the segments as subtitles in SubRip. Returns the path."""
+        return self._write("srt", path)
+
+    def to_eaf(self, path: str | Path) -> Path:
+        """Write the segments for ELAN, a tier for each person. Returns the path."""
+        return self._write("eaf", path)
+
+    def to_textgrid(self, path: str | Path) -> Path:
+        """Write the segments for Praat, an interval tier for each person. Returns the path."""
+        return self._write("textgrid", path)
+
+    def to_rttm(self, path: str | Path) -> Path:
+        """Write the segments as RTTM, as tools of diarization read it. Returns the path."""
+        return self._write("rttm", path)
+
+    def to_audacity(self, path: str | Path) -> Path:
+        """Write the segments as labels of Audacity. Returns the path."""
+        return self._write("audacity", path)
+
+    def _write(self, name: str, path: str | Path) -> Path:
+        from .formats import FORMATS
+
+        return FORMATS[name].write(self, path)
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> "Timeline":
+        """The timeline that [`Timeline.to_json`] wrote, without its pictures.
+
+        Raises:
+            InputError: the file is damaged, something else, or of a newer version of this package.
+        """
+        from .formats.documents import read_timeline
+
+        return read_timeline(path)
+
     def to_html(self, path: str | Path, media: str | Path | None = None, embed: bool = False) -> Path:
         """Write the report of the clip as one HTML file, see [`write_report`]."""
         from .report.page import write_report

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..checkpoints import SHIPPED_CHECKPOINTS, ModelBundle, build_model, load_classifier
+from ..checkpoints import ModelBundle, build_model, load_classifier, locate_checkpoint
 from ..data.collators import ClipCollator
 from ..data.dataset import AnyDataset
 from ..data.labels import read_labeled
@@ -112,7 +112,7 @@ def _loaded(checkpoint: str, modality: str) -> tuple[str, ModelBundle]:
     Raises:
         InputError: it is of another modality.
     """
-    place = checkpoint if Path(checkpoint).exists() else SHIPPED_CHECKPOINTS.get(checkpoint, checkpoint)
+    place = locate_checkpoint(checkpoint)
     found, bundle = load_classifier(place)
     if found != modality:
         wanted = {"audio": "voice (audio)", "image": "face (image)"}[modality]
