@@ -50,9 +50,7 @@ def plot_timeline(timeline: "Timeline", path: str | Path) -> Path:
         raise InputError(f"{path}: is not the name of a figure; end it in .png, .pdf or .svg")
     require_writable(path)
     if not timeline.rows:
-        raise InputError(
-            f"{timeline.clip}: its timeline has no windows, so there is nothing to draw; use a longer clip"
-        )
+        raise InputError(f"{timeline.clip}: its timeline has no windows to draw; use a longer clip")
     try:
         import matplotlib
         from matplotlib.figure import Figure
