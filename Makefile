@@ -14,10 +14,11 @@ SHARED := ../shared
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/demo.stamp  ## make a clip with a face and a voice-like sound, and predict its emotion
+demo: $(VENV)/demo.stamp  ## make a clip with a face and a voice-like sound, predict its emotion, and write its report
 	@mkdir -p demo
 	$(RUN) $(BIN)/python examples/make_demo_clip.py demo/clip.mp4
 	$(RUN) $(BIN)/av-emotion predict demo/clip.mp4 --json
+	$(RUN) $(BIN)/av-emotion timeline demo/clip.mp4 --out demo --overwrite
 
 check: lint types  ## lint, types and the fast tests: before every commit
 	$(RUN) $(PYTEST) -m "not corpora and not slow"

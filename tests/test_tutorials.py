@@ -1,18 +1,23 @@
 """The tutorials of the site run as they are pasted, on small clips."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 from helpers.synthetic import voice, write_clip
 from hub.server import LoopbackHub
 
 import av_emotion_hf as av
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
+RUNNER = Path(__file__).parent / "helpers" / "page_blocks.py"
 SHORT = {
     "--epochs 20": "--epochs 1",
     "--epochs 30": "--epochs 1",
@@ -32,34 +37,35 @@ class Page:
 
     def __init__(self, folder: Path, **environment: str):
         self.folder = folder
-        package = str(Path(av.__file__).parents[1])
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | {
-            "PATH": programs,
-            "PYTHONPATH": package,
+            "PYTHONPATH": str(Path(av.__file__).parents[1]),
             "OMP_NUM_THREADS": "1",
             "HF_HOME": str(folder / "hf"),
             "TORCH_HOME": str(folder / "torch"),
-            "PYTHONWARNINGS": "ignore",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         } | environment  # fmt: skip
 
-    def run(self, name: str, changes: dict[str, str]) -> str:
-        """What the blocks of a page print, with the texts in `changes` replaced, each of which is there."""
+    def run(self, name: str, changes: dict[str, str], before: str = "") -> str:
+        """What the blocks of a page print, with the texts in `changes` replaced, each of which is there.
+
+        `before` are commands that another page has told to run.
+        """
         text = (TUTORIALS / f"{name}.md").read_text(encoding="utf-8")
         for old, new in changes.items():
             assert old in text, f"{name}: {old!r} is gone"
             text = text.replace(old, new)
         blocks = re.findall(r"^```(bash|python)\n(.*?)^```", text, flags=re.S | re.M)
         assert blocks
-        return "".join(self.call(language, code) for language, code in blocks)
-
-    def call(self, language: str, code: str) -> str:
-        """What a block prints."""
-        command = ["bash", "-euo", "pipefail", "-c"] if language == "bash" else [sys.executable, "-c"]
         done = subprocess.run(
-            [*command, code], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+            [sys.executable, RUNNER],
+            input=json.dumps([("bash", before), *blocks]),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert done.returncode == 0, f"{code}\n{done.stderr[-3000:]}"
+        assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
 
@@ -153,13 +159,34 @@ def test_publishing(clip, my_clips, tmp_path):
             tmp_path, HF_ENDPOINT=hub.url, HF_TOKEN="hf_writer", HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1",
             HF_HUB_DISABLE_TELEMETRY="1",
         )  # fmt: skip
-        page.call(
-            "bash",
-            "av-emotion finetune my-clips --modality fusion --init av-emotion-base-mit --head-first --epochs 1 "
-            "--out runs/mine\n"
-            "av-emotion extract my-clips --modality audio --out runs/inputs",
+        before = (
+            "av-emotion finetune my-clips --modality audio --init av-emotion-voice-mit --head-first --epochs 1 "
+            "--out runs/mine\nav-emotion extract my-clips --modality audio --out runs/inputs"
         )
-        printed = page.run("publish", {"USER/": "tester/"})
+        printed = page.run("publish", {"USER/": "tester/"}, before)
         assert "excited" in printed
         assert {"README.md", "model.safetensors", "modeling_av_emotion.py"} <= set(hub.files("tester/NAME"))
         assert (tmp_path / "runs" / "encoder" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_an_interview(page, clip, paste_faces, tmp_path):
+    frames = [paste_faces((20, 50, 110), (220, 50, 110)) for _ in range(60)]
+    write_clip(tmp_path / "interview.mp4", frames, 10, voice(6.0, 150), 16_000)
+    clip("usual.mp4", 140)
+    both = np.concatenate([voice(6.0, 120), voice(6.0, 230)[:, ::-1] * np.linspace(0, 1, 96_000, dtype=np.float32)])
+    soundfile.write(tmp_path / "call.wav", both.T, 16_000)
+    turns = [
+        f"SPEAKER interview 1 {start} 2.0 <NA> <NA> {who} <NA> <NA>" for start, who in ((0.5, "anna"), (3.0, "ben"))
+    ]
+    (tmp_path / "turns.rttm").write_text("\n".join(turns) + "\n")
+    printed = page.run("interview", {})
+    for suffix in ("html", "csv", "parquet", "eaf", "TextGrid", "vtt", "srt", "rttm", "audacity.txt", "json"):
+        assert (tmp_path / "report" / f"interview.{suffix}").is_file(), suffix
+    tables = {
+        name: pd.read_csv(tmp_path / name / file) for name, file in (("turns", "interview.csv"), ("call", "call.csv"))
+    }
+    assert list(tables["turns"]["person"]) == ["anna", "ben"]
+    assert set(tables["call"]["person"]) == {"channel-1", "channel-2"}
+    assert set(pd.read_csv(tmp_path / "person-1" / "interview.csv")["person"]) == {"person-1"}
+    assert "person-2" in printed and (tmp_path / "timeline.pdf").is_file()

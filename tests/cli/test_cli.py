@@ -26,6 +26,7 @@ COMMANDS = (
     "benchmark",
     "export",
     "push",
+    "doctor",
 )
 
 

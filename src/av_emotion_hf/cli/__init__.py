@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, as_input_error
 from ..utils import disk_failure
-from . import benchmark, data, fusion, inference, serving, timeline, training
+from . import benchmark, data, doctor, fusion, inference, serving, timeline, training
 
 
 def end_together(*_: Any, **__: Any) -> None:
@@ -42,6 +42,7 @@ for command in (
     serving.app,
     serving.space,
     data.push,
+    doctor.doctor,
 ):
     app.command(command.__name__.replace("_", "-"))(command)
 
@@ -49,19 +50,19 @@ for command in (
 def main() -> None:
     """Run the command line: a user's mistake is one line on standard error and exit status 2."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    from huggingface_hub.errors import StrictDataclassError
-
     try:
         app()
     except InputError as error:
         message = str(error)
-    except StrictDataclassError as error:
-        message = str(as_input_error(error))
-    except Exception as error:  # of a library that writes: its cache, a log, a temporary file
-        failure = disk_failure(error)
-        if failure is None:
+    except Exception as error:  # of a configuration; or of a library that writes: its cache, a log, a temporary file
+        # it is loaded where it was raised; `doctor` works without it
+        strict = getattr(sys.modules.get("huggingface_hub.errors"), "StrictDataclassError", ())
+        if isinstance(error, strict):
+            message = str(as_input_error(error))
+        elif (failure := disk_failure(error)) is not None:
+            message = str(InputError(f"{_place_of(error)}: {failure[0]}; {failure[1]}"))
+        else:
             raise
-        message = str(InputError(f"{_place_of(error)}: {failure[0]}; {failure[1]}"))
     else:
         return
     typer.echo(f"av-emotion: {message}", err=True)

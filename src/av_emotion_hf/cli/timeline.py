@@ -112,6 +112,8 @@ def timeline(
     Run the same command again after an interruption: clips that are done are skipped, and the one that was interrupted
     resumes.
     """
+    from transformers.utils import logging as transformers_logging
+
     from ..data.workers import call_in_workers
     from ..devices import available_cores
     from ..inference.predictor import EmotionPredictor
@@ -126,9 +128,9 @@ def timeline(
         if len(clips) > 1:
             raise InputError(f"--plot {plot}: is of one clip, and there are {len(clips)}; leave it out")
         require_writable(plot)
-    predictor = EmotionPredictor(
-        checkpoint, detector, fps, device=device, baseline=expand_paths(baseline or []) or None
-    )
+    transformers_logging.disable_progress_bar()  # one bar over the clip is enough
+    heard = expand_paths(baseline or []) or None
+    predictor = EmotionPredictor(checkpoint, detector, fps, device=device, baseline=heard)
     maker = TimelineMaker(predictor, person, window, hop, smoothing, abstain, hysteresis, channels, not no_faces)
     run = TimelineRun(maker, out, split_names(formats) if formats else (*FORMATS, HTML), embed, overwrite)
     typer.echo(str(predictor.choice), err=True)

@@ -248,9 +248,9 @@ class EmotionPredictor:
         from ..timeline.segment_files import read_segments
         from .timelines import TimelineMaker  # which needs this module
 
-        given = {"segments": segments}
+        given: dict[str, Any] = {"segments": segments}
         if isinstance(segments, str | PathLike):
-            given = {"segments": read_segments(segments), "segments_name": Path(segments).name}
+            given = {"segments": read_segments(Path(segments)), "segments_name": Path(segments).name}
         return TimelineMaker(self, **settings)(source, **given)
 
     def _of_person(self, whole: Prediction, parts: list[dict], frames: int, digits: int | None) -> Prediction:

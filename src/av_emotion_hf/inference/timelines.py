@@ -186,7 +186,7 @@ class TimelineMaker:
     @property
     def labels(self) -> list[str]:
         """The classes, in the order of the model's."""
-        names = self.predictor.classifier.model.config.id2label
+        names: Any = self.predictor.classifier.model.config.id2label
         return [names[number] for number in sorted(names)]
 
     def _person_of(self, segments: Sequence[GivenSegment] | None) -> str:
@@ -335,37 +335,28 @@ class TimelineMaker:
                 f"{clip.name}: both channels are the same (correlation {likeness:.2f}), so both people are in each; "
                 "leave out --channels, or give --segments that say who speaks when"
             )
-        sides = []
+        rows: list[TimelineRow] = []
         for number in (1, 2):
             name = f"channel-{number}"
 
             def half(seconds: float, duration: float, number: int = number) -> None:
                 progress((seconds + (number - 1) * duration) / 2, duration)
 
-            own = [[row for row in rows if row.person == name] for rows in known]
-            own = [rows for rows in own if rows]
-            sides.append(
-                [
-                    replace(row, person=name)
-                    for row in self._of_windows(
-                        _channel_chunks(clip.channel(number)),
-                        clip,
-                        LARGEST,
-                        half,
-                        own,
-                        lambda rows, name=name: made([replace(row, person=name) for row in rows]),
-                        has_video=False,
-                    )
-                ]
-            )
-        return sorted(itertools.chain(*sides), key=lambda row: (row.start, row.person))
+            def made_of(own: list[TimelineRow], name: str = name) -> None:
+                made([replace(row, person=name) for row in own])
+
+            chunks = _channel_chunks(clip.channel(number))
+            before = [own for own in known if own[0].person == name]
+            found = self._of_windows(chunks, clip, LARGEST, half, before, made_of, has_video=False)
+            rows += [replace(row, person=name) for row in found]
+        return sorted(rows, key=lambda row: (row.start, str(row.person)))
 
 
 def _channel_chunks(clip: Clip) -> Iterator[ClipInputs]:
     """The audio of a clip as chunks without faces."""
     start = 0.0
     nobody = np.zeros((0, 1, 1, 3), np.uint8)
-    for waveform in itertools.chain(clip.audio(CHUNK)):
+    for waveform in clip.audio(CHUNK):
         seconds = len(waveform) / clip.sampling_rate
         yield ClipInputs(waveform, nobody, np.zeros(0), 0, start, seconds)
         start += seconds

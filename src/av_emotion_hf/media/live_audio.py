@@ -12,9 +12,10 @@ from ..errors import InputError
 from ..models.arrays_av_emotion import as_array
 from ..models.downmix_av_emotion import add_moments, channel_weights, covariance_of, mix
 from ..models.waveforms_av_emotion import check_rate, split_rate, to_channels
-from .audio import SAMPLING_RATE, TIMESTAMP_JITTER
+from .audio import SAMPLING_RATE
 from .source import MAX_GAP
 
+JITTER = 0.1  # seconds: times of chunks are those of their arrival, more or less
 BLOCKS = 100  # per second: what the resampler gets at a time, whatever the length of the chunks
 FORMS = "give audio=(samples, sampling_rate), or with its time audio=(samples, sampling_rate, seconds)"
 
@@ -103,7 +104,8 @@ class LiveAudio:
                 f"audio of {rate} Hz with {len(channels)} channel(s) after {self.rate} Hz with {len(self._rest)}: a "
                 "stream keeps both; start another EmotionStream"
             )
-        if time is not None and time < self._last - TIMESTAMP_JITTER:
+        # it goes back beside what was given, as well as beside what the chunk before said
+        if time is not None and time < min(self._last, self.given) - JITTER:
             raise InputError(
                 f"audio at {time:g} s: goes back, as the chunk before ended at {self._last:g} s; give chunks in the "
                 "order of time"
@@ -121,13 +123,13 @@ class LiveAudio:
             self._channels_first = chunk.channels_first
         samples, rate = chunk.samples, chunk.sampling_rate
         length = samples.shape[1] / rate
-        begin = self._last if chunk.time is None else chunk.time
-        if chunk.time is None and self._last < self.given:
-            begin = self.given  # it goes on after the silence
+        begin = (
+            self.given if chunk.time is None else chunk.time
+        )  # after silence that has taken the place of audio, too
         self._last = begin + length
-        if begin > self.given + (TIMESTAMP_JITTER if chunk.time is not None else 0):
+        if begin > self.given + JITTER:
             self.fill_until(begin)
-        elif begin < self.given - TIMESTAMP_JITTER:
+        elif begin < self.given - JITTER:
             dropped = min(samples.shape[1], round((self.given - begin) * rate))
             self.late += dropped / rate
             samples = samples[:, dropped:]

@@ -165,8 +165,8 @@ class Source:
                 start = file.read(PROBED)
             if any(mark in start for mark in MARKS):
                 raise ClipError(
-                    f"{self.name}: names other files, as a playlist does, and a clip has audio or video in it; name the "
-                    "media file itself"
+                    f"{self.name}: names other files, as a playlist does, and a clip has audio or video in it; name "
+                    "the media file itself"
                 ) from error
             return None
 

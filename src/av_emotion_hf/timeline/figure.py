@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf", ".svg")
 WIDTH, PERSON_HEIGHT, SIGNAL_HEIGHT = 7.1, 1.35, 0.6  # inches; two columns of a journal
 SIGNALS = {"loudness": "loudness\ndB", "pitch": "pitch\nHz"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8,
     "axes.linewidth": 0.6,
@@ -50,9 +50,7 @@ def plot_timeline(timeline: "Timeline", path: str | Path) -> Path:
         raise InputError(f"{path}: is not the name of a figure; end it in .png, .pdf or .svg")
     require_writable(path)
     if not timeline.rows:
-        raise InputError(
-            f"{timeline.clip}: its timeline has no windows, so there is nothing to draw; use a longer clip"
-        )
+        raise InputError(f"{timeline.clip}: its timeline has no windows to draw; use a longer clip")
     try:
         import matplotlib
         from matplotlib.figure import Figure

@@ -71,7 +71,7 @@ def _check_tiers(marks: list[Mark], path: str | Path) -> None:
                 f"{path}: {_named(before)} and {_named(mark)}{tier} overlap; shorten one of them, or put them on "
                 "different tiers"
             )
-        last[mark.tier] = mark if before is None or mark.end > before.end else before
+        last[mark.tier] = mark
 
 
 def _named(mark: Mark) -> str:

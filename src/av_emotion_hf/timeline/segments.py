@@ -41,7 +41,7 @@ def segments_of(
     An emotion goes on until another one is more probable by `hysteresis`, or until its own probability falls below
     `abstain - hysteresis`; the next one is then the most probable class, or `uncertain` if that is less probable than
     `abstain`. A segment also ends where nothing is seen or heard, and where windows leave a gap. Where windows
-    overlap, it ends and the next one starts in the middle of the overlap, so that no two overlap.
+    overlap, it ends and the next one starts in the middle of the overlap, so that no two segments overlap.
 
     Args:
         rows: of one person, in the order of time.

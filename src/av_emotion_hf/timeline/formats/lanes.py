@@ -29,8 +29,8 @@ class Span(NamedTuple):
 
 
 def encodable(text: str) -> str:
-    """A text that UTF-8 can hold: what is not a character, as in odd names of files, is escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """A text that files in UTF-8 can hold: what is not a character, as in odd names of files, is escaped."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def one_line(text: str) -> str:

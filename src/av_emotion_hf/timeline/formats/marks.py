@@ -63,20 +63,22 @@ def read_text(path: str | Path, remedy: str = "save it as UTF-8") -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def seconds(text: str, what: str, where: str) -> float:
+def seconds(text: str, what: str, where: str, has_comma: bool = False) -> float:
     """The number that a file has for a time.
 
     Args:
         text: as it is there.
         what: the time, such as `start`.
         where: file and place.
+        has_comma: whether it may have a decimal comma.
 
     Raises:
         InputError: it is not a number.
     """
-    if not _NUMBER.fullmatch(text.strip()):
+    number = text.strip().replace(",", ".") if has_comma else text.strip()
+    if not _NUMBER.fullmatch(number):
         raise InputError(f"{where}: {what}={text!r} is not a number; write seconds, such as 12.5")
-    return float(text)
+    return float(number)
 
 
 __all__ = ["Mark", "read_content", "read_text", "seconds"]

@@ -85,7 +85,7 @@ def read_table(path: str | Path) -> list[Mark]:
     lines = io.StringIO(read_text(path, "save it as UTF-8, in Excel as 'CSV UTF-8'"), newline="")
     header = next((line for line in lines if line.strip() and not line.lower().startswith("sep=")), "")
     for separator in SEPARATORS:
-        names = [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
+        names = [name.strip().lower() for name in next(csv.reader([header[:10_000]], delimiter=separator), [])]
         if "start" in names and "end" in names:
             break
     else:
@@ -103,13 +103,12 @@ def read_table(path: str | Path) -> list[Mark]:
                 continue
             place = f"line {before + reader.line_num}"
             cells += [""] * (len(names) - len(cells))
-            times = []
-            for name in ("start", "end"):
-                cell = cells[names.index(name)]
-                number = cell if separator == "," else cell.replace(",", ".")
-                times.append(seconds(number, name, f"{path}, {place}"))
+            start, end = (
+                seconds(cells[names.index(name)], name, f"{path}, {place}", has_comma=separator != ",")
+                for name in ("start", "end")
+            )
             own = None if tier is None else cells[tier]
-            marks.append(Mark(place, times[0], times[1], own, "" if text is None else cells[text].strip()))
+            marks.append(Mark(place, start, end, own, "" if text is None else cells[text].strip()))
     except csv.Error as error:
         raise InputError(f"{path}, line {before + reader.line_num}: is damaged ({error}); repair the line") from error
     return marks

@@ -142,7 +142,11 @@ def _labels(clips: Sequence[ClipSummary]) -> tuple[str, ...]:
 
 def _rows(clip: ClipSummary, labels: Sequence[str], page: Path) -> list[dict[str, Any]]:
     """Rows of the table: one for each person, or one for a clip without any."""
-    facts = {"clip": Path(clip.clip).name or clip.clip, "path": clip.clip, "link": _link(clip.report, page)}
+    facts: dict[str, Any] = {
+        "clip": Path(clip.clip).name or clip.clip,
+        "path": clip.clip,
+        "link": _link(clip.report, page),
+    }
     facts |= {"duration": clip.duration, "error": clip.error, "person": None, "emotion": None, "bars": []}
     facts |= dict.fromkeys(SHOWN_SHARES)
     place = {name: number for number, name in enumerate((*labels, UNCERTAIN))}

@@ -1,7 +1,7 @@
 // State of the page: the time, the part that is shown, the player, and what people do.
 
 const media = byId("media"), timelineBox = byId("timeline"), axisBox = byId("axis-box");
-const state = { time: 0, start: 0, end: duration, mode: "rows", follow: true, page: 0, who: "" };
+const state = { time: 0, start: 0, end: duration, mode: "stacked", follow: true, page: 0, who: "" };
 const SHORTEST = Math.min(duration, Math.max(2, 4 * data.hop));
 const lanes = [...document.querySelectorAll(".lane .plot")];
 const kinds = troubles();
@@ -24,7 +24,7 @@ function draw() {
     const drawing = new Drawing(svg, scale), { person, signal } = svg.closest(".lane").dataset;
     if (person !== undefined) {
       drawBand(drawing, tracks[person]);
-      drawScores[state.mode](drawing, tracks[person]);
+      if (tracks[person].runs.length) drawScores[state.mode](drawing, tracks[person]);
       drawShares(drawing, tracks[person]);
     } else if (signal === "quality") drawTroubles(drawing, kinds);
     else drawSignal(drawing, signal, signal, signal === "loudness" ? "dB" : "Hz");

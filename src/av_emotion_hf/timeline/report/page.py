@@ -2,10 +2,10 @@
 
 import base64
 import io
-import itertools
 import mimetypes
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -105,6 +105,8 @@ def report_html(timeline: "Timeline", media_url: str | None = None) -> str:
 
 
 def _setting(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_setting(part)}" for name, part in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -116,7 +118,7 @@ def _hop(timeline: "Timeline") -> float:
     if hop:
         return float(hop)
     starts = sorted({row.start for row in timeline.rows})
-    steps = sorted(after - before for before, after in itertools.pairwise(starts))
+    steps = sorted(after - before for before, after in pairwise(starts))
     return steps[len(steps) // 2] if steps else max(timeline.duration, 0.1)
 
 
@@ -161,7 +163,7 @@ def _person(summary: "PersonSummary", timeline: "Timeline") -> dict[str, Any]:
     """What the page says about a person without a script."""
     name, rows = lane_name(summary.person), timeline.of(summary.person)
     place = {label: number for number, label in enumerate((*timeline.labels, UNCERTAIN))}
-    bars = [
+    bars: list[dict[str, Any]] = [
         {
             "name": emotion,
             "number": place[emotion],

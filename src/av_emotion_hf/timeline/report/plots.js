@@ -160,6 +160,7 @@ const drawScores = {
         const y = (sum) => top + STACK - Math.min(sum, 1) * STACK;
         const edge = points.map(({ x }, i) => [x, y(above[i])]), back = points.map(({ x }, i) => [x, y(below[i])]).reverse();
         drawn("path", { class: `area soft emotion-${number}`, d: path([...edge, ...back]) + "Z" }, group);
+        drawLabel(group, scale, number, edge, back.reverse());
         below = above;
       });
     }
@@ -187,6 +188,24 @@ const drawScores = {
     }
   },
 };
+
+/** The name of a class where its area, between an upper and a lower edge of points [x, y], has most room for it. */
+function drawLabel(group, scale, number, upper, lower) {
+  const half = labels[number].length * 3.2 + 5;
+  let [best, at] = [13, null];
+  for (const [x] of upper) {
+    const middle = Math.min(Math.max(x, scale.left + half, upper[0][0] + half), upper.at(-1)[0] - half);
+    if (middle - half < Math.max(upper[0][0], scale.left) || middle + half > scale.left + scale.width) continue;
+    let [top, bottom] = [-Infinity, Infinity];
+    upper.forEach(([place], i) => {
+      const isNear = place >= middle - half && place <= middle + half;
+      const isBeside = (upper[i + 1]?.[0] ?? place) >= middle - half && (upper[i - 1]?.[0] ?? place) <= middle + half;
+      if (isNear || isBeside) [top, bottom] = [Math.max(top, upper[i][1]), Math.min(bottom, lower[i][1])];
+    });
+    if (bottom - top > best + 0.5) [best, at] = [bottom - top, [middle, (top + bottom) / 2 + 4]];
+  }
+  if (at) drawn("text", { class: `on-segment in-area emotion-${number}`, x: round(at[0]), y: round(at[1]), "text-anchor": "middle" }, group, labels[number]);
+}
 
 function drawAxis(drawing, group, top, height, values, text) {
   const { scale } = drawing, [low, high] = [values[0], values.at(-1)];
