@@ -36,6 +36,8 @@ def page() -> str:
         voices=results["voices"],
         exports=results["exports"],
         latency=results["clip_latency"],
+        timeline=results["timeline"],
+        report=results["report"],
         import_time=results["import_time"],
         cold=results["cold_start"]["cold_start"],
         cold_rounds=results["cold_start"]["rounds"],
