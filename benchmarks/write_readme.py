@@ -36,6 +36,7 @@ def page() -> str:
         voices=results["voices"],
         exports=results["exports"],
         latency=results["clip_latency"],
+        stream=results["stream"],
         import_time=results["import_time"],
         cold=results["cold_start"]["cold_start"],
         cold_rounds=results["cold_start"]["rounds"],
