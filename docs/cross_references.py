@@ -32,7 +32,7 @@ def linked(docstring: str, targets: dict[str, list[str]]) -> str:
     return NAMED.sub(link, docstring)
 
 
-class CrossReferences(griffe.Extension):
+class LinkedNames(griffe.Extension):
     """Rewrites the docstrings of a package once it is loaded."""
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:

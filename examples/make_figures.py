@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from av_emotion_hf import EmotionPredictor, load_detector, open_clip, track_faces
 from av_emotion_hf.plots import BACKGROUND, COLORS, INK, font, write_image
 
+ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 1680, 612  # pixels, twice as many as are shown
 MARGIN, TOP = 40, 76
 VOICE, FACE, BOTH = (38, 111, 172), (198, 93, 34), (88, 80, 141)

@@ -9,3 +9,4 @@ def pytest_configure(config):
     """Loads the fixtures, except where pytest-xdist hands out the tests: importing torch would take it ten seconds."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         config.pluginmanager.import_plugin("helpers.fixtures")
+        config.pluginmanager.import_plugin("helpers.browser")

@@ -154,3 +154,22 @@ def test_streams_of_a_file(clip_path):
     assert video.length_from(video.start + 0.2) == pytest.approx(video.length - 0.2)
     assert video.length_from(video.start - 1) == video.length_from(None) == video.length
     assert Source(bytes(range(256)) * 20).streams() is None
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "as bytes"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"#EXTM3U\n#\xff\x01\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\n%s\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\n#\xff\x01\nfile %s\n",
+    ],
+    ids=["hls", "concat"],
+)
+def test_playlist_with_a_byte_that_is_no_text_opens_no_other_file(tmp_path, head, name):
+    """FFmpeg would open what it names: of a service, any file on its disk."""
+    other = write_clip(tmp_path / "other.ts", gray_frames([90] * 25), codecs=("mpeg2video", None))
+    assert open_clip(other).duration > 0.9
+    playlist = tmp_path / name
+    playlist.write_bytes(head % b"other.ts")
+    with pytest.raises(ClipError, match="names other files"):
+        open_clip(playlist.read_bytes() if name == "as bytes" else playlist)

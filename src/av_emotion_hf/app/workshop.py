@@ -98,7 +98,7 @@ class Workshop:
     """
 
     def __init__(self, workers: int, folder: Path, tasks: int = TASKS):
-        self._folder = folder
+        self._folder, self._is_closed = folder, False
         self._pool = ProcessPool(workers, max_tasks=tasks, initializer=_start, context=worker_context())
 
     async def call(self, function: Callable, item: Any, name: str, progress: Progress | None = None) -> Any:
@@ -124,6 +124,8 @@ class Workshop:
         try:
             while not ended.done():
                 await asyncio.wait([ended], timeout=CYCLE)
+                if self._is_closed:
+                    raise InputError(f"{name}: {STOPPED}")
                 text, age = _read(sign)
                 if age > STALL:
                     raise InputError(
@@ -146,6 +148,7 @@ class Workshop:
 
     def close(self) -> None:
         """Kill all workers."""
+        self._is_closed = True
         self._pool.stop()
         self._pool.join()
 

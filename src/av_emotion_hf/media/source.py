@@ -23,6 +23,11 @@ from ..utils import reason
 MAX_GAP = 600.0  # seconds: a timestamp that is farther from the one before it makes no sense
 URL_TIMEOUT = 30  # seconds without an answer
 COPIED = 1 << 20  # bytes that are copied at a time
+# formats that name other files or addresses, which FFmpeg would open, and what makes a file one of them
+REFERRING = {"concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp"}
+MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"CompositionPlaylist", b"c=IN IP")
+PROBED = 1 << 20  # bytes from the start that FFmpeg looks at to tell the format
+FORMATS = ",".join(sorted(av.formats_available - REFERRING))
 MAX_BACKWARD = 0.2  # seconds: timestamps that go back farther start over, as where two files were joined
 
 
@@ -124,12 +129,15 @@ class Source:
         """
         # with the protocol named, FFmpeg opens no URL, nor mistakes a file name for one
         file = io.BytesIO(self._content) if isinstance(self._content, bytes) else f"file:{self._content}"
-        return av.open(file, "r", metadata_errors="replace")
+        return av.open(file, "r", metadata_errors="replace", options={"format_whitelist": FORMATS})
 
     def streams(self) -> list[Stream] | None:
         """Streams in the order in which they should be tried, default ones first; None if PyAV cannot open the file.
 
         All packets are read and none is decoded: headers are too often wrong or silent about the length.
+
+        Raises:
+            ClipError: it is a playlist or the like, which no other reader may get either.
         """
         try:
             with self.open() as container:
@@ -152,7 +160,14 @@ class Source:
                     )
                     for stream in default_first
                 ]
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            with self.open_binary() as file:
+                start = file.read(PROBED)
+            if any(mark in start for mark in MARKS):
+                raise ClipError(
+                    f"{self.name}: names other files, as a playlist does, and a clip has audio or video in it; name "
+                    "the media file itself"
+                ) from error
             return None
 
     def decode(self, stream: Stream, threads: int) -> Iterator[av.VideoFrame | av.AudioFrame]:

@@ -16,7 +16,7 @@ COLORS = {
     "surprised": "#56b4e9",
     "fearful": "#cc79a7",
     "disgust": "#009e73",
-    "neutral": "#968c7c",
+    "neutral": "#b5aea3",
     "calm": "#7f9c96",
     "contempt": "#7a5195",
 }

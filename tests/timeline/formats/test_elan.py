@@ -90,7 +90,7 @@ def test_nothing_seen_or_heard(tmp_path, rows, names):
 
 
 def test_what_cannot_be_in_xml_is_replaced(tmp_path):
-    eaf = written(timeline_of([row(0, 2, (0.7, 0.2, 0.1), "A", text="\x00a\nb\ud800")], given=True), tmp_path)
+    eaf = written(timeline_of([row(0, 2, (0.7, 0.2, 0.1), "A", text="\x01a\nb\ud800")], given=True), tmp_path)
     assert eaf.get_annotation_data_for_tier("A") == [(0, 2000, "\ufffda\nb\\ud800")]
 
 
@@ -122,6 +122,9 @@ def test_file_of_another_program(tmp_path):
     eaf.add_linguistic_type("ref", constraints="Symbolic_Association", timealignable=False)
     eaf.add_tier("K-Gloss", "ref", parent="K-Spch")
     eaf.add_ref_annotation("K-Gloss", "K-Spch", 2000, "hello")
+    eaf.add_linguistic_type("words", constraints="Included_In")
+    eaf.add_tier("K-Words", "words", parent="K-Spch")  # it has times of its own
+    eaf.add_annotation("K-Words", 1500, 2000, "Grüß")
     path = tmp_path / "other.eaf"
     eaf.to_file(str(path))
     marks = sorted(read_eaf(path), key=lambda one: one.start)

@@ -12,6 +12,17 @@ from av_emotion_hf.timeline.formats import FORMATS, write_timeline
 from av_emotion_hf.timeline.segment_files import READERS, read_segments
 
 PAGE = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+SUFFIXES = {
+    "csv": ".csv",
+    "parquet": ".parquet",
+    "json": ".json",
+    "vtt": ".vtt",
+    "srt": ".srt",
+    "eaf": ".eaf",
+    "textgrid": ".TextGrid",
+    "rttm": ".rttm",
+    "audacity": ".audacity.txt",
+}
 LIGHT = """
 import sys
 import av_emotion_hf.timeline.formats, av_emotion_hf.timeline.segment_files
@@ -22,23 +33,11 @@ assert not loaded, loaded
 
 def test_every_format_has_its_file(tmp_path):
     files = write_timeline(interview(), tmp_path / "new" / "folder", "talk.final")
-    assert {name: path.name for name, path in files.items() if name in FORMATS} == files_of("talk.final")
+    assert {name: files[name].name for name in SUFFIXES} == {
+        name: f"talk.final{suffix}" for name, suffix in SUFFIXES.items()
+    }
     assert sorted((tmp_path / "new" / "folder").iterdir()) == sorted(files.values())
     assert all(path.stat().st_size for path in files.values())
-
-
-def files_of(name):
-    return {
-        "csv": f"{name}.csv",
-        "parquet": f"{name}.parquet",
-        "json": f"{name}.json",
-        "vtt": f"{name}.vtt",
-        "srt": f"{name}.srt",
-        "eaf": f"{name}.eaf",
-        "textgrid": f"{name}.TextGrid",
-        "rttm": f"{name}.rttm",
-        "audacity": f"{name}.audacity.txt",
-    }
 
 
 def test_some_formats_and_none_that_do_not_exist(tmp_path):
@@ -120,7 +119,7 @@ def test_page_has_every_format_and_suffix_that_is_read():
         assert f"`{suffix}`" in PAGE.lower()
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "parquet"])
+@pytest.mark.parametrize("name", [name for name in SUFFIXES if name != "parquet"])
 def test_examples_on_the_page_are_the_files(tmp_path, name):
     text = FORMATS[name].write(example(), tmp_path / "talk").read_text(encoding="utf-8")
     (block,) = re.findall(rf"<!-- example: {name} -->\n```\w*\n(.*?)```", PAGE, flags=re.S)

@@ -1,3 +1,0 @@
-from helpers.browser import browser, visit
-
-__all__ = ["browser", "visit"]  # fixtures
