@@ -1,15 +1,15 @@
 """How long rows of a live stream take, and whether memory grows with it.
 
-    python benchmarks/stream_latency.py CLIP [OUT.json] [--seconds 60] [--minutes 1 5]
+    python benchmarks/stream_latency.py CLIP [OUT.json] [--minutes 1 5] [--on-the-clock]
 
-CLIP is a talking face; it is played over and over, in chunks of a quarter of a second. For latency it is played at
-real time for so many seconds: its voice alone, then voice and face. For memory it is pushed as fast as possible, for
-each of so many minutes. Every run is a process of its own, on one core for the model.
+CLIP is a talking face; it is played over and over, in chunks of a quarter of a second, for each of so many minutes:
+its voice alone, then voice and face. Every run is a process of its own, on one thread. Chunks come at the times at
+which a microphone and a camera would give them, on a simulated clock that goes on by the processor time of computing,
+so that other programs do not count; or in real time, with `--on-the-clock`.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,6 +22,7 @@ import numpy as np
 from memory import peak_mb
 
 from av_emotion_hf import EmotionPredictor, EmotionStream
+from av_emotion_hf.inference import stream as stream_module
 
 CHUNK = 0.25  # seconds
 Played = tuple[np.ndarray, list[tuple[float, np.ndarray]]]
@@ -56,43 +57,70 @@ class Player:
             yield self.samples[at], [one for one in shown if start <= one[0] < end]
 
 
-def measure(path: str, seconds: float, with_face: bool, is_live: bool) -> None:
+class SimulatedClock:
+    """Takes the place of `time` in the stream: between two chunks only processor time passes."""
+
+    def __init__(self) -> None:
+        self.start, self.spent = 0.0, time.process_time()
+
+    def perf_counter(self) -> float:
+        """Seconds."""
+        return self.start + time.process_time() - self.spent
+
+    def wait_until(self, seconds: float) -> None:
+        """Go on to a later time."""
+        self.start, self.spent = max(seconds, self.perf_counter()), time.process_time()
+
+
+class RealClock:
+    """The clock of the machine."""
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+
+    def perf_counter(self) -> float:
+        """Seconds."""
+        return time.perf_counter() - self.begun
+
+    def wait_until(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(max(0.0, seconds - self.perf_counter()))
+
+
+def measure(path: str, seconds: float, with_face: bool, on_the_clock: bool) -> None:
     """Play a clip into a stream, and print what the stream says of it."""
     player = Player(path)
     stream = EmotionStream(EmotionPredictor(device="cpu"))
-    begun, computing, rows = time.perf_counter(), time.process_time(), 0
+    stream.push((player.samples, player.rate), player.frames)
+    stream.finish()  # what is loaded once is loaded now
+    stream = EmotionStream(stream.predictor)
+    clock = stream_module.time = RealClock() if on_the_clock else SimulatedClock()
+    rows = 0
     for number, (samples, frames) in enumerate(player.play(seconds), 1):
-        if is_live:
-            time.sleep(max(0.0, begun + number * CHUNK - time.perf_counter()))
+        clock.wait_until(number * CHUNK)
         rows += len(stream.push((samples, player.rate), frames if with_face else ()))
-    processor = (time.process_time() - computing) / seconds
     rows += len(stream.finish())
     found = {name: value if value is None else round(value, 3) for name, value in asdict(stream.latency).items()}
-    settings = stream.timeline().settings
-    record = {"seconds": seconds, "rows": rows, "processor": round(processor, 3), "peak_mb": round(peak_mb())}
-    print(json.dumps(record | found | {name: settings[name] for name in ("window", "hop", "detector")}))
+    settings = {name: stream.timeline().settings[name] for name in ("window", "hop", "detector")}
+    print(json.dumps({"rows": rows, "peak_mb": round(peak_mb())} | found | settings))
 
 
-def run(*words: object) -> dict:
-    """What a process of its own measures."""
-    child = subprocess.run(
-        [sys.executable, __file__, "--measure", *map(str, words)], check=True, stdout=subprocess.PIPE
-    )
-    return json.loads(child.stdout.splitlines()[-1])
-
-
-def main(clip: Path, out: Path, seconds: float, minutes: list[float]) -> None:
-    """Measure latency and memory, and write the record."""
-    live = {name: run(clip, seconds, int(name != "voice"), 1) for name in ("voice", "voice and face")}
-    fast = [{"minutes": count} | run(clip, 60 * count, 1, 0) for count in minutes]
+def main(clip: Path, out: Path, minutes: list[float], on_the_clock: bool) -> None:
+    """Measure each length, with and without face, and write the record."""
+    rows = []
+    for given in ("voice", "voice and face"):
+        for count in minutes:
+            words = [clip, 60 * count, int(given != "voice"), int(on_the_clock)]
+            child = subprocess.run(
+                [sys.executable, __file__, "--measure", *map(str, words)], check=True, stdout=subprocess.PIPE
+            )
+            rows.append({"given": given, "minutes": count} | json.loads(child.stdout.splitlines()[-1]))
     record = {
         "clip": clip.name,
-        "cores": os.cpu_count(),
         "chunk": CHUNK,
         "checkpoint": "av-emotion-base",
-        "live": live,
-        "memory": [{name: one[name] for name in ("minutes", "windows", "peak_mb", "load")} for one in fast],
-        "difference_mb": fast[-1]["peak_mb"] - fast[0]["peak_mb"],
+        "clock": "real" if on_the_clock else "simulated, computing in processor time of one thread",
+        "rows": rows,
     }
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))
@@ -100,13 +128,13 @@ def main(clip: Path, out: Path, seconds: float, minutes: list[float]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        path, given, with_face, is_live = sys.argv[2:]
-        measure(path, float(given), with_face == "1", is_live == "1")
+        path, given, with_face, on_the_clock = sys.argv[2:]
+        measure(path, float(given), with_face == "1", on_the_clock == "1")
     else:
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("clip", type=Path)
         parser.add_argument("out", nargs="?", type=Path, default=Path(__file__).parent / "results" / "stream.json")
-        parser.add_argument("--seconds", type=float, default=60)
         parser.add_argument("--minutes", nargs="+", type=float, default=[1, 5])
+        parser.add_argument("--on-the-clock", action="store_true")
         chosen = parser.parse_args()
-        main(chosen.clip, chosen.out, chosen.seconds, chosen.minutes)
+        main(chosen.clip, chosen.out, chosen.minutes, chosen.on_the_clock)

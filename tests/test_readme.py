@@ -20,7 +20,13 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.glob("docs/**/*.md")}
 PAGES = {"README.md": README} | {name: text for name, text in DOCS.items() if name != "docs/commands.md"}
-RUNS_AS_PASTED = ("docs/index.md", "docs/guides/predicting.md", "docs/guides/export.md", "docs/formats.md")
+RUNS_AS_PASTED = (
+    "docs/index.md",
+    "docs/guides/predicting.md",
+    "docs/guides/live.md",
+    "docs/guides/export.md",
+    "docs/formats.md",
+)
 OUTPUT = r"<!-- {}-output -->\n```text\n(.*?)\n```\n<!-- /{}-output -->"
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -84,7 +90,7 @@ def test_first_lines_and_those_of_the_card_run_where_only_the_package_is_install
 @pytest.mark.slow
 def test_python_runs_as_pasted(clip, tmp_path):
     pasted = [block for name in RUNS_AS_PASTED for block in blocks(DOCS[name])]
-    assert len(pasted) == 7
+    assert len(pasted) == 8
     script = tmp_path / "pasted.py"
     script.write_text("\n".join(pasted) + "\nassert len(summary) == 88\nprint('sum', float(probabilities.sum()))\n")
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -29,11 +29,12 @@ def test_the_suffix_is_the_format(tmp_path):
 
 def test_runs_end_where_nothing_is_seen():
     rows = make_timeline(("Anna",), 20.0, gaps=((8.0, 12.0),)).rows
-    first, second = scored_runs(rows)
-    assert first[-1].center < 8 and second[0].center > 12
+    (start, before, first), (after, end, second) = scored_runs(rows)
     assert [*first, *second] == [row for row in rows if row.scores]
-    parts = scored_runs([row for row in rows if not 4 < row.center < 12])  # windows that are not there
-    assert [len(part) for part in parts] == [3, len(second)]
+    assert start == 0 and end == 20 and first[-1].center < 8 and second[0].center > 12
+    assert (before, after) == (7.5, 12.5)  # halfway between the last and the first window with and without scores
+    parts = scored_runs([row for row in rows if not 3 < row.center < 13])  # windows that are not there at all
+    assert [(start, end) for start, end, _ in parts] == [(0, 5), (11, 20)]
 
 
 @pytest.mark.parametrize("name", ["a.jpeg", "a", "a.html"])

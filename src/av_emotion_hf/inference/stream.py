@@ -51,9 +51,9 @@ class StreamLatency:
 class EmotionStream:
     """Recognizes emotions live: takes audio and frames as they come, and returns the rows of windows as they end.
 
-    The rows are those that a file of the same content has. Frames are held until the faces in them are followed,
-    which takes about a second; so do the rows of a window where there is video. Once both have come, audio and video
-    are waited for, for two seconds at most: then silence takes the place of audio, and nobody is seen.
+    The rows are those that a file of the same content has. Frames are held for about a second, until no later one can
+    change who is seen in them; rows of windows with video are that late. Once both have come, audio and video wait for
+    each other, for two seconds at most: then silence takes the place of audio, or nobody is seen.
 
     Args:
         predictor: what predicts, with its detector, frames per second, device and baseline; by default

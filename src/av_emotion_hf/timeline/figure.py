@@ -1,5 +1,6 @@
 """The figure of a timeline for papers: a band and the scores of each person, loudness and pitch, over time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from ..errors import InputError
 from ..utils import atomic_write, require_writable, writing
 from .answers import UNCERTAIN
 from .palette import colors_of, ink_on
+from .segments import TOUCHING
 from .table import lane_name
 
 if TYPE_CHECKING:
@@ -79,8 +81,8 @@ def plot_timeline(timeline: "Timeline", path: str | Path) -> Path:
 def _draw_person(axis: Any, timeline: "Timeline", person: str | None) -> None:
     """Stacked scores from 0 to 1, and above them the band of segments with their names."""
     colors = colors_of(timeline.labels)
-    for run in scored_runs(timeline.of(person)):
-        times = [run[0].start, *(row.center for row in run), run[-1].end]
+    for start, end, run in scored_runs(timeline.of(person)):
+        times = [start, *(row.center for row in run), end]
         rows = [run[0], *run, run[-1]]
         scores = [[row.scores[label] for row in rows] for label in timeline.labels]
         axis.stackplot(times, scores, colors=[colors[label] for label in timeline.labels], linewidth=0, alpha=0.85)
@@ -141,16 +143,25 @@ def _draw_legend(figure: Any, timeline: "Timeline") -> None:
         text.set_parse_math(False)
 
 
-def scored_runs(rows: list["TimelineRow"]) -> list[list["TimelineRow"]]:
-    """Stretches of rows of one person that have scores and follow each other without a gap."""
-    runs: list[list[TimelineRow]] = []
-    before: TimelineRow | None = None
-    for row in rows:
-        if row.scores:
-            if before is None or not before.scores or row.start > before.end + 1e-6:
-                runs.append([])
-            runs[-1].append(row)
-        before = row
+def scored_runs(rows: Sequence["TimelineRow"]) -> list[tuple[float, float, list["TimelineRow"]]]:
+    """Stretches of rows of one person that have scores and follow each other: start and end in seconds, and the rows.
+
+    Beside a window without scores that overlaps, a stretch ends in the middle of what both share, as segments do.
+    """
+    runs: list[tuple[float, float, list[TimelineRow]]] = []
+    for place, row in enumerate(rows):
+        if not row.scores:
+            continue
+        start, run = row.start, [row]
+        before = rows[place - 1] if place else None
+        if before is not None and row.start <= before.end + TOUCHING:
+            start = (before.end + row.start) / 2
+            if before.scores:
+                start, _, run = runs.pop()
+                run = [*run, row]
+        after = rows[place + 1] if place + 1 < len(rows) else None
+        overlaps = after is not None and not after.scores and after.start <= row.end + TOUCHING
+        runs.append((start, (row.end + after.start) / 2 if after is not None and overlaps else row.end, run))
     return runs
 
 

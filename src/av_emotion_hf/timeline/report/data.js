@@ -38,7 +38,7 @@ const tracks = persons.map((_, person) => {
 
 /**
  * Stretches of rows that have a value and follow each other. Each is `{rows, start, end}`: beside a row without a value
- * it ends halfway to that one, as far as windows overlap.
+ * it ends in the middle of what both share, as segments do.
  */
 function runsOf(rows, hasValue) {
   const runs = [];
@@ -46,7 +46,7 @@ function runsOf(rows, hasValue) {
   rows.forEach((row, place) => {
     const before = rows[place - 1];
     const follows = place > 0 && columns.start[row] <= columns.end[before] + 1e-3;
-    const middle = follows ? (center(before) + center(row)) / 2 : NaN;
+    const middle = follows ? (columns.end[before] + columns.start[row]) / 2 : NaN;
     if (run && (!follows || !hasValue(row))) {
       run.end = follows ? Math.min(columns.end[before], middle) : columns.end[before];
       run = null;

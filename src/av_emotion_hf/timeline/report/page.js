@@ -18,8 +18,12 @@ for (const [id, step, angle] of [["hatch", 5, 45], ["stripes", 6, -45]]) {
 
 // ---- drawing
 
+let drawnWidth = 0;
 function draw() {
-  scale = new Scale(timelineBox.clientWidth, state.start, state.end);
+  const isResized = drawnWidth !== timelineBox.clientWidth;
+  drawnWidth = timelineBox.clientWidth;
+  scale = new Scale(drawnWidth, state.start, state.end);
+  if (isResized) drawStrips();
   for (const svg of lanes) {
     const drawing = new Drawing(svg, scale), { person, signal } = svg.closest(".lane").dataset;
     if (person !== undefined) {
@@ -31,18 +35,19 @@ function draw() {
     drawing.finish();
   }
   drawTimeAxis(byId("axis"), scale);
-  drawOverview();
+  drawFrame();
   byId("zoom-out").disabled = byId("zoom-all").disabled = state.end - state.start >= duration - 1e-6;
   byId("zoom-in").disabled = state.end - state.start <= SHORTEST + 1e-6;
   moveCursor();
 }
 
-function drawOverview() {
-  const svg = byId("overview"), whole = new Scale(timelineBox.clientWidth, 0, duration), strip = 9;
-  const height = persons.length * (strip + 2) + 2;
+const overviewHeight = persons.length * 11 + 2;
+
+/** The whole clip in small, a strip for each person; drawn anew only when the width changes. */
+function drawStrips() {
+  const svg = byId("overview"), whole = new Scale(drawnWidth, 0, duration), strip = 9;
   svg.replaceChildren();
-  svg.toggleAttribute("hidden", state.end - state.start >= duration - 1e-6 && duration < 180);
-  svg.setAttribute("height", height);
+  svg.setAttribute("height", overviewHeight);
   persons.forEach((_, person) => {
     const top = 2 + person * (strip + 2);
     drawn("text", { x: whole.left - 8, y: top + strip, "text-anchor": "end" }, svg, shortened(names[person]));
@@ -56,14 +61,22 @@ function drawOverview() {
       drawn("rect", { class: `segment emotion-${one.emotion}${hatched}`, x: round(x), y: top, width: Math.max(round(right - x), 0.5), height: strip }, svg);
     }
   });
-  const [left, right] = [whole.x(state.start), whole.x(state.end)], end = whole.left + whole.width;
-  drawn("rect", { class: "overview-shade", x: whole.left, y: 0, width: left - whole.left, height }, svg);
-  drawn("rect", { class: "overview-shade", x: right, y: 0, width: Math.max(end - right, 0), height }, svg);
-  drawn("rect", { class: "overview-window", x: left + 0.75, y: 0.75, width: Math.max(right - left - 1.5, 3), height: height - 1.5, rx: 3 }, svg);
-  drawn("line", { class: "cursor", y1: 0, y2: height, x1: -9, x2: -9 }, svg);
+  drawn("g", {}, svg);
+  drawn("line", { class: "cursor", y1: 0, y2: overviewHeight, x1: -9, x2: -9 }, svg);
 }
 
-const shortened = (name) => (name.length > 13 ? `${name.slice(0, 12)}…` : name);
+/** The frame around the part that is shown. */
+function drawFrame() {
+  const svg = byId("overview"), whole = new Scale(drawnWidth, 0, duration), height = overviewHeight;
+  const frame = svg.querySelector("g");
+  frame.replaceChildren();
+  svg.toggleAttribute("hidden", state.end - state.start >= duration - 1e-6 && duration < 180);
+  const [left, right] = [whole.x(state.start), whole.x(state.end)], end = whole.left + whole.width;
+  drawn("rect", { class: "overview-shade", x: whole.left, y: 0, width: left - whole.left, height }, frame);
+  drawn("rect", { class: "overview-shade", x: right, y: 0, width: Math.max(end - right, 0), height }, frame);
+  drawn("rect", { class: "overview-window", x: left + 0.75, y: 0.75, width: Math.max(right - left - 1.5, 3), height: height - 1.5, rx: 3 }, frame);
+}
+
 let frame = 0;
 function drawSoon() {
   frame ||= requestAnimationFrame(() => {
@@ -80,7 +93,7 @@ function moveCursor() {
     line.setAttribute("x2", place);
   }
   timelineBox.querySelector(".cursor-head").setAttribute("transform", `translate(${place} 0)`);
-  const whole = new Scale(timelineBox.clientWidth, 0, duration).x(state.time), mark = byId("overview").querySelector(".cursor");
+  const whole = new Scale(drawnWidth, 0, duration).x(state.time), mark = byId("overview").querySelector(".cursor");
   mark?.setAttribute("x1", whole);
   mark?.setAttribute("x2", whole);
 }
@@ -233,7 +246,7 @@ for (const svg of [...lanes, byId("axis")]) {
   );
 }
 dragging(byId("overview"), (event, box) => {
-  const time = new Scale(timelineBox.clientWidth, 0, duration).time(event.clientX - box.left), half = (state.end - state.start) / 2;
+  const time = new Scale(drawnWidth, 0, duration).time(event.clientX - box.left), half = (state.end - state.start) / 2;
   show(time - half, time + half);
 });
 
@@ -281,7 +294,7 @@ document.querySelectorAll(".lane.person").forEach((lane, person) => {
   if (first) [image.src, image.hidden] = [first.src, false];
 });
 
-new ResizeObserver(drawSoon).observe(timelineBox);
+new ResizeObserver(() => drawnWidth !== timelineBox.clientWidth && drawSoon()).observe(timelineBox);
 draw();
 showPage(0);
 showNow();

@@ -23,6 +23,7 @@ class Scale {
   }
 }
 
+const shortened = (name) => (name.length > 13 ? `${name.slice(0, 12)}…` : name);
 const round = (number) => Math.round(number * 10) / 10;
 
 /**
@@ -191,20 +192,24 @@ const drawScores = {
 
 /** The name of a class where its area, between an upper and a lower edge of points [x, y], has most room for it. */
 function drawLabel(group, scale, number, upper, lower) {
-  const half = labels[number].length * 3.2 + 5;
-  let [best, at] = [13, null];
-  for (const [x] of upper) {
-    const middle = Math.min(Math.max(x, scale.left + half, upper[0][0] + half), upper.at(-1)[0] - half);
-    if (middle - half < Math.max(upper[0][0], scale.left) || middle + half > scale.left + scale.width) continue;
+  const half = labels[number].length * 3.2 + 5, last = upper.length - 1;
+  const [left, right] = [Math.max(upper[0][0], scale.left) + half, Math.min(upper[last][0], scale.left + scale.width) - half];
+  let [best, at, tried, first] = [13, null, -Infinity, 0];
+  for (let i = 0; i <= last && left <= right; i++) {
+    const middle = Math.min(Math.max(upper[i][0], left), right);
+    if (middle < tried + half / 2 || lower[i][1] - upper[i][1] <= best) continue; // near another place, or no room
+    tried = middle;
+    while (first < last && upper[first + 1][0] <= middle - half) first++;
     let [top, bottom] = [-Infinity, Infinity];
-    upper.forEach(([place], i) => {
-      const isNear = place >= middle - half && place <= middle + half;
-      const isBeside = (upper[i + 1]?.[0] ?? place) >= middle - half && (upper[i - 1]?.[0] ?? place) <= middle + half;
-      if (isNear || isBeside) [top, bottom] = [Math.max(top, upper[i][1]), Math.min(bottom, lower[i][1])];
-    });
-    if (bottom - top > best + 0.5) [best, at] = [bottom - top, [middle, (top + bottom) / 2 + 4]];
+    for (let j = first; j <= last; j++) {
+      [top, bottom] = [Math.max(top, upper[j][1]), Math.min(bottom, lower[j][1])];
+      if (upper[j][0] >= middle + half) break;
+    }
+    if (bottom - top > best) [best, at] = [bottom - top, [middle, (top + bottom) / 2 + 4]];
   }
-  if (at) drawn("text", { class: `on-segment in-area emotion-${number}`, x: round(at[0]), y: round(at[1]), "text-anchor": "middle" }, group, labels[number]);
+  if (!at) return;
+  const look = { class: `on-segment in-area emotion-${number}`, "text-anchor": "middle" };
+  drawn("text", { ...look, x: round(at[0]), y: round(at[1]) }, group, labels[number]);
 }
 
 function drawAxis(drawing, group, top, height, values, text) {
