@@ -1,6 +1,6 @@
 // Drawing of lanes. Each lane is an SVG of parts below each other, over one time scale, with names at the left.
 
-const BAND = 26, ROW = 17, STACK = 116, SHARE = 26, SIGNAL = 56, TROUBLE = 15, GUTTER_WIDE = 88, GUTTER_NARROW = 64;
+const BAND = 26, ROW = 17, STACK = 116, SHARE = 26, SIGNAL = 56, TROUBLE = 15, GUTTER_WIDE = 88, GUTTER_NARROW = 76;
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 /** The scale of the part of the clip that is shown. */
@@ -194,10 +194,10 @@ const drawScores = {
 function drawLabel(group, scale, number, upper, lower) {
   const half = labels[number].length * 3.2 + 5, last = upper.length - 1;
   const [left, right] = [Math.max(upper[0][0], scale.left) + half, Math.min(upper[last][0], scale.left + scale.width) - half];
-  let [best, at, tried, first] = [13, null, -Infinity, 0];
+  let [best, at, tried, first] = [5, null, -Infinity, 0];
   for (let i = 0; i <= last && left <= right; i++) {
     const middle = Math.min(Math.max(upper[i][0], left), right);
-    if (middle < tried + half / 2 || lower[i][1] - upper[i][1] <= best) continue; // near another place, or no room
+    if (middle < tried + half / 2 || lower[i][1] - upper[i][1] <= Math.max(best, 13)) continue; // near another place, or no room
     tried = middle;
     while (first < last && upper[first + 1][0] <= middle - half) first++;
     let [top, bottom] = [-Infinity, Infinity];
@@ -205,7 +205,9 @@ function drawLabel(group, scale, number, upper, lower) {
       [top, bottom] = [Math.max(top, upper[j][1]), Math.min(bottom, lower[j][1])];
       if (upper[j][0] >= middle + half) break;
     }
-    if (bottom - top > best) [best, at] = [bottom - top, [middle, (top + bottom) / 2 + 4]];
+    if (bottom - top <= 13) continue;
+    const value = bottom - top - (8 * Math.abs(middle - (left + right) / 2)) / (right - left || 1); // rather in the middle
+    if (value > best) [best, at] = [value, [middle, (top + bottom) / 2 + 4]];
   }
   if (!at) return;
   const look = { class: `on-segment in-area emotion-${number}`, "text-anchor": "middle" };
