@@ -1,4 +1,4 @@
-"""Install a wheel in an empty virtual environment, and predict with it in a folder where no checkout is.
+"""Install a wheel in an empty virtual environment, and predict and report with it where no checkout is.
 
 The environment finds its dependencies in the one that runs this script, so that none is downloaded again.
 
@@ -24,7 +24,7 @@ def run(*words: str | Path, folder: Path) -> str:
 
 
 def try_wheel(wheel: Path, folder: Path) -> None:
-    """Install, import, `--help`, `predict`, in `folder`."""
+    """Install, import, `--help`, `predict`, `timeline`, in `folder`."""
     venv.create(folder / "venv", with_pip=False)
     scripts = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     python = scripts / "python"
@@ -43,6 +43,8 @@ def try_wheel(wheel: Path, folder: Path) -> None:
         prediction = json.loads(run(*words, folder=folder))
         assert abs(sum(prediction["scores"].values()) - 1) < 1e-3, prediction
         print(f"{wheel.name}, {checkpoint}: predicts {prediction['emotion']}")
+    run(command, "timeline", "clip.mp4", "--out", "out", folder=folder)
+    assert "</html>" in (folder / "out" / "clip.html").read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

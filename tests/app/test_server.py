@@ -224,5 +224,5 @@ def test_a_full_queue_and_the_end(tmp_path, long_clip):
         assert answers[-1].json()["detail"].startswith("Queue is full.")
         assert app.files()
     assert app.process.returncode == 0
-    assert not list(app.temporary.glob("av_emotion_hf_app_*"))
+    assert not list(app.temporary.iterdir())
     assert "Traceback" not in app.errors.read_text(), app.errors.read_text()

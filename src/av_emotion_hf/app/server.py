@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ from .workshop import Settings
 
 HOST, PORT = "127.0.0.1", 7860
 SWEEP = 10.0  # seconds between two looks for files that are left behind
-CLOSING = 3  # seconds that open connections get in the end
+CLOSING = 1  # seconds that open connections get in the end
 # before Gradio is imported: it would report that it was started, and look for a newer version
 ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -68,8 +69,7 @@ def make_app(service: Service) -> Any:
     Args:
         service: what analyzes, with its models loaded.
     """
-    os.environ["GRADIO_TEMP_DIR"] = str(service.uploads.folder)  # read when components are made
-    gr = _import_gradio()
+    gr = _import_gradio(service)
     from fastapi import FastAPI
 
     from .gate import Gate, waiting_paths
@@ -114,7 +114,7 @@ def make_app(service: Service) -> Any:
 
 async def _run(service: Service, listener: socket.socket, ready: Callable[[str], Any]) -> None:
     loading = asyncio.create_task(service.load())
-    await asyncio.to_thread(_import_gradio)  # meanwhile
+    await asyncio.to_thread(_import_gradio, service)  # meanwhile
     await loading
     import uvicorn
 
@@ -122,6 +122,7 @@ async def _run(service: Service, listener: socket.socket, ready: Callable[[str],
         make_app(service), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSING, lifespan="on"
     )
     server = uvicorn.Server(config)
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.05)
@@ -131,12 +132,18 @@ async def _run(service: Service, listener: socket.socket, ready: Callable[[str],
     await serving
 
 
-def _import_gradio() -> Any:
-    """Gradio, such that it tells nobody that it was started."""
-    os.environ.update(ENVIRONMENT)
+def _import_gradio(service: Service) -> Any:
+    """Gradio, such that it tells nobody that it was started, and has its files in the folder of the service."""
+    os.environ.update(ENVIRONMENT, GRADIO_TEMP_DIR=str(service.uploads.folder))
     import gradio
 
     return gradio
+
+
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Whether it is not about the connections of open pages, which are cut in the end."""
+    is_cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not is_cut and "graceful shutdown exceeded" not in record.getMessage()
 
 
 def _listen(host: str, port: int) -> socket.socket:

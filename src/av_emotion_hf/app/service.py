@@ -52,6 +52,7 @@ class Service:
         files, signs = self.folder / "files", self.folder / "signs"
         files.mkdir()
         signs.mkdir()
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self.folder))  # where torch makes a folder in workers
         self.uploads = Uploads(files)
         self.workshop = Workshop(self.limits.workers, signs)
         self.live = LiveSessions(self.limits, self.settings, signs)
