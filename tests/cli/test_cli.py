@@ -247,8 +247,17 @@ def test_augmented_copies_go_from_extraction_to_a_classifier(run, folder, clip_f
     settings = json.loads(out)["settings"]
     assert settings["augment"] == {"time_mask": 0.5, "mixup": 0.5}
     assert settings["clips"] == {"train": {"happy": 6, "sad": 6}, "validation": {"happy": 1, "sad": 1}}
-    status, out, err = run("evaluate", tmp_path / "voice", tmp_path / "shards", "--json")
-    assert status == 0 and json.loads(out)["clips"] == 6, err
+    page = tmp_path / "pages" / "scores.html"
+    words = ("evaluate", tmp_path / "voice", tmp_path / "shards", "--group-column", "speaker", "--report", page)
+    status, out, err = run(*words, "--json")
+    scores = json.loads(out)
+    assert status == 0 and scores["clips"] == 6, err
+    assert {name: one["clips"] for name, one in scores["groups"].items()} == {"a": 2, "b": 2, "c": 2}
+    assert sum(one["clips"] for one in scores["reliability"]) == 6 and 0 <= scores["ece"] <= 1
+    assert scores["coverage"][0] == {"threshold": 0.0, "coverage": 1.0, "accuracy": scores["war"]}
+    assert f"{100 * scores['uar']:.1f} %" in page.read_text(encoding="utf-8")
+    status, _, err = run("evaluate", tmp_path / "voice", tmp_path / "shards", "--report", tmp_path)
+    assert status == 2 and "is a folder" in err
 
 
 def test_a_wrong_configuration_field_is_named(run, folder):
