@@ -41,7 +41,8 @@ import sys
 from typer.testing import CliRunner
 from av_emotion_hf import cli
 
-commands = "predict", "extract", "train-expression", "pretrain", "finetune", "evaluate", "benchmark", "push", "app", "space"
+commands = "predict", "timeline", "extract", "train-expression", "pretrain", "finetune", "evaluate", "benchmark"
+commands += "push", "app", "space", "doctor"
 for command in ("--help", *commands):
     result = CliRunner().invoke(cli.app, [command, "--help"])
     assert result.exit_code == 0, result.output
