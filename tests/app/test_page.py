@@ -66,6 +66,19 @@ def test_a_clip_is_uploaded_and_its_timeline_shown(app, open_page, clip, tmp_pat
     app.wait_until_empty(20)
 
 
+def test_who_has_no_clip_tries_a_drawn_face(app, open_page):
+    page = open_page()
+    page.click("#example")
+    page.wait_for_selector("#clip :text('drawn face')")
+    page.click("#analyze")
+    page.wait_for_selector("#answer .answer")
+    page.wait_for_function(
+        "document.querySelector('iframe.report').contentDocument.querySelector('video').readyState > 0"
+    )  # the browser plays it
+    page.context.close()
+    app.wait_until_empty(20)
+
+
 def test_the_next_clip_replaces_the_one_before(app, open_page, clip, tmp_path):
     page = open_page()
     page.set_input_files("#clip input[type=file]", clip)

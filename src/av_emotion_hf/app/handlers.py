@@ -8,6 +8,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from ..errors import InputError
+from ..media.drawn_clip import write_drawn_clip
 from ..timeline.report.page import report_html
 from .downloads import timeline_json, write_downloads
 from .results import answer_html, problem_html, report_frame
@@ -15,6 +16,7 @@ from .service import Service
 
 FILE, CAMERA, MICROPHONE = "file", "camera", "microphone"
 RESULTS = "results"
+EXAMPLE = "drawn face.mp4"
 File = dict[str, Any] | None  # as it comes from Gradio
 
 
@@ -36,6 +38,12 @@ class Handlers:
             self._service.uploads.hold(str(request.session_hash), role, _path(file))
 
         return hold
+
+    def example(self) -> str:
+        """A clip for who has none at hand, as if it were uploaded: a drawn face and a vowel."""
+        path = self._service.uploads.new_folder() / EXAMPLE
+        write_drawn_clip(path, "libx264")
+        return str(path)
 
     def close(self, request: gr.Request) -> None:
         """A page was closed: stop its analysis and delete its files."""

@@ -38,7 +38,7 @@ THEME = gr.themes.Base(
     radius_size="md",
     font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
     font_mono=("ui-monospace", "Menlo", "Consolas", "monospace"),
-)
+).set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_300")  # enough contrast to read
 
 
 def build(service: Service) -> gr.Blocks:
@@ -130,6 +130,8 @@ def _clip_inputs(service: Service, handlers: Handlers) -> list[Any]:
                 height=180,
                 elem_id="clip",
             )
+            example = gr.Button("No clip at hand? Try a drawn face", size="sm", elem_id="example")
+            example.click(handlers.example, None, file, **QUIET)
         with gr.Tab("Camera") as camera_tab, _told():
             camera = gr.Video(
                 sources=["webcam"],

@@ -57,12 +57,17 @@ def hum(seconds: float = SECONDS) -> np.ndarray:
     return (0.4 * sound / np.abs(sound).max()).astype(np.float32)
 
 
-def write_drawn_clip(path: str | Path) -> None:
-    """Write the clip as Matroska or another container that holds MPEG-4 video and AAC, as the suffix says."""
+def write_drawn_clip(path: str | Path, codec: str = "mpeg4") -> None:
+    """Write the clip.
+
+    Args:
+        path: of a container that holds the video and AAC, as the suffix says, such as Matroska.
+        codec: of the video, as FFmpeg calls it; `libx264` is played by browsers.
+    """
     import av
 
     with av.open(str(path), "w") as file:
-        video, audio = file.add_stream("mpeg4", rate=FPS), file.add_stream("aac", rate=RATE, layout="mono")
+        video, audio = file.add_stream(codec, rate=FPS), file.add_stream("aac", rate=RATE, layout="mono")
         video.width = video.height = SIDE
         video.pix_fmt, video.bit_rate = "yuv420p", 2_000_000
         for number in range(round(SECONDS * FPS)):
