@@ -41,8 +41,8 @@ import sys
 from typer.testing import CliRunner
 from av_emotion_hf import cli
 
-commands = "predict", "extract", "train-expression", "pretrain", "finetune", "evaluate", "benchmark", "push", "app", "space"
-for command in ("--help", *commands):
+commands = "predict", "extract", "train-expression", "pretrain", "finetune", "evaluate", "benchmark", "push"
+for command in ("--help", *commands, "app", "space"):
     result = CliRunner().invoke(cli.app, [command, "--help"])
     assert result.exit_code == 0, result.output
 loaded = {"torch", "transformers", "numpy", "datasets", "evaluate"} & set(sys.modules)

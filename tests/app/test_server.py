@@ -1,10 +1,12 @@
 """The app as it runs, asked by programs: gradio_client, and raw requests of somebody who means harm."""
 
+import re
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from helpers.damage import base_clips, damaged_clips
@@ -48,6 +50,16 @@ def test_the_answer_is_that_of_the_library(client, clip):
     expected = TimelineMaker(EmotionPredictor("av-emotion-voice-small", "mtcnn"))(str(clip))
     found = predict(client, clip, checkpoint="av-emotion-voice-small")
     assert [row["scores"] for row in found["rows"]] == [row.scores for row in expected.rows]
+
+
+def test_the_lines_in_the_guide_run_as_pasted(app, clip, capsys, monkeypatch):
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "predicting.md").read_text(encoding="utf-8")
+    [lines] = re.findall(r"^```py\n(from gradio_client.*?)^```", guide, flags=re.S | re.M)
+    monkeypatch.chdir(clip.parent)
+    clip.rename("clip.mp4")
+    lines = lines.replace("http://127.0.0.1:7860", app.url)
+    exec(lines.replace("Client(", "Client(verbose=False, src="), {})
+    assert "'person': 'person-1'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
