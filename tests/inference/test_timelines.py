@@ -45,6 +45,15 @@ def test_rows_are_the_windows_of_the_pipeline(clip, predictor):
         assert row.loudness == pytest.approx(20 * np.log10(0.3), abs=1.5)
 
 
+def test_silence_within_a_window_counts_as_in_the_pipeline(tmp_path, predictor):
+    sound = np.concatenate([voice(1.5, 150), np.zeros((1, 24_000), np.float32)], axis=1)
+    path = str(write_clip(tmp_path / "pause.wav", sound=sound, rate=16_000, codecs=("", "pcm_s16le")))
+    (row,) = TimelineMaker(predictor, **RAW | {"window": 3.0, "hop": 3.0})(path).rows
+    pipe = pipeline("audio-visual-emotion-recognition", model=predictor.name, device="cpu")
+    assert row.scores == pytest.approx({one["label"]: one["score"] for one in pipe(path)}, abs=6e-5)
+    assert row.voice_coverage == pytest.approx(0.5, abs=0.05)
+
+
 def test_windows_overlap_and_scores_are_smoothed(clip, predictor):
     raw = TimelineMaker(predictor, **RAW | {"hop": 0.5})(str(clip))
     timeline = TimelineMaker(predictor, window=1.0, hop=0.5, smoothing=1.0, abstain=0.5)(str(clip))

@@ -127,21 +127,22 @@ class ClipReader:
         self._detector = self._detector or load_detector(self.options.detector)
         return self._detector
 
-    def windows(self, source: str | bytes | Clip) -> Iterator[ClipInputs]:
+    def windows(self, source: str | bytes | Clip, keep_silence: bool = False) -> Iterator[ClipInputs]:
         """Read one clip from a path or bytes, or an open one, window after window; always at least one.
 
-        With `person="all"` or a name, windows hold the crops of all persons; [`person_rows`] makes rows of them.
+        With `person="all"` or a name, windows hold the crops of all persons; [`person_rows`] makes rows of them. The
+        waveform of a silent window is empty unless `keep_silence` is true, as for pieces of longer windows.
 
         Raises:
             InputError: the clip cannot be read.
         """
-        return merge_short_tail(self._full_windows(source), self.options.window)
+        return merge_short_tail(self._full_windows(source, keep_silence), self.options.window)
 
     def open(self, source: str | bytes) -> Clip:
         """The clip, opened as `windows` would; of the sound alone nothing is lost because of the picture."""
         return open_clip(source, fps=self.options.fps, trim_black=self.modality != "audio")
 
-    def _full_windows(self, source: str | bytes | Clip) -> Iterator[ClipInputs]:
+    def _full_windows(self, source: str | bytes | Clip, keep_silence: bool) -> Iterator[ClipInputs]:
         options = self.options
         clip = source if isinstance(source, Clip) else self.open(source)
         audio = clip.audio(options.window) if self.modality != "image" and clip.has_audio else iter(())
@@ -156,7 +157,7 @@ class ClipReader:
             shown = face.frame_times[-1] - start if face and face.num_frames else 0.0
             remainder = max(clip.duration - start, len(waveform) / SAMPLING_RATE, shown)  # the header may be wrong
             yield ClipInputs(
-                waveform=audible(waveform),
+                waveform=waveform if keep_silence else audible(waveform),
                 crops=face.crops if face else np.zeros((0, options.crop_size, options.crop_size, 3), np.uint8),
                 face_times=face.timestamps - start if face else np.zeros(0),
                 num_frames=face.num_frames if face else 0,

@@ -159,7 +159,7 @@ class TimelineMaker:
                     raise InputError("channels: are persons, and segments say who speaks as well; give one of them")
                 rows = self._of_channels(clip, progress, known, made)
             else:
-                chunks = reader.windows(clip)
+                chunks = reader.windows(clip, keep_silence=True)  # it may be within a window
                 chunks = chunks if pictures is None else pictures.watched(chunks)
                 if segments is None:
                     rows = self._of_windows(chunks, clip, person, progress, known, made)
