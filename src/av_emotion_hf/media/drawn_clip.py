@@ -1,6 +1,7 @@
 """A short clip of a drawn face and a synthetic voice, for where no recording is at hand."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def hum(seconds: float = SECONDS) -> np.ndarray:
     return (0.4 * sound / np.abs(sound).max()).astype(np.float32)
 
 
-def write_drawn_clip(path: str | Path, codec: str = "mpeg4") -> None:
+def write_drawn_clip(path: str | Path, codec: Literal["mpeg4", "libx264"] = "mpeg4") -> None:
     """Write the clip.
 
     Args:
