@@ -38,6 +38,7 @@ def page() -> str:
         latency=results["clip_latency"],
         timeline=results["timeline"],
         report=results["report"],
+        service=results["service"],
         stream=results["stream"],
         import_time=results["import_time"],
         cold=results["cold_start"]["cold_start"],
