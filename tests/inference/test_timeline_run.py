@@ -22,6 +22,39 @@ def test_names_are_the_clips_own(tmp_path):
     paths = [str(tmp_path / name) for name in ("talk.mp4", "talk.wav", "a/talk.mp4", "a/solo.mp4")]
     assert [one.name for one in planned_clips(paths)] == ["talk.mp4", "talk.wav", "a-talk.mp4", "solo"]
     assert [one.name for one in planned_clips(["talk.mp4"])] == ["talk"]
+    assert [one.name for one in planned_clips(["index.mp4", "summary.wav"])] == ["index.mp4", "summary.wav"]
+    assert [one.name for one in planned_clips(["index.mp4"])] == ["index"]
+
+
+def test_files_of_somebody_else_are_not_replaced(clip, maker, tmp_path):
+    (planned,) = planned_clips([str(clip)])
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "talk.srt").write_text("mine")
+    with pytest.raises(InputError, match=r"talk.srt: is there already; choose another --out, or add --overwrite"):
+        TimelineRun(maker, out, ["srt"])(planned)
+    assert os.listdir(out) == ["talk.srt"] and (out / "talk.srt").read_text() == "mine"
+    TimelineRun(maker, out, ["srt"], overwrite=True)(planned)
+    assert (out / "talk.srt").read_text() != "mine"
+
+
+def test_segments_are_never_replaced_by_what_is_made_of_them(clip, maker):
+    turns = clip.with_suffix(".csv")
+    turns.write_text("start,end,tier\n0,1,Ann\n")
+    (planned,) = planned_clips([str(clip)], str(turns))
+    with pytest.raises(InputError, match=r"talk.csv: is what this timeline is made of"):
+        TimelineRun(maker, clip.parent, ["csv"], overwrite=True)(planned)
+    assert turns.read_text() == "start,end,tier\n0,1,Ann\n"
+
+
+def test_pages_of_somebody_else_are_not_replaced(clip, maker, tmp_path):
+    run, clips = TimelineRun(maker, tmp_path / "out", ["csv"]), planned_clips([str(clip)])
+    run(clips[0])
+    run.write_overview(clips, {})
+    run.check_overview()  # its own
+    (tmp_path / "out" / "index.html").write_text("<p>mine")
+    with pytest.raises(InputError, match=r"index.html: is there already"):
+        run.check_overview()
 
 
 def test_segments_are_one_file_or_a_folder(tmp_path):

@@ -133,6 +133,8 @@ def timeline(
     predictor = EmotionPredictor(checkpoint, detector, fps, device=device, baseline=heard)
     maker = TimelineMaker(predictor, person, window, hop, smoothing, abstain, hysteresis, channels, not no_faces)
     run = TimelineRun(maker, out, split_names(formats) if formats else (*FORMATS, HTML), embed, overwrite)
+    if len(clips) > 1:
+        run.check_overview()
     typer.echo(str(predictor.choice), err=True)
 
     # in processes of their own: a clip that crashes its decoder is skipped, the others are unaffected

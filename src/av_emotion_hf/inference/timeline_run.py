@@ -19,6 +19,7 @@ from .journal import Journal
 from .timelines import Progress, TimelineMaker, no_progress
 
 HTML, JSON = "html", "json"
+OVERVIEW, SUMMARY = "index", "summary"  # names of the files about all clips
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def planned_clips(paths: Sequence[str], segments: str | None = None) -> list[Pla
     """The clips with names of their own, and the files of their segments.
 
     A name is the clip's without suffix; of clips that would share it, with suffix, and with the folders below the one
-    that all clips are in.
+    that all clips are in. Among several clips, one that is called as a file about all of them has its suffix, too.
 
     Args:
         paths: of the clips.
@@ -71,7 +72,7 @@ def planned_clips(paths: Sequence[str], segments: str | None = None) -> list[Pla
     stems = [Path(path).stem for path in paths]
     names = []
     for path, folder, stem in zip(paths, folders, stems, strict=True):
-        if stems.count(stem) > 1:
+        if stems.count(stem) > 1 or (len(paths) > 1 and stem in (OVERVIEW, SUMMARY)):
             below = os.path.relpath(folder, common)
             stem = Path(path).name if below == os.curdir else f"{below}/{Path(path).name}".replace(os.sep, "-")
         names.append(stem)
@@ -142,6 +143,7 @@ class TimelineRun:
         if clip.segments is not None:
             segments = read_segments(clip.segments)
         journal = Journal(self.out / f".{clip.name}.windows.jsonl", self._key(clip))
+        self._check_targets(clip, is_resumed=journal.path.is_file())
         try:
             with journal:
                 timeline = self.maker(
@@ -188,8 +190,42 @@ class TimelineRun:
         clips += [ClipSummary.failed(path, error) for path, error in failures.items()]
         with writing(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-        write_summary_csv(clips, self.out / "summary.csv")
-        return write_index(clips, self.out / "index.html")
+        write_summary_csv(clips, self.out / f"{SUMMARY}.csv")
+        return write_index(clips, self.out / f"{OVERVIEW}.html")
+
+    def _targets(self, clip: PlannedClip) -> dict[str, Path]:
+        """The files of a clip by format, whether they are there or not."""
+        suffixes = {name: one.suffix for name, one in FORMATS.items()} | {HTML: ".html"}
+        return {name: self.out / f"{clip.name}{suffixes[name]}" for name in (*self.formats, JSON)}
+
+    def _check_targets(self, clip: PlannedClip, is_resumed: bool) -> None:
+        """Check that no file is replaced that somebody else has made.
+
+        Raises:
+            InputError: a file would take the place of the clip or of its segments, whatever `overwrite` says, or of
+                another one that is there, while there is no timeline of the clip.
+        """
+        targets = list(self._targets(clip).values())
+        sources = [path for path in (clip.path, clip.segments) if path is not None and os.path.exists(path)]
+        for path in filter(os.path.exists, targets):
+            if any(os.path.samefile(path, source) for source in sources):
+                raise InputError(
+                    f"{path}: is what this timeline is made of, and would be replaced; choose another --out"
+                )
+            if not (self.overwrite or is_resumed or self._targets(clip)[JSON].is_file()):
+                raise InputError(f"{path}: is there already; choose another --out, or add --overwrite to replace it")
+
+    def check_overview(self) -> None:
+        """Check, before the work, that the files about all clips replace none but their own kind.
+
+        Raises:
+            InputError: another file has the name of one.
+        """
+        marks = {f"{OVERVIEW}.html": "Made by av_emotion_hf", f"{SUMMARY}.csv": "clip,person,duration,"}
+        for name, mark in marks.items():
+            path = self.out / name
+            if path.is_file() and not self.overwrite and mark not in path.read_text("utf-8", errors="replace"):
+                raise InputError(f"{path}: is there already; choose another --out, or add --overwrite to replace it")
 
     def _expected(self, clip: PlannedClip) -> dict[str, Any]:
         named = None if clip.segments is None else os.path.basename(clip.segments)
@@ -207,7 +243,7 @@ class TimelineRun:
         Raises:
             InputError: they were made with other settings.
         """
-        paths = {JSON: self.out / f"{clip.name}.json"}
+        paths = self._targets(clip)
         if not paths[JSON].is_file() or self.overwrite:
             return None
         try:
@@ -226,8 +262,6 @@ class TimelineRun:
                     f"{paths[JSON]}: was made with {name} {found.settings.get(name)!r}, not {value!r}; "
                     "choose another --out, or add --overwrite"
                 )
-        suffixes = {name: FORMATS[name].suffix for name in self.formats if name in FORMATS} | {HTML: ".html"}
-        paths |= {name: self.out / f"{clip.name}{suffixes[name]}" for name in self.formats}
         written = paths[JSON].stat().st_mtime
         sources = [clip.path, *([clip.segments] if clip.segments else [])]
         if any(os.stat(one).st_mtime > written for one in sources) or not all(

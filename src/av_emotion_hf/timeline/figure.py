@@ -1,5 +1,6 @@
 """The figure of a timeline for papers: a band and the scores of each person, loudness and pitch, over time."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,13 +62,16 @@ def plot_timeline(timeline: "Timeline", path: str | Path) -> Path:
             "a figure needs matplotlib, which is not installed: pip install 'av-emotion-hf[plots]'"
         ) from error
     signals = [name for name in SIGNALS if any(getattr(row, name) is not None for row in timeline.rows)]
-    heights = [PERSON_HEIGHT] * len(timeline.persons) + [SIGNAL_HEIGHT] * len(signals)
+    shown = [person for person in timeline.persons if any(row.scores for row in timeline.of(person))]
+    if not shown and not signals:
+        raise InputError(f"{timeline.clip}: shows and says nothing that could be drawn; use another clip")
+    heights = [PERSON_HEIGHT] * len(shown) + [SIGNAL_HEIGHT] * len(signals)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, sum(heights) + 0.75), layout="constrained")
         axes = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-        for axis, person in zip(axes, timeline.persons, strict=False):
+        for axis, person in zip(axes, shown, strict=False):
             _draw_person(axis, timeline, person)
-        for axis, name in zip(axes[len(timeline.persons) :], signals, strict=True):
+        for axis, name in zip(axes[len(shown) :], signals, strict=True):
             _draw_signal(axis, timeline, name)
         axes[-1].set(xlim=(0, timeline.duration), xlabel="time, seconds")
         figure.align_ylabels(axes)
@@ -106,19 +110,17 @@ def _draw_segment(axis: Any, segment: "Segment", color: str, duration: float) ->
 
 
 def _draw_signal(axis: Any, timeline: "Timeline", name: str) -> None:
-    """A line for each person whose values differ, one line where they are those of the clip."""
-    drawn: list[list[tuple[float, float]]] = []
-    for person in timeline.persons:
-        points = [
-            (row.center, float("nan") if value is None else value)
-            for row in timeline.of(person)
-            for value in (getattr(row, name),)
-        ]
-        if repr(points) not in map(repr, drawn):  # NaN equals nothing
-            drawn.append(points)
-    for number, points in enumerate(drawn):
+    """A line of all windows where persons have the same values in the same window, else one for each person."""
+    of_window: dict[float, set[float]] = {}
+    for row in timeline.rows:
+        if (value := getattr(row, name)) is not None:
+            of_window.setdefault(row.center, set()).add(value)
+    is_shared = all(len(values) == 1 for values in of_window.values())
+    for number, rows in enumerate([timeline.rows] if is_shared else map(timeline.of, timeline.persons)):
+        points = {row.center: math.nan for row in rows}
+        points |= {row.center: value for row in rows if (value := getattr(row, name)) is not None}
         style = ("-", "--", ":", "-.")[number % 4]
-        axis.plot(*zip(*points, strict=True), color="#222222", linewidth=0.9, linestyle=style)
+        axis.plot(list(points), list(points.values()), color="#222222", linewidth=0.9, linestyle=style)
     axis.set_ylabel(SIGNALS[name])
     axis.margins(y=0.15)
 
